@@ -23,6 +23,10 @@ export type VersionTraits = {
   readonly hasIntFlags: boolean
   /** Partition-key indices are part of a PREPARED result (v4 §4.2.5.4). */
   readonly hasPartitionKeyIndices: boolean
+  /** A [value] may be "not set"; before, every negative length meant null (v4 §3). */
+  readonly hasUnsetValues: boolean
+  /** Schema changes may be about a function or an aggregate (v4 §4.2.6). */
+  readonly hasFunctionTargets: boolean
 }
 
 const traits = (version: Version): VersionTraits => ({
@@ -32,6 +36,8 @@ const traits = (version: Version): VersionTraits => ({
   hasResultMetadataId: version === Version.V5,
   hasIntFlags: version === Version.V5,
   hasPartitionKeyIndices: version >= Version.V4,
+  hasUnsetValues: version >= Version.V4,
+  hasFunctionTargets: version >= Version.V4,
 })
 
 const TRAITS: ReadonlyMap<number, VersionTraits> = new Map(
@@ -89,6 +95,23 @@ export const QueryFlag = {
   NAMES_FOR_VALUES: 0x40,
   KEYSPACE: 0x80,
   NOW_IN_SECONDS: 0x100,
+} as const
+
+/** The first byte of a BATCH (v5 §4.1.7). */
+export const BatchType = { LOGGED: 0, UNLOGGED: 1, COUNTER: 2 } as const
+
+/** The first byte of a BATCH's child (v5 §4.1.7). */
+export const BatchChildKind = { QUERY: 0, PREPARED: 1 } as const
+
+/** Bits of PREPARE's flags (v5 §4.1.5). */
+export const PrepareFlag = { KEYSPACE: 0x01 } as const
+
+/** Bits of the metadata's flags in ROWS and PREPARED (v5 §4.2.5.2). */
+export const MetadataFlag = {
+  GLOBAL_TABLES_SPEC: 0x01,
+  HAS_MORE_PAGES: 0x02,
+  NO_METADATA: 0x04,
+  METADATA_CHANGED: 0x08,
 } as const
 
 export const ResultKind = {

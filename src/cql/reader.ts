@@ -5,7 +5,8 @@
  */
 import { ProtocolError } from './errors.ts'
 
-const UTF8 = new TextDecoder('utf-8')
+/** A byte order mark is text like any other: it must survive being read and written. */
+const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** [bytes] and [value] know three states: bytes, null and (value only) not set. */
 export const NOT_SET = Symbol('not set')
@@ -76,6 +77,13 @@ export class BodyReader {
   /** [long string]: an [int] n and n bytes of UTF-8. */
   readLongString(what = '[long string]'): string {
     return this.#text(this.readInt(what), what)
+  }
+
+  /** [long string] as a view of its UTF-8, for text that is scanned or kept and never shown. */
+  readLongStringBytes(what = '[long string]'): Uint8Array {
+    const length = this.readInt(what)
+    const at = this.skip(length, what)
+    return this.bytes.subarray(at, at + length)
   }
 
   /** [uuid]: 16 bytes, as a view. */

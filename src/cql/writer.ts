@@ -3,8 +3,13 @@
  * the request path patches bytes in place and never comes here.
  */
 import { encodeHeader, HEADER_LENGTH } from './envelope.ts'
+import { ProtocolError } from './errors.ts'
+import { ErrorCode } from './protocol.ts'
+import { NOT_SET } from './reader.ts'
 
 const UTF8 = new TextEncoder()
+/** What a [short] can count. */
+const SHORT_MAX = 0xffff
 
 export class BodyWriter {
   #bytes: Uint8Array
@@ -29,8 +34,20 @@ export class BodyWriter {
     return at
   }
 
+  /** The [short] in front of a list or text. Cut to 16 bits it would make the rest unreadable. */
+  writeCount(count: number, what: string): this {
+    if (count <= SHORT_MAX) return this.writeShort(count)
+    throw new ProtocolError(
+      'CQL_SHORT_OVERFLOW',
+      `Cannot write ${what} of ${count}: the protocol allows ${SHORT_MAX} here`,
+      ErrorCode.INVALID,
+    )
+  }
+
   writeByte(value: number): this {
-    this.#bytes[this.#reserve(1)] = value
+    // Reserved first: `this.#bytes` may be another array afterwards.
+    const at = this.#reserve(1)
+    this.#bytes[at] = value
     return this
   }
 
@@ -66,28 +83,29 @@ export class BodyWriter {
 
   writeString(value: string): this {
     const text = UTF8.encode(value)
-    return this.writeShort(text.length).writeRaw(text)
+    return this.writeCount(text.length, '[string]').writeRaw(text)
   }
 
-  writeLongString(value: string): this {
-    const text = UTF8.encode(value)
+  /** Text, or its UTF-8 as it is. */
+  writeLongString(value: string | Uint8Array): this {
+    const text = typeof value === 'string' ? UTF8.encode(value) : value
     return this.writeInt(text.length).writeRaw(text)
   }
 
   writeStringList(values: readonly string[]): this {
-    this.writeShort(values.length)
+    this.writeCount(values.length, '[string list]')
     for (const value of values) this.writeString(value)
     return this
   }
 
   writeStringMap(map: ReadonlyMap<string, string>): this {
-    this.writeShort(map.size)
+    this.writeCount(map.size, '[string map]')
     for (const [key, value] of map) this.writeString(key).writeString(value)
     return this
   }
 
   writeStringMultimap(map: ReadonlyMap<string, readonly string[]>): this {
-    this.writeShort(map.size)
+    this.writeCount(map.size, '[string multimap]')
     for (const [key, values] of map) this.writeString(key).writeStringList(values)
     return this
   }
@@ -97,12 +115,29 @@ export class BodyWriter {
     return this.writeInt(value.length).writeRaw(value)
   }
 
+  /** [value]: bytes, null or not set. */
+  writeValue(value: Uint8Array | null | typeof NOT_SET): this {
+    return value === NOT_SET ? this.writeInt(-2) : this.writeBytes(value)
+  }
+
+  /** [value] list: a [short] n and n [value]. */
+  writeValues(values: readonly (Uint8Array | null | typeof NOT_SET)[]): this {
+    this.writeCount(values.length, 'values')
+    for (const value of values) this.writeValue(value)
+    return this
+  }
+
+  /** [inet]: a [byte] n, n bytes of address, an [int] port. */
+  writeInet(address: Uint8Array, port: number): this {
+    return this.writeByte(address.length).writeRaw(address).writeInt(port)
+  }
+
   writeShortBytes(value: Uint8Array): this {
-    return this.writeShort(value.length).writeRaw(value)
+    return this.writeCount(value.length, '[short bytes]').writeRaw(value)
   }
 
   writeBytesMap(map: ReadonlyMap<string, Uint8Array | null>): this {
-    this.writeShort(map.size)
+    this.writeCount(map.size, '[bytes map]')
     for (const [key, value] of map) this.writeString(key).writeBytes(value)
     return this
   }

@@ -1,0 +1,40 @@
+/** What a change of the schema was about; part of an EVENT and of a RESULT (v5 §4.2.6, §4.2.5.5). */
+import type { BodyReader } from '../reader.ts'
+import type { BodyWriter } from '../writer.ts'
+
+export type SchemaChange = {
+  /** CREATED, UPDATED or DROPPED. */
+  readonly change: string
+  /** KEYSPACE, TABLE, TYPE, FUNCTION or AGGREGATE. */
+  readonly target: string
+  readonly keyspace: string
+  /** Of the table, type, function or aggregate; absent for a keyspace. */
+  readonly name?: string
+  /** Of a function or aggregate, as CQL types. */
+  readonly argumentTypes?: readonly string[]
+}
+
+const KEYSPACE_TARGET = 'KEYSPACE'
+const TARGETS_WITH_ARGUMENTS: ReadonlySet<string> = new Set(['FUNCTION', 'AGGREGATE'])
+
+/**
+ *   <change><target><keyspace>[<name>[<argument types>]]
+ *     <change> <target> <keyspace> <name>  [string]
+ *     <argument types>                     [string list]
+ */
+export const decodeSchemaChange = (reader: BodyReader): SchemaChange => {
+  const change = reader.readString('schema change')
+  const target = reader.readString('schema change target')
+  const keyspace = reader.readString('keyspace')
+  if (target === KEYSPACE_TARGET) return { change, target, keyspace }
+  const name = reader.readString('schema object')
+  if (!TARGETS_WITH_ARGUMENTS.has(target)) return { change, target, keyspace, name }
+  return { change, target, keyspace, name, argumentTypes: reader.readStringList('argument types') }
+}
+
+export const encodeSchemaChange = (writer: BodyWriter, message: SchemaChange): BodyWriter => {
+  writer.writeString(message.change).writeString(message.target).writeString(message.keyspace)
+  if (message.name !== undefined) writer.writeString(message.name)
+  if (message.argumentTypes !== undefined) writer.writeStringList(message.argumentTypes)
+  return writer
+}
