@@ -1,0 +1,190 @@
+/**
+ * The counters of one data plane: plain numbers and preallocated arrays that the request path
+ * changes in place. What they are called and how they add up over planes: families.ts and
+ * exposition.ts. When each changes: operations §3.2, request path §5.7.
+ */
+import { ErrorCode } from '../cql/protocol.ts'
+import { LatencyHistogram } from './histogram.ts'
+import type {
+  ClusterKey,
+  NodeSeries,
+  PerCloseReason,
+  PerCluster,
+  PerFailedWrite,
+  PerRequestType,
+  PlaneSeries,
+} from './plane-series.ts'
+import { readThread, watchThread } from './thread-series.ts'
+
+/** The values of the label `error` (operations §3.3), as indices. */
+export const ErrorKind = {
+  UNPREPARED: 0,
+  READ_TIMEOUT: 1,
+  WRITE_TIMEOUT: 2,
+  OVERLOADED: 3,
+  READ_FAILURE: 4,
+  WRITE_FAILURE: 5,
+  UNAVAILABLE: 6,
+  OTHER: 7,
+  CLIENT_TIMEOUT: 8,
+} as const
+export type ErrorKind = (typeof ErrorKind)[keyof typeof ErrorKind]
+
+/** The label's text, by index. */
+export const ERROR_KIND_LABELS = Object.keys(ErrorKind).map((name) => name.toLowerCase())
+
+/** What a CQL error code counts as. */
+export const errorKindOf = (errorCode: number): ErrorKind => {
+  switch (errorCode) {
+    case ErrorCode.UNPREPARED:
+      return ErrorKind.UNPREPARED
+    case ErrorCode.READ_TIMEOUT:
+      return ErrorKind.READ_TIMEOUT
+    case ErrorCode.WRITE_TIMEOUT:
+      return ErrorKind.WRITE_TIMEOUT
+    case ErrorCode.OVERLOADED:
+      return ErrorKind.OVERLOADED
+    case ErrorCode.READ_FAILURE:
+      return ErrorKind.READ_FAILURE
+    case ErrorCode.WRITE_FAILURE:
+      return ErrorKind.WRITE_FAILURE
+    case ErrorCode.UNAVAILABLE:
+      return ErrorKind.UNAVAILABLE
+    default:
+      return ErrorKind.OTHER
+  }
+}
+
+/** One node of one cluster as one data plane sees it. Connections keep a reference. */
+export class NodeMetrics {
+  readonly cluster: ClusterKey
+  readonly node: string
+  readonly requestDurationReads: LatencyHistogram
+  readonly requestDurationWrites: LatencyHistogram
+  /** Indexed by ErrorKind. */
+  readonly failed = new Float64Array(ERROR_KIND_LABELS.length)
+  /** Open request connections. */
+  connections = 0
+  /** Openings that were given up. */
+  failedConnections = 0
+  usedStreamIds = 0
+
+  constructor(cluster: ClusterKey, node: string, boundsSeconds: readonly number[]) {
+    this.cluster = cluster
+    this.node = node
+    this.requestDurationReads = new LatencyHistogram(boundsSeconds)
+    this.requestDurationWrites = new LatencyHistogram(boundsSeconds)
+  }
+
+  toSeries(): NodeSeries {
+    return {
+      cluster: this.cluster,
+      node: this.node,
+      requestDurationReads: this.requestDurationReads.snapshot(),
+      requestDurationWrites: this.requestDurationWrites.snapshot(),
+      failed: Array.from(this.failed),
+      connections: this.connections,
+      failedConnections: this.failedConnections,
+      usedStreamIds: this.usedStreamIds,
+    }
+  }
+}
+
+export type DataPlaneMetricsOptions = {
+  readonly originBoundsSeconds: readonly number[]
+  readonly targetBoundsSeconds: readonly number[]
+}
+
+const perCluster = (): PerCluster => ({ origin: 0, target: 0 })
+
+export class DataPlaneMetrics {
+  clientConnections = 0
+  preparedEntries = 0
+  preparedMisses = 0
+  readonly inflight: PerRequestType = { readsOrigin: 0, readsTarget: 0, writes: 0 }
+  readonly requestDuration: {
+    readonly readsOrigin: LatencyHistogram
+    readonly readsTarget: LatencyHistogram
+    readonly writes: LatencyHistogram
+  }
+  /** Single-cluster requests answered with an error. */
+  readonly failedReads: PerCluster = perCluster()
+  /** Dual requests answered with an error, by who answered so. */
+  readonly failedWrites: PerFailedWrite = { origin: 0, target: 0, both: 0 }
+  /** Clients turned away because no request connection could be had. */
+  readonly failedConnections: PerCluster = perCluster()
+  /** Statements prepared again on a node that did not know them. */
+  readonly preparedHeals: PerCluster = perCluster()
+  /** Answers that came after their request had timed out. */
+  readonly lateAnswers: PerCluster = perCluster()
+  /** Connections replaced because too many of their stream ids waited for late answers. */
+  readonly orphanedConnectionsReplaced: PerCluster = perCluster()
+  /** Requests that a cluster had not answered in time. */
+  readonly requestsTimedOut: PerCluster = perCluster()
+  readonly upstreamConnectionsOpened: PerCluster = perCluster()
+  /** Upstream connections that ended without the proxy's wish. */
+  readonly upstreamConnectionsLost: PerCluster = perCluster()
+  readonly clientsClosed: PerCloseReason = {
+    slow: 0,
+    handshakeTimeout: 0,
+    protocolError: 0,
+    limit: 0,
+    internalError: 0,
+  }
+  readonly #options: DataPlaneMetricsOptions
+  readonly #nodes: Record<ClusterKey, Map<string, NodeMetrics>> = {
+    origin: new Map(),
+    target: new Map(),
+  }
+
+  constructor(options: DataPlaneMetricsOptions) {
+    this.#options = options
+    watchThread()
+    // All three with Origin's bounds, as dashboards know them (operations §3.4).
+    this.requestDuration = {
+      readsOrigin: new LatencyHistogram(options.originBoundsSeconds),
+      readsTarget: new LatencyHistogram(options.originBoundsSeconds),
+      writes: new LatencyHistogram(options.originBoundsSeconds),
+    }
+  }
+
+  /** The counters of a node, made on first use. Look them up once per connection, not per request. */
+  node(cluster: ClusterKey, nodeLabel: string): NodeMetrics {
+    const nodes = this.#nodes[cluster]
+    const known = nodes.get(nodeLabel)
+    if (known !== undefined) return known
+    const { originBoundsSeconds, targetBoundsSeconds } = this.#options
+    const bounds = cluster === 'origin' ? originBoundsSeconds : targetBoundsSeconds
+    const made = new NodeMetrics(cluster, nodeLabel, bounds)
+    nodes.set(nodeLabel, made)
+    return made
+  }
+
+  /** A copy that can be sent to the control plane. */
+  toSeries(): PlaneSeries {
+    const nodes = [...this.#nodes.origin.values(), ...this.#nodes.target.values()]
+    return {
+      clientConnections: this.clientConnections,
+      preparedEntries: this.preparedEntries,
+      preparedMisses: this.preparedMisses,
+      inflight: { ...this.inflight },
+      requestDuration: {
+        readsOrigin: this.requestDuration.readsOrigin.snapshot(),
+        readsTarget: this.requestDuration.readsTarget.snapshot(),
+        writes: this.requestDuration.writes.snapshot(),
+      },
+      failedReads: { ...this.failedReads },
+      failedWrites: { ...this.failedWrites },
+      failedConnections: { ...this.failedConnections },
+      preparedHeals: { ...this.preparedHeals },
+      lateAnswers: { ...this.lateAnswers },
+      orphanedConnectionsReplaced: { ...this.orphanedConnectionsReplaced },
+      requestsTimedOut: { ...this.requestsTimedOut },
+      upstreamConnectionsOpened: { ...this.upstreamConnectionsOpened },
+      upstreamConnectionsLost: { ...this.upstreamConnectionsLost },
+      clientsClosed: { ...this.clientsClosed },
+      nodes: nodes.map((node) => node.toSeries()),
+      thread: readThread(),
+    }
+  }
+}

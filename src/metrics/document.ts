@@ -1,0 +1,81 @@
+/** The text of docs/metrics.md, from the table of families. A test holds the file to it. */
+import { FAMILIES, familyName, PROCESS_METRICS } from './families.ts'
+import type { MetricFamily } from './family.ts'
+import { NODE_FAMILIES } from './node-families.ts'
+import { PROXY_FAMILIES } from './proxy-families.ts'
+import { RUNTIME_FAMILIES } from './runtime-families.ts'
+
+const DEFAULT_PREFIX = 'zdm'
+
+const SECTIONS: readonly { title: string; text: string; families: readonly MetricFamily[] }[] = [
+  {
+    title: 'The proxy',
+    text: 'Every series is there from the start, with 0.',
+    families: PROXY_FAMILIES,
+  },
+  {
+    title: 'Nodes',
+    text: 'A node has series from the first connection to it on.',
+    families: NODE_FAMILIES,
+  },
+  {
+    title: 'The process',
+    text: 'Of all threads together, unless a label tells them apart.',
+    families: RUNTIME_FAMILIES,
+  },
+]
+
+const labelText = ([name, values]: readonly [string, readonly string[] | string]): string =>
+  typeof values === 'string'
+    ? `\`${name}\`: ${values}`
+    : `\`${name}\`: ${values.map((value) => `\`${value}\``).join(', ')}`
+
+const row = (family: MetricFamily): string => {
+  const labels = Object.entries(family.labels).map(labelText).join('; ')
+  const cells = [
+    `\`${familyName(family, DEFAULT_PREFIX)}\``,
+    family.type,
+    labels,
+    family.help,
+    family.isReference ? 'yes' : 'no',
+  ]
+  return `| ${cells.join(' | ')} |`
+}
+
+const section = ({ title, text, families }: (typeof SECTIONS)[number]): string =>
+  [
+    `## ${title}`,
+    '',
+    text,
+    '',
+    '| Name | Type | Labels | Meaning | Go proxy |',
+    '|---|---|---|---|---|',
+    ...families.map(row),
+    '',
+  ].join('\n')
+
+const opening = (): string => {
+  const shared = FAMILIES.filter((family) => family.isReference).length
+  return `<!-- Rendered from src/metrics/families.ts; \`npx vitest run --project unit -u test/metrics/families.test.ts\` renders it again. -->
+# Metrics
+
+\`GET /metrics\` on \`metrics_address\`:\`metrics_port\`, Prometheus' text format 0.0.4, gzip where the client accepts it. It answers 503
+until both clusters have been reached for the first time, 404 with \`metrics_enabled: false\`, and 500 if a data plane does not hand
+over its counters within 5 s. Nothing is kept over a restart.
+
+Names are shown with the default \`metrics_prefix\`, \`${DEFAULT_PREFIX}\`. The last column tells whether the Go proxy has the same name, type and
+labels: ${shared} of these families, so that its dashboards and rules go on working. Several gauges end in \`_total\` for that reason.
+The families of mirrored reads (\`async_…\`) are not there yet.
+`
+}
+
+const closing =
+  (): string => `As prom-client measures them: ${PROCESS_METRICS.map((name) => `\`${name}\``).join(', ')}.
+
+\`go_goroutines\`, \`go_threads\`, \`go_memstats_stack_inuse_bytes\` and the rest of the Go runtime's metrics have no honest counterpart in
+Node.js and are left out: those panels of a dashboard made for the Go proxy stay empty.
+`
+
+/** All of docs/metrics.md. */
+export const renderMetricsDocument = (): string =>
+  [opening(), ...SECTIONS.map(section), closing()].join('\n')

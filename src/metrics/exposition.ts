@@ -1,0 +1,134 @@
+/**
+ * What /metrics says: the families of families.ts and prom-client's process_*, as Prometheus' text format
+ * 0.0.4 (operations §3.1). Values are read when scraped; nothing here is on the request path. Served by
+ * src/admin/.
+ */
+import { collectDefaultMetrics, type Metric, Registry } from 'prom-client'
+import type { Clock } from '../clock.ts'
+import { FAMILIES, familyName, PROCESS_METRICS } from './families.ts'
+import type { Gathered, MetricFamily } from './family.ts'
+import type { PlaneSeries } from './plane-series.ts'
+import { readThread, type ThreadSeries, watchThread } from './thread-series.ts'
+
+/** Half of the time that Prometheus waits by default, so that it hears the error. */
+const SCRAPE_TIMEOUT_MS = 5000
+/** prom-client's event loop monitor wakes up this often and cannot be left out. Its result is not used. */
+const EVENT_LOOP_PRECISION_MS = 1000
+
+export const MetricsErrorCode = {
+  /** A data plane did not hand over its counters in time. */
+  PLANE_SILENT: 'METRICS_PLANE_SILENT',
+} as const
+export type MetricsErrorCode = (typeof MetricsErrorCode)[keyof typeof MetricsErrorCode]
+
+export class MetricsError extends Error {
+  readonly code: MetricsErrorCode
+
+  constructor(code: MetricsErrorCode, message: string) {
+    super(message)
+    this.name = 'MetricsError'
+    this.code = code
+  }
+}
+
+export type Exposition = { readonly contentType: string; readonly body: string }
+
+export type MetricsExpositionOptions = {
+  /** The setting metrics_prefix: without the underscore, empty for none. */
+  readonly prefix: string
+  readonly version: string
+  /** The bounds that the data planes' histograms were made with. */
+  readonly originBoundsSeconds: readonly number[]
+  readonly targetBoundsSeconds: readonly number[]
+  /** The counters of all data planes. */
+  readonly series: () => Promise<readonly PlaneSeries[]>
+  readonly clock: Clock
+}
+
+export class MetricsExposition {
+  readonly #options: MetricsExpositionOptions
+  readonly #registry = new Registry()
+  #gathering: Promise<readonly PlaneSeries[]> | null = null
+  #gathered: Gathered | null = null
+
+  constructor(options: MetricsExpositionOptions) {
+    this.#options = options
+    watchThread()
+    for (const family of FAMILIES) this.#register(family)
+    this.#registerProcess()
+  }
+
+  /**
+   * All metrics as they are now. Rejects with a MetricsError when a data plane does not answer within 5 s,
+   * and with its own error when it fails.
+   */
+  async exposition(): Promise<Exposition> {
+    const planes = await this.#bounded(this.#gather())
+    const { version, originBoundsSeconds, targetBoundsSeconds } = this.#options
+    const threads = distinct([readThread(), ...planes.map((plane) => plane.thread)])
+    this.#gathered = { planes, threads, version, originBoundsSeconds, targetBoundsSeconds }
+    // The registry calls every family's get() before it waits for anything, so a scrape that comes
+    // in between cannot mix its values into these.
+    return { contentType: this.#registry.contentType, body: await this.#registry.metrics() }
+  }
+
+  /** One question at a time: a data plane that hangs must not collect one per scrape. */
+  #gather(): Promise<readonly PlaneSeries[]> {
+    this.#gathering ??= this.#options.series().finally(() => {
+      this.#gathering = null
+    })
+    return this.#gathering
+  }
+
+  async #bounded<T>(answer: Promise<T>): Promise<T> {
+    const { clock } = this.#options
+    const { promise: deadline, reject } = Promise.withResolvers<never>()
+    const timer = clock.setTimeout(
+      () =>
+        reject(
+          new MetricsError(
+            MetricsErrorCode.PLANE_SILENT,
+            `a data plane did not hand over its metrics within ${SCRAPE_TIMEOUT_MS} ms: its thread is busy or stuck`,
+          ),
+        ),
+      SCRAPE_TIMEOUT_MS,
+    )
+    try {
+      return await Promise.race([answer, deadline])
+    } finally {
+      clock.clearTimeout(timer)
+    }
+  }
+
+  #register(family: MetricFamily): void {
+    const name = familyName(family, this.#options.prefix)
+    const { help, type } = family
+    const get = (): Promise<object> => {
+      const points = this.#gathered === null ? [] : family.read(this.#gathered)
+      const values = points.map(({ suffix, labels, value }) => ({
+        metricName: `${name}${suffix ?? ''}`,
+        labels,
+        value,
+      }))
+      return Promise.resolve({ name, help, type, values })
+    }
+    // All that the registry asks of a metric is `name` and `get`; its types ask for one of its classes.
+    this.#registry.registerMetric({ name, help, type, get } as unknown as Metric)
+  }
+
+  #registerProcess(): void {
+    const all = new Registry()
+    collectDefaultMetrics({ register: all, eventLoopMonitoringPrecision: EVENT_LOOP_PRECISION_MS })
+    // All of them and in this order: one of prom-client's metrics may measure the next one's value too.
+    for (const name of PROCESS_METRICS) {
+      // Some can only be measured on Linux.
+      const metric = all.getSingleMetric(name)
+      if (metric !== undefined) this.#registry.registerMetric(metric)
+    }
+  }
+}
+
+/** With one data plane its thread is the control plane's. */
+const distinct = (threads: readonly ThreadSeries[]): readonly ThreadSeries[] => [
+  ...new Map(threads.map((thread) => [thread.threadId, thread])).values(),
+]

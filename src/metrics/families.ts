@@ -1,0 +1,31 @@
+/**
+ * The table of all metric families. The exposition publishes it, docs/metrics.md is rendered from it;
+ * what the process itself uses is under process_* and comes from prom-client (exposition.ts).
+ */
+import type { MetricFamily } from './family.ts'
+import { NODE_FAMILIES } from './node-families.ts'
+import { PROXY_FAMILIES } from './proxy-families.ts'
+import { RUNTIME_FAMILIES } from './runtime-families.ts'
+
+export const FAMILIES: readonly MetricFamily[] = [
+  ...PROXY_FAMILIES,
+  ...NODE_FAMILIES,
+  ...RUNTIME_FAMILIES,
+]
+
+/** What prom-client measures of the process, in its order. The Go proxy has most of it under these names. */
+export const PROCESS_METRICS: readonly string[] = [
+  'process_cpu_user_seconds_total',
+  'process_cpu_system_seconds_total',
+  'process_cpu_seconds_total',
+  'process_start_time_seconds',
+  'process_resident_memory_bytes',
+  'process_virtual_memory_bytes',
+  'process_heap_bytes',
+  'process_open_fds',
+  'process_max_fds',
+]
+
+/** `setting` is metrics_prefix: what names begin with, before an underscore; empty: nothing. */
+export const familyName = ({ name, isPrefixed }: MetricFamily, setting: string): string =>
+  isPrefixed && setting !== '' ? `${setting}_${name}` : name

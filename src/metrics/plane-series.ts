@@ -1,0 +1,68 @@
+/**
+ * What one data plane counted, as plain objects and arrays that can cross threads. The families of
+ * families.ts read their values from here; the numbers of all planes add up.
+ */
+import type { HistogramSnapshot } from './histogram.ts'
+import type { ThreadSeries } from './thread-series.ts'
+
+export type ClusterKey = 'origin' | 'target'
+
+/** A number per cluster. */
+export type PerCluster = { origin: number; target: number }
+
+/** A number per way to fail a write that went to both clusters. */
+export type PerFailedWrite = { origin: number; target: number; both: number }
+
+/** A number per way in which requests are routed (operations §3.2, label `type`). */
+export type PerRequestType = { readsOrigin: number; readsTarget: number; writes: number }
+
+/** A number per reason for which the proxy itself closed a client connection. */
+export type PerCloseReason = {
+  /** It did not read its answers and the queue reached proxy_client_output_max_mib. */
+  slow: number
+  /** No READY in time. */
+  handshakeTimeout: number
+  /** Bytes that do not follow the protocol. */
+  protocolError: number
+  /** proxy_max_client_connections were open. */
+  limit: number
+  /** A fault of the proxy's own. */
+  internalError: number
+}
+
+export type NodeSeries = {
+  readonly cluster: ClusterKey
+  readonly node: string
+  readonly requestDurationReads: HistogramSnapshot
+  readonly requestDurationWrites: HistogramSnapshot
+  /** Indexed by ErrorKind. */
+  readonly failed: readonly number[]
+  readonly connections: number
+  readonly failedConnections: number
+  readonly usedStreamIds: number
+}
+
+export type PlaneSeries = {
+  readonly clientConnections: number
+  readonly preparedEntries: number
+  readonly preparedMisses: number
+  readonly inflight: Readonly<PerRequestType>
+  readonly requestDuration: {
+    readonly readsOrigin: HistogramSnapshot
+    readonly readsTarget: HistogramSnapshot
+    readonly writes: HistogramSnapshot
+  }
+  readonly failedReads: Readonly<PerCluster>
+  readonly failedWrites: Readonly<PerFailedWrite>
+  readonly failedConnections: Readonly<PerCluster>
+  readonly preparedHeals: Readonly<PerCluster>
+  readonly lateAnswers: Readonly<PerCluster>
+  readonly orphanedConnectionsReplaced: Readonly<PerCluster>
+  readonly requestsTimedOut: Readonly<PerCluster>
+  readonly upstreamConnectionsOpened: Readonly<PerCluster>
+  readonly upstreamConnectionsLost: Readonly<PerCluster>
+  readonly clientsClosed: Readonly<PerCloseReason>
+  readonly nodes: readonly NodeSeries[]
+  /** The thread that it runs in; the control plane's own where there is only one. */
+  readonly thread: ThreadSeries
+}

@@ -1,0 +1,184 @@
+/**
+ * The families of the proxy as a whole: the Go proxy's (operations §3.2), and our own under new names.
+ * All their series exist from the start, with 0.
+ */
+import { histogramPoints, type MetricFamily, readPerCluster, total } from './family.ts'
+import type { PerCloseReason, PerRequestType, PlaneSeries } from './plane-series.ts'
+
+const CLUSTER = ['origin', 'target'] as const
+
+const REQUEST_TYPES = [
+  ['reads_origin', 'readsOrigin'],
+  ['reads_target', 'readsTarget'],
+  ['writes', 'writes'],
+] as const satisfies readonly (readonly [string, keyof PerRequestType])[]
+
+const CLOSE_REASONS = [
+  ['handshake_timeout', 'handshakeTimeout'],
+  ['internal_error', 'internalError'],
+  ['limit', 'limit'],
+  ['protocol_error', 'protocolError'],
+  ['slow', 'slow'],
+] as const satisfies readonly (readonly [string, keyof PerCloseReason])[]
+
+const REFERENCE = { isPrefixed: true, isReference: true } as const
+const OWN = { isPrefixed: true, isReference: false } as const
+
+const readTotal =
+  (read: (plane: PlaneSeries) => number): MetricFamily['read'] =>
+  ({ planes }) => [{ labels: {}, value: total(planes, read) }]
+
+const REFERENCE_FAMILIES: readonly MetricFamily[] = [
+  {
+    ...REFERENCE,
+    name: 'client_connections_total',
+    type: 'gauge',
+    labels: {},
+    help: 'Client connections that are open now, those in their handshake included.',
+    read: readTotal((plane) => plane.clientConnections),
+  },
+  {
+    ...REFERENCE,
+    name: 'proxy_request_duration_seconds',
+    type: 'histogram',
+    labels: { type: REQUEST_TYPES.map(([label]) => label) },
+    help: "Time from a request's arrival to the client's answer or the proxy's time-out. Buckets: metrics_origin_latency_buckets_ms for all types.",
+    read: ({ planes, originBoundsSeconds }) =>
+      REQUEST_TYPES.flatMap(([type, key]) =>
+        histogramPoints(
+          { type },
+          originBoundsSeconds,
+          planes.map((plane) => plane.requestDuration[key]),
+        ),
+      ),
+  },
+  {
+    ...REFERENCE,
+    name: 'proxy_inflight_requests_total',
+    type: 'gauge',
+    labels: { type: REQUEST_TYPES.map(([label]) => label) },
+    help: 'Requests that the clusters have not answered yet.',
+    read: ({ planes }) =>
+      REQUEST_TYPES.map(([type, key]) => ({
+        labels: { type },
+        value: total(planes, (plane) => plane.inflight[key]),
+      })),
+  },
+  {
+    ...REFERENCE,
+    name: 'proxy_failed_reads_total',
+    type: 'counter',
+    labels: { cluster: CLUSTER },
+    help: 'Requests for one cluster that it answered with an error. Time-outs are not among them.',
+    read: readPerCluster((plane) => plane.failedReads),
+  },
+  {
+    ...REFERENCE,
+    name: 'proxy_failed_writes_total',
+    type: 'counter',
+    labels: { failed_on: ['origin', 'target', 'both'] },
+    help: 'Requests for both clusters that only Origin, only Target or both answered with an error. Time-outs are not among them.',
+    read: ({ planes }) =>
+      (['origin', 'target', 'both'] as const).map((key) => ({
+        labels: { failed_on: key },
+        value: total(planes, (plane) => plane.failedWrites[key]),
+      })),
+  },
+  {
+    ...REFERENCE,
+    name: 'proxy_failed_connections_total',
+    type: 'counter',
+    labels: { cluster: CLUSTER },
+    help: 'Clients turned away because no request connection to this cluster could be opened.',
+    read: readPerCluster((plane) => plane.failedConnections),
+  },
+  {
+    ...REFERENCE,
+    name: 'pscache_entries_total',
+    type: 'gauge',
+    labels: {},
+    help: 'Prepared statements that the proxy remembers, those of every thread counted.',
+    read: readTotal((plane) => plane.preparedEntries),
+  },
+  {
+    ...REFERENCE,
+    name: 'pscache_miss_total',
+    type: 'counter',
+    labels: {},
+    help: 'Executions of a statement id that the proxy does not know: the client was told UNPREPARED.',
+    read: readTotal((plane) => plane.preparedMisses),
+  },
+]
+
+const OWN_FAMILIES: readonly MetricFamily[] = [
+  {
+    ...OWN,
+    name: 'build_info',
+    type: 'gauge',
+    labels: { version: "the proxy's version" },
+    help: 'Always 1; the version is in the label.',
+    read: ({ version }) => [{ labels: { version }, value: 1 }],
+  },
+  {
+    ...OWN,
+    name: 'clients_closed_total',
+    type: 'counter',
+    labels: { reason: CLOSE_REASONS.map(([label]) => label) },
+    help: 'Client connections that the proxy ended: no handshake in time, a fault of its own, proxy_max_client_connections reached, bytes against the protocol, answers not read.',
+    read: ({ planes }) =>
+      CLOSE_REASONS.map(([reason, key]) => ({
+        labels: { reason },
+        value: total(planes, (plane) => plane.clientsClosed[key]),
+      })),
+  },
+  {
+    ...OWN,
+    name: 'late_answers_total',
+    type: 'counter',
+    labels: { cluster: CLUSTER },
+    help: 'Answers that came after their request had timed out, and were dropped.',
+    read: readPerCluster((plane) => plane.lateAnswers),
+  },
+  {
+    ...OWN,
+    name: 'prepared_heals_total',
+    type: 'counter',
+    labels: { cluster: CLUSTER },
+    help: 'Statements that the proxy prepared again because a node did not know them.',
+    read: readPerCluster((plane) => plane.preparedHeals),
+  },
+  {
+    ...OWN,
+    name: 'requests_timed_out_total',
+    type: 'counter',
+    labels: { cluster: CLUSTER },
+    help: 'Requests that this cluster had not answered within proxy_request_timeout_ms.',
+    read: readPerCluster((plane) => plane.requestsTimedOut),
+  },
+  {
+    ...OWN,
+    name: 'upstream_connections_opened_total',
+    type: 'counter',
+    labels: { cluster: CLUSTER },
+    help: 'Request connections opened.',
+    read: readPerCluster((plane) => plane.upstreamConnectionsOpened),
+  },
+  {
+    ...OWN,
+    name: 'upstream_connections_lost_total',
+    type: 'counter',
+    labels: { cluster: CLUSTER },
+    help: "Request connections that ended without the proxy's wish.",
+    read: readPerCluster((plane) => plane.upstreamConnectionsLost),
+  },
+  {
+    ...OWN,
+    name: 'upstream_orphaned_connections_replaced_total',
+    type: 'counter',
+    labels: { cluster: CLUSTER },
+    help: 'Request connections replaced because too many of their stream ids waited for late answers.',
+    read: readPerCluster((plane) => plane.orphanedConnectionsReplaced),
+  },
+]
+
+export const PROXY_FAMILIES: readonly MetricFamily[] = [...REFERENCE_FAMILIES, ...OWN_FAMILIES]

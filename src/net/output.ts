@@ -1,0 +1,177 @@
+/**
+ * The way out of one connection: envelopes are copied into a pooled buffer and leave in one write
+ * per turn of the event loop (performance-notes §3.3, §3.4). On v5 the buffer is one frame: six bytes
+ * are kept free in front, and the frame is sealed when it leaves, so that a frame is never torn.
+ * Ids are patched in the copy: `append` returns where it lies.
+ */
+import {
+  FRAME_HEADER_LENGTH,
+  FRAME_PAYLOAD_LENGTH_MAX,
+  FRAME_TRAILER_LENGTH,
+  sealFrame,
+  splitIntoFrames,
+} from '../cql/frame.ts'
+import type { Transport } from './transport.ts'
+
+/** One buffer holds about one full socket read; larger gained nothing when measured. */
+export const OUTPUT_BUFFER_LENGTH = 64 * 1024
+/** Buffers kept for reuse per thread: 16 MiB at most. */
+const POOLED_BUFFERS_MAX = 256
+/** Up to so many bytes are copied out of a buffer that a slow transport would hold on to otherwise. */
+const SPARSE_LENGTH_MAX = OUTPUT_BUFFER_LENGTH / 2
+/** Below this a loop is faster than a call into the engine. */
+const COPY_LOOP_LENGTH_MAX = 24
+
+const EMPTY = new Uint8Array(0)
+
+/** The buffers and the dirty list of one thread. */
+export class Flusher {
+  readonly #free: Uint8Array[] = []
+  #dirty: Output[] = []
+  #flushing: Output[] = []
+  readonly #schedule: (flush: () => void) => void
+  readonly #flushAll = (): void => {
+    const outputs = this.#dirty
+    this.#dirty = this.#flushing
+    this.#flushing = outputs
+    for (let i = 0; i < outputs.length; i++) outputs[i]!.flush()
+    outputs.length = 0
+  }
+
+  /** `schedule` runs a callback once after the sockets of this turn were read: setImmediate. */
+  constructor(schedule: (flush: () => void) => void) {
+    this.#schedule = schedule
+  }
+
+  add(output: Output): void {
+    if (this.#dirty.push(output) === 1) this.#schedule(this.#flushAll)
+  }
+
+  takeBuffer(): Uint8Array {
+    return this.#free.pop() ?? new Uint8Array(OUTPUT_BUFFER_LENGTH)
+  }
+
+  returnBuffer(buffer: Uint8Array): void {
+    if (buffer.length === OUTPUT_BUFFER_LENGTH && this.#free.length < POOLED_BUFFERS_MAX) {
+      this.#free.push(buffer)
+    }
+  }
+}
+
+export class Output {
+  /** The buffer that `append`'s offsets point into, valid until the next append. */
+  buffer: Uint8Array = EMPTY
+  readonly #flusher: Flusher
+  readonly #transport: Transport
+  /** Buffers that the transport has not let go of. */
+  #parked: Uint8Array[] = []
+  #fill = 0
+  #isDirty = false
+  #isClosed = false
+  #hasFrames = false
+
+  constructor(flusher: Flusher, transport: Transport) {
+    this.#flusher = flusher
+    this.#transport = transport
+  }
+
+  /** Bytes accepted that have not reached the kernel. */
+  get queuedBytes(): number {
+    return this.#fill + this.#transport.queuedBytes
+  }
+
+  /** From now on envelopes leave in v5 frames; what was appended before leaves bare. */
+  startFrames(): void {
+    this.#writeOut()
+    this.#hasFrames = true
+  }
+
+  /**
+   * Copies one envelope and returns its offset in `buffer`, where the caller may patch it until it
+   * appends again. A closed output takes and forgets it.
+   */
+  append(bytes: Uint8Array, start: number, end: number): number {
+    const length = end - start
+    if (!this.#isDirty) {
+      this.#isDirty = true
+      this.#flusher.add(this)
+    }
+    const trailer = this.#hasFrames ? FRAME_TRAILER_LENGTH : 0
+    if (this.#fill + length + trailer > this.buffer.length) this.#makeRoom(length)
+    const at = this.#fill
+    const buffer = this.buffer
+    if (length <= COPY_LOOP_LENGTH_MAX) {
+      for (let i = 0; i < length; i++) buffer[at + i] = bytes[start + i]!
+    } else {
+      buffer.set(bytes.subarray(start, end), at)
+    }
+    this.#fill = at + length
+    return at
+  }
+
+  flush(): void {
+    this.#isDirty = false
+    this.#writeOut()
+  }
+
+  /** Gives the buffers back; later appends go nowhere. */
+  close(): void {
+    this.#isClosed = true
+    if (this.buffer !== EMPTY) this.#flusher.returnBuffer(this.buffer)
+    this.buffer = EMPTY
+    this.#fill = 0
+    this.#parked = []
+  }
+
+  /** The transport has let go of everything that was parked. */
+  onDrain(): void {
+    for (const buffer of this.#parked) this.#flusher.returnBuffer(buffer)
+    this.#parked.length = 0
+  }
+
+  #makeRoom(length: number): void {
+    this.#writeOut()
+    if (this.buffer !== EMPTY) this.#flusher.returnBuffer(this.buffer)
+    const header = this.#hasFrames ? FRAME_HEADER_LENGTH : 0
+    const needed = header + length + (this.#hasFrames ? FRAME_TRAILER_LENGTH : 0)
+    this.buffer =
+      needed <= OUTPUT_BUFFER_LENGTH ? this.#flusher.takeBuffer() : new Uint8Array(needed)
+    this.#fill = header
+  }
+
+  #writeOut(): void {
+    const buffer = this.buffer
+    const header = this.#hasFrames ? FRAME_HEADER_LENGTH : 0
+    const length = this.#fill
+    if (length <= header) return
+    this.buffer = EMPTY
+    this.#fill = 0
+    if (this.#isClosed) {
+      this.#flusher.returnBuffer(buffer)
+      return
+    }
+    const transport = this.#transport
+    if (transport.queuedBytes === 0) {
+      // A drain is announced only after a write that met a full queue, so look here as well.
+      if (this.#parked.length > 0) this.onDrain()
+    } else if (length <= SPARSE_LENGTH_MAX) {
+      // Small writes to a peer that does not read would pin a whole buffer each.
+      transport.write(this.#seal(buffer, length).slice())
+      this.#flusher.returnBuffer(buffer)
+      return
+    }
+    transport.write(this.#seal(buffer, length))
+    if (transport.queuedBytes === 0) this.#flusher.returnBuffer(buffer)
+    else if (buffer.length === OUTPUT_BUFFER_LENGTH) this.#parked.push(buffer)
+  }
+
+  #seal(buffer: Uint8Array, length: number): Uint8Array {
+    if (!this.#hasFrames) return buffer.subarray(0, length)
+    const payloadLength = length - FRAME_HEADER_LENGTH
+    if (payloadLength > FRAME_PAYLOAD_LENGTH_MAX) {
+      return splitIntoFrames(buffer, FRAME_HEADER_LENGTH, length)
+    }
+    sealFrame(buffer, 0, payloadLength, true)
+    return buffer.subarray(0, length + FRAME_TRAILER_LENGTH)
+  }
+}

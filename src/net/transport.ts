@@ -1,0 +1,30 @@
+/**
+ * What the rest of the proxy knows of a socket: bytes in, bytes out, and how full the way out is.
+ * Implemented by the dialer and the listener; nobody else touches node:net.
+ */
+
+export interface Transport {
+  /** Peer as `address:port`, for logs and node labels. */
+  readonly peer: string
+  /** Bytes handed over that the kernel has not taken yet. 0 directly after a write means: all taken. */
+  readonly queuedBytes: number
+  /** The bytes belong to the transport until `queuedBytes` is 0 again. Behind an end they are dropped. */
+  write(bytes: Uint8Array): void
+  pause(): void
+  resume(): void
+  /** Sends what is queued, then closes. */
+  end(): void
+  /** Closes now; what is queued is lost. */
+  destroy(): void
+}
+
+/** Every method is called by the transport only; `onClose` exactly once and last. */
+export interface TransportHandler {
+  /** The bytes are the handler's to read until it returns. */
+  onBytes(chunk: Uint8Array, start: number, end: number): void
+  /** Everything queued has been taken by the kernel. */
+  onDrain(): void
+  /** The peer has sent its last byte. */
+  onEnd(): void
+  onClose(cause: Error | null): void
+}

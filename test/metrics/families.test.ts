@@ -1,0 +1,182 @@
+import { describe, expect, test } from 'vitest'
+import { DataPlaneMetrics } from '../../src/metrics/data-plane-metrics.ts'
+import { renderMetricsDocument } from '../../src/metrics/document.ts'
+import { FAMILIES, familyName, PROCESS_METRICS } from '../../src/metrics/families.ts'
+import type { Gathered, MetricFamily } from '../../src/metrics/family.ts'
+import type { PlaneSeries } from '../../src/metrics/plane-series.ts'
+import { quantile } from '../../src/metrics/runtime-families.ts'
+import { NODE_LEVEL, PROXY_LEVEL, RUNTIME } from './reference-families.ts'
+
+const REFERENCE = [...PROXY_LEVEL, ...NODE_LEVEL, ...RUNTIME]
+const BOUNDS = { originBoundsSeconds: [0.001, 1], targetBoundsSeconds: [0.002, 2] }
+
+const findFamily = (name: string): MetricFamily | undefined =>
+  FAMILIES.find((family) => familyName(family, 'zdm') === name)
+
+const gather = (...planes: PlaneSeries[]): Gathered => ({
+  planes,
+  threads: planes.map((plane) => plane.thread),
+  version: '1.2.3',
+  ...BOUNDS,
+})
+
+const seriesOf = (nodes: readonly (readonly ['origin' | 'target', string])[] = []): PlaneSeries => {
+  const metrics = new DataPlaneMetrics(BOUNDS)
+  for (const [cluster, node] of nodes) metrics.node(cluster, node)
+  const series = metrics.toSeries()
+  const gc = { count: 1, sumSeconds: 0.5, recentSeconds: [0.5] }
+  return { ...series, thread: { ...series.thread, gc } }
+}
+
+describe("the Go proxy's families", () => {
+  test.each(REFERENCE)('$name is a $type with its labels', ({ name, type, labels }) => {
+    const family = findFamily(name)
+    expect(family, name).toBeDefined()
+    expect(family!.type).toBe(type)
+    expect(family!.isReference).toBe(true)
+    expect(Object.keys(family!.labels)).toEqual(Object.keys(labels))
+    for (const [label, values] of Object.entries(labels)) {
+      if (values !== null) expect(family!.labels[label]).toEqual(values)
+    }
+  })
+
+  test('are all that is called so', () => {
+    const named = FAMILIES.filter((family) => family.isReference)
+    expect(named.map((family) => familyName(family, 'zdm')).sort()).toEqual(
+      REFERENCE.map(({ name }) => name).sort(),
+    )
+  })
+})
+
+describe('every family', () => {
+  test('has a name of its own', () => {
+    const names = [...FAMILIES.map((family) => familyName(family, 'zdm')), ...PROCESS_METRICS]
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([])
+  })
+
+  test.each(FAMILIES)('$name has labels in alphabetical order and a sentence of help', (family) => {
+    const labels = Object.keys(family.labels)
+    expect(labels).toEqual([...labels].sort())
+    expect(family.help).toMatch(/^[A-Z][^\n|]*\.$/)
+  })
+
+  test.each(FAMILIES)('$name gives points with exactly the labels that it declares', (family) => {
+    const nodes = [['origin', 'a:1'] as const, ['target', 'b:1'] as const]
+    for (const { suffix, labels } of family.read(gather(seriesOf(nodes)))) {
+      const isPartOfSummary = family.type === 'summary' && suffix !== undefined
+      const declared = isPartOfSummary ? [] : Object.keys(family.labels)
+      expect(Object.keys(labels)).toEqual(suffix === '_bucket' ? [...declared, 'le'] : declared)
+      for (const [label, value] of Object.entries(labels)) {
+        const values = family.labels[label]
+        if (Array.isArray(values)) expect(values).toContain(value)
+      }
+    }
+  })
+})
+
+describe('families of our own', () => {
+  const own = FAMILIES.filter((family) => !family.isReference)
+
+  test.each(own)('$name ends in _total if and only if it is a counter', (family) => {
+    expect(family.name).toMatch(/^[a-z][a-z_]*$/)
+    expect(family.name.endsWith('_total')).toBe(family.type === 'counter')
+    expect(family.name).not.toMatch(/_(ms|milliseconds|kb|mb|mib)(_|$)/)
+  })
+})
+
+describe('the prefix', () => {
+  const [prefixed] = FAMILIES.filter((family) => family.isPrefixed)
+  const [plain] = FAMILIES.filter((family) => !family.isPrefixed)
+
+  test('comes before an underscore, and with none there is no underscore', () => {
+    expect(familyName(prefixed!, 'zdm')).toBe(`zdm_${prefixed!.name}`)
+    expect(familyName(prefixed!, '')).toBe(prefixed!.name)
+  })
+
+  test("leaves the runtime's names alone", () => {
+    expect(familyName(plain!, 'zdm')).toBe(plain!.name)
+  })
+})
+
+type Path = readonly (string | number)[]
+
+/** Where the numbers of a value are. A histogram's count is not among them: its buckets have it. */
+const numberPaths = (value: unknown, path: Path = []): Path[] => {
+  if (typeof value === 'number') return [path]
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value)
+    .filter(([key]) => !(key === 'count' && 'buckets' in value))
+    .flatMap(([key, inner]) => numberPaths(inner, [...path, key]))
+}
+
+const bumped = (series: PlaneSeries, path: Path): PlaneSeries => {
+  const copy: unknown = structuredClone(series)
+  let owner = copy as Record<string | number, unknown>
+  for (const key of path.slice(0, -1)) owner = owner[key] as typeof owner
+  owner[path.at(-1)!] = Number(owner[path.at(-1)!]) + 1
+  return copy as PlaneSeries
+}
+
+describe('what data planes count', () => {
+  const series = seriesOf([
+    ['origin', 'a:1'],
+    ['target', 'b:1'],
+  ])
+  const read = (plane: PlaneSeries): string =>
+    JSON.stringify(FAMILIES.map((family) => family.read(gather(plane))))
+
+  test.each(numberPaths(series).map((path) => path.join('.')))('%s is published', (path) => {
+    expect(read(bumped(series, path.split('.')))).not.toBe(read(series))
+  })
+
+  test('of one node adds up, and nodes are in order', () => {
+    const first = new DataPlaneMetrics(BOUNDS)
+    first.node('origin', 'b:1').connections = 2
+    first.node('origin', 'a:1').connections = 1
+    const second = new DataPlaneMetrics(BOUNDS)
+    second.node('origin', 'b:1').connections = 3
+    second.node('target', 'b:1').connections = 7
+    const family = findFamily('zdm_origin_connections_total')!
+    expect(family.read(gather(first.toSeries(), second.toSeries()))).toEqual([
+      { labels: { node: 'a:1' }, value: 1 },
+      { labels: { node: 'b:1' }, value: 5 },
+    ])
+  })
+})
+
+test.each([
+  ['go_memstats_alloc_bytes', 1 + 100],
+  ['go_memstats_heap_inuse_bytes', 10 + 100],
+  ['go_memstats_alloc_bytes_total', 1000],
+  ['nodejs_heap_size_used_bytes', 1],
+  ['nodejs_heap_size_total_bytes', 10],
+  ['nodejs_external_memory_bytes', 100],
+])('%s is of all threads', (name, perThread) => {
+  const series = seriesOf()
+  const thread = {
+    ...series.thread,
+    heapUsedBytes: 1,
+    heapTotalBytes: 10,
+    externalBytes: 100,
+    allocatedBytes: 1000,
+  }
+  const planes = [series, series].map((plane) => ({ ...plane, thread }))
+  expect(findFamily(name)!.read(gather(...planes))).toEqual([{ labels: {}, value: 2 * perThread }])
+})
+
+describe('quantile', () => {
+  test.each([
+    { values: [], share: 0.5, expected: 0 },
+    { values: [3], share: 0, expected: 3 },
+    { values: [3], share: 1, expected: 3 },
+    { values: [1, 2, 3, 4], share: 0, expected: 1 },
+    { values: [1, 2, 3, 4], share: 0.25, expected: 2 },
+    { values: [1, 2, 3, 4], share: 1, expected: 4 },
+  ])('$share of $values is $expected', ({ values, share, expected }) => {
+    expect(quantile(values, share)).toBe(expected)
+  })
+})
+
+test('docs/metrics.md is rendered from the table', async () => {
+  await expect(renderMetricsDocument()).toMatchFileSnapshot('../../docs/metrics.md')
+})
