@@ -1,0 +1,68 @@
+/**
+ * The arguments of the command (operations §1.1). As in Go, one dash or two are the same, and a value
+ * follows as the next argument or after `=`.
+ */
+
+export type CommandLine =
+  | {
+      readonly kind: 'run'
+      /** null: settings come from the environment. */
+      readonly configPath: string | null
+      /** Unknown settings end the start. */
+      readonly isStrict: boolean
+    }
+  | { readonly kind: 'version' }
+  | { readonly kind: 'help' }
+  /** The text is one line. */
+  | { readonly kind: 'usage error'; readonly text: string }
+
+export const USAGE = `Usage: zdm-proxy [--config PATH] [--strict-config]
+
+  --config PATH     Read the settings from this YAML file. Without it they come from
+                    environment variables, ZDM_PRIMARY_CLUSTER for primary_cluster.
+  --strict-config   End with an error if a setting is unknown, instead of a warning.
+  --version         Print the version.
+  -h, --help        Print this.
+
+docs/configuration.md lists the settings.
+`
+
+type Flag = 'config' | 'strict-config' | 'version' | 'help'
+
+const FLAGS: ReadonlyMap<string, Flag> = new Map([
+  ['config', 'config'],
+  ['strict-config', 'strict-config'],
+  ['version', 'version'],
+  ['help', 'help'],
+  ['h', 'help'],
+])
+const ARGUMENT = /^--?([^-=][^=]*)(?:=(.*))?$/s
+
+const usageError = (text: string): CommandLine => ({ kind: 'usage error', text })
+
+/** The arguments without the names of the interpreter and the script. The last `--config` counts. */
+export const parseCommandLine = (argv: readonly string[]): CommandLine => {
+  let configPath: string | null = null
+  let isStrict = false
+  let wantsVersion = false
+  for (let at = 0; at < argv.length; at++) {
+    const argument = argv[at]!
+    const [, name = '', attached] = ARGUMENT.exec(argument) ?? []
+    const flag = FLAGS.get(name)
+    if (flag === undefined) {
+      const kind = argument.startsWith('-') ? 'flag' : 'argument'
+      return usageError(`unknown ${kind} ${JSON.stringify(argument)}`)
+    }
+    if (flag !== 'config' && attached !== undefined) {
+      return usageError(`--${flag} takes no value`)
+    }
+    if (flag === 'help') return { kind: 'help' }
+    if (flag === 'version') wantsVersion = true
+    if (flag === 'strict-config') isStrict = true
+    if (flag !== 'config') continue
+    const path = attached ?? argv[++at] ?? ''
+    if (path === '') return usageError('--config needs the path of a YAML file')
+    configPath = path
+  }
+  return wantsVersion ? { kind: 'version' } : { kind: 'run', configPath, isStrict }
+}

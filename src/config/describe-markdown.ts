@@ -1,0 +1,142 @@
+/** The text of docs/configuration.md, from the table of settings. A test holds the file to it. */
+import type { Section, SettingDefinition, SettingStatus } from './definition.ts'
+import { environmentName, SECTIONS } from './settings.ts'
+import { rangeOf, valueText } from './value.ts'
+
+const STATUS_WORDS = {
+  active: '',
+  ignored: 'no effect',
+  planned: 'not yet',
+} as const satisfies Record<SettingStatus, string>
+
+const code = (text: string): string => `\`${text}\``
+
+const typeText = (definition: SettingDefinition): string => {
+  switch (definition.type) {
+    case 'int':
+      return 'whole number'
+    case 'float':
+      return 'number'
+    case 'boolean':
+      return 'boolean'
+    case 'choice':
+      return 'word'
+    case 'string':
+      return definition.format ?? 'text'
+    case 'list':
+      return `list of ${definition.format}`
+    case 'buckets':
+      return 'list of numbers'
+  }
+}
+
+const defaultText = (definition: SettingDefinition): string => {
+  const text = valueText(definition.default)
+  if (text !== '') return code(text.replaceAll(',', ', '))
+  const isRequired = definition.type === 'string' && definition.isRequiredInEnvironment === true
+  return isRequired ? 'empty; must be set in the environment' : 'empty'
+}
+
+const allowedText = (definition: SettingDefinition): string => {
+  switch (definition.type) {
+    case 'int':
+    case 'float': {
+      if (definition.status === 'ignored') return ''
+      const [min, max] = rangeOf(definition)
+      const unit = definition.unit === undefined ? '' : ` ${definition.unit}`
+      return definition.max === undefined ? `from ${min}${unit}` : `${min} to ${max}${unit}`
+    }
+    case 'choice':
+      return definition.choices.map(code).join(', ')
+    case 'buckets':
+      return `${definition.unit}, rising`
+    case 'boolean':
+    case 'string':
+    case 'list':
+      return ''
+  }
+}
+
+const row = (definition: SettingDefinition): string => {
+  const cells = [
+    code(definition.key),
+    code(environmentName(definition.key)),
+    typeText(definition),
+    defaultText(definition),
+    allowedText(definition),
+    STATUS_WORDS[definition.status],
+    definition.description,
+  ]
+  return `| ${cells.join(' | ')} |`
+}
+
+const section = ({ title, settings }: Section): string =>
+  [
+    `## ${title}`,
+    '',
+    '| Setting | Environment | Type | Default | Allowed | Status | Meaning |',
+    '|---|---|---|---|---|---|---|',
+    ...settings.map(row),
+    '',
+  ].join('\n')
+
+const OPENING = `<!-- Rendered from src/config/table/; \`npx vitest run --project unit -u test/config/configuration-doc.test.ts\` renders it again. -->
+# Configuration
+
+Settings come from environment variables **or** from a YAML file, never from both: with \`--config PATH\` every \`ZDM_*\` variable is
+ignored. A setting has one name in two spellings: \`primary_cluster\` in a file is \`ZDM_PRIMARY_CLUSTER\` in the environment. The names,
+types and defaults are those of the Go proxy; the section *Not in the Go proxy* has the ones it does not know.
+
+\`\`\`yaml
+primary_cluster: ORIGIN
+origin_contact_points: 10.0.1.1,10.0.1.2
+origin_username: migration
+origin_password: secret
+target_contact_points: cassandra-new.example.com
+proxy_listen_address: 0.0.0.0
+proxy_listen_port: 9042
+proxy_topology_addresses: 10.0.3.1,10.0.3.2,10.0.3.3
+proxy_topology_index: 0
+\`\`\`
+
+## How values are written
+
+| | Environment | YAML file |
+|---|---|---|
+| Not there | the default | the default, and also for \`name:\` without a value |
+| Empty | empty text or an empty list, not the default; an error for anything else | the same for \`name: ""\` |
+| Whole number | \`9042\`, \`1_000\`, \`0x1F\`, \`0o17\`, \`0b11\`; a leading 0 means octal | the same, without quotes; a fraction is cut off, with a warning |
+| Boolean | \`true\`, \`True\`, \`TRUE\`, \`t\`, \`T\`, \`1\` and \`false\`, \`False\`, \`FALSE\`, \`f\`, \`F\`, \`0\` | \`true\`, \`false\` without quotes, or \`yes\`, \`no\`, \`on\`, \`off\`, \`y\`, \`n\` |
+| Word | in any case | in any case |
+| List | \`a,b\`; blanks do not count | one text, \`a,b\`; not a YAML list |
+
+The four settings of user names and passwords must be set in the environment, to the empty string where a cluster asks for none. In a file
+they may be left out.
+
+## When something is wrong
+
+The proxy does not start. It logs **every** problem that it finds, one line each, with the setting as you spelled it, the value (never a
+password) and what is allowed, and ends with exit status 255. Wrong arguments end with 2.
+
+Unknown settings are a warning that names the nearest known one; with \`--strict-config\` they are an error. After a good start one line,
+\`Parsed configuration:\`, has all settings without the passwords.
+
+Beyond single values these are refused:
+
+- a cluster without contact points, or the same contact point and port for Origin and Target;
+- a local datacenter together with host assignment switched off;
+- an index outside \`proxy_topology_addresses\`, or the same address in it twice;
+- \`proxy_listen_address: 0.0.0.0\` (or \`::\`) without \`proxy_topology_addresses\`: drivers are told the proxy's own address, and nobody answers at
+  0.0.0.0. Set the list to the address that clients reach this instance by; all instances' addresses, if there are several;
+- one port for clients and for metrics;
+- \`control_conn_max_protocol_version: 2\`.
+
+## Reading the tables
+
+The column *Status* is empty for settings that do what they say. *no effect*: accepted because configurations of the Go proxy have
+it. *not yet*: only the default is accepted; any other value ends the start, so that nobody runs believing that something is on which is not.
+
+`
+
+/** All of docs/configuration.md. */
+export const renderConfigurationDocument = (): string => OPENING + SECTIONS.map(section).join('\n')

@@ -1,0 +1,212 @@
+/**
+ * What settings must be together (operations §1.4 and gaps A4, T7), in the order of the specification.
+ * A rule says nothing where a value that it needs is itself wrong: that has been reported already.
+ */
+import { canonicalAddress, isAnyAddress } from './address.ts'
+import { type ConfigProblem, type ConfigWarning, ConfigWarningCode } from './errors.ts'
+import type { SettingKey, Settings } from './settings.ts'
+import { quoted } from './value.ts'
+
+/** The values that are right in themselves, and how their source spells a key. */
+export type RuleInput = {
+  readonly settings: Partial<Settings>
+  readonly spell: (key: SettingKey) => string
+}
+
+type Rule = (input: RuleInput) => ConfigProblem | null
+
+const problem = (
+  { spell }: RuleInput,
+  key: SettingKey,
+  text: string,
+): ConfigProblem & { readonly setting: string } => ({
+  setting: spell(key),
+  text: `${spell(key)}: ${text}`,
+})
+
+type ClusterSettings = {
+  readonly contactPoints: readonly string[] | undefined
+  readonly port: number | undefined
+  readonly bundlePath: string | undefined
+  readonly localDatacenter: string | undefined
+  readonly hostAssignment: boolean | undefined
+}
+
+const clusterSettings = (settings: Partial<Settings>, name: ClusterName): ClusterSettings =>
+  name === 'origin'
+    ? {
+        contactPoints: settings.originContactPoints,
+        port: settings.originPort,
+        bundlePath: settings.originSecureConnectBundlePath,
+        localDatacenter: settings.originLocalDatacenter,
+        hostAssignment: settings.originEnableHostAssignment,
+      }
+    : {
+        contactPoints: settings.targetContactPoints,
+        port: settings.targetPort,
+        bundlePath: settings.targetSecureConnectBundlePath,
+        localDatacenter: settings.targetLocalDatacenter,
+        hostAssignment: settings.targetEnableHostAssignment,
+      }
+
+type ClusterName = 'origin' | 'target'
+
+const contactPointsAreGiven =
+  (name: ClusterName): Rule =>
+  (input) => {
+    const { contactPoints, bundlePath } = clusterSettings(input.settings, name)
+    // A bundle would stand for them; that it is not available yet has been said then.
+    if (contactPoints?.length !== 0 || bundlePath !== '') return null
+    return problem(
+      input,
+      `${name}_contact_points`,
+      'must name at least one node: host names or IP addresses with commas between them',
+    )
+  }
+
+const datacenterNeedsHostAssignment =
+  (name: ClusterName): Rule =>
+  (input) => {
+    const { localDatacenter, hostAssignment } = clusterSettings(input.settings, name)
+    if (hostAssignment !== false || (localDatacenter ?? '') === '') return null
+    const assignment = input.spell(`${name}_enable_host_assignment`)
+    return problem(
+      input,
+      `${name}_local_datacenter`,
+      `has no meaning with ${assignment} false, which sends all requests to one node; leave one of them out`,
+    )
+  }
+
+const indexIsInTopology: Rule = (input) => {
+  const { proxyTopologyAddresses: addresses, proxyTopologyIndex: index } = input.settings
+  if (addresses === undefined || index === undefined) return null
+  if (index < Math.max(1, addresses.length)) return null
+  const list = input.spell('proxy_topology_addresses')
+  const allowed =
+    addresses.length === 0
+      ? `must be 0 as long as ${list} is empty`
+      : `must be from 0 to ${addresses.length - 1}, because ${list} has ${addresses.length} addresses`
+  return problem(input, 'proxy_topology_index', `${index} ${allowed}`)
+}
+
+const topologyHasNoDuplicates: Rule = (input) => {
+  const addresses = input.settings.proxyTopologyAddresses ?? []
+  const seen = new Set<string>()
+  for (const address of addresses) {
+    const canonical = canonicalAddress(address)
+    if (seen.has(canonical)) {
+      return problem(
+        input,
+        'proxy_topology_addresses',
+        `${quoted(address)} is listed twice; each instance has an address of its own`,
+      )
+    }
+    seen.add(canonical)
+  }
+  return null
+}
+
+/** The Go proxy starts, and tells drivers that its address is 0.0.0.0 (operations §6.2). */
+const advertisedAddressIsUsable: Rule = (input) => {
+  const { proxyListenAddress: address, proxyTopologyAddresses: addresses } = input.settings
+  if (address === undefined || addresses === undefined) return null
+  if (addresses.length > 0 || !isAnyAddress(address)) return null
+  return problem(
+    input,
+    'proxy_listen_address',
+    `${quoted(address)} listens on every address, and drivers would be told to connect to ${address}, where nobody answers; set ${input.spell('proxy_topology_addresses')} to the address that clients reach this instance by (all instances' addresses, if there are several), or listen on one address`,
+  )
+}
+
+const listenersDoNotCollide: Rule = (input) => {
+  const { proxyListenAddress, proxyListenPort, metricsAddress, metricsPort } = input.settings
+  if (proxyListenAddress === undefined || metricsAddress === undefined) return null
+  if (proxyListenPort === undefined || proxyListenPort === 0) return null
+  if (proxyListenPort !== metricsPort) return null
+  const isShared =
+    isAnyAddress(proxyListenAddress) ||
+    isAnyAddress(metricsAddress) ||
+    canonicalAddress(proxyListenAddress) === canonicalAddress(metricsAddress)
+  if (!isShared) return null
+  return problem(
+    input,
+    'metrics_port',
+    `${metricsPort} is the port for clients too (${input.spell('proxy_listen_port')}); they need two`,
+  )
+}
+
+const clustersDiffer: Rule = (input) => {
+  const { originContactPoints, targetContactPoints, originPort, targetPort } = input.settings
+  if (originContactPoints === undefined || targetContactPoints === undefined) return null
+  if (originPort === undefined || originPort !== targetPort) return null
+  const origin = new Set(originContactPoints.map(canonicalAddress))
+  const shared = targetContactPoints.find((point) => origin.has(canonicalAddress(point)))
+  if (shared === undefined) return null
+  return problem(
+    input,
+    'target_contact_points',
+    `${quoted(shared)} with port ${targetPort} is in ${input.spell('origin_contact_points')} too; Origin and Target must be two clusters, or every write goes to the same one twice`,
+  )
+}
+
+const controlVersionIsSpoken: Rule = (input) =>
+  input.settings.controlConnMaxProtocolVersion === '2'
+    ? problem(
+        input,
+        'control_conn_max_protocol_version',
+        '2 is not spoken by this proxy; 3 is the lowest version',
+      )
+    : null
+
+const RULES: readonly Rule[] = [
+  contactPointsAreGiven('target'),
+  datacenterNeedsHostAssignment('target'),
+  contactPointsAreGiven('origin'),
+  datacenterNeedsHostAssignment('origin'),
+  clustersDiffer,
+  indexIsInTopology,
+  topologyHasNoDuplicates,
+  advertisedAddressIsUsable,
+  listenersDoNotCollide,
+  controlVersionIsSpoken,
+]
+
+/** Every contradiction between settings. */
+export const findContradictions = (input: RuleInput): readonly ConfigProblem[] =>
+  RULES.flatMap((rule) => rule(input) ?? [])
+
+const suspect = (input: RuleInput, key: SettingKey, text: string): ConfigWarning => ({
+  code: ConfigWarningCode.SUSPECT,
+  ...problem(input, key, text),
+})
+
+/** Text that a newline or blank from a file of secrets easily slips into. Its value is not shown. */
+const EXACT_TEXTS = [
+  ['origin_username', 'originUsername'],
+  ['origin_password', 'originPassword'],
+  ['origin_local_datacenter', 'originLocalDatacenter'],
+  ['target_username', 'targetUsername'],
+  ['target_password', 'targetPassword'],
+  ['target_local_datacenter', 'targetLocalDatacenter'],
+] as const satisfies readonly (readonly [SettingKey, keyof Settings])[]
+
+/** What is allowed and does something, but hardly what was meant. */
+export const findOddities = (input: RuleInput): readonly ConfigWarning[] => {
+  const { settings } = input
+  const warnings = EXACT_TEXTS.filter(([, name]) => {
+    const text = settings[name] ?? ''
+    return text !== text.trim()
+  }).map(([key]) => suspect(input, key, 'begins or ends with white space, which is part of it'))
+  const min = settings.heartbeatRetryIntervalMinMs
+  const max = settings.heartbeatRetryIntervalMaxMs
+  if (min !== undefined && max !== undefined && min > max) {
+    warnings.push(
+      suspect(
+        input,
+        'heartbeat_retry_interval_min_ms',
+        `${min} is above ${input.spell('heartbeat_retry_interval_max_ms')}, so every wait is ${max} ms`,
+      ),
+    )
+  }
+  return warnings
+}

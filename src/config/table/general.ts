@@ -1,0 +1,130 @@
+/**
+ * Settings of the migration as a whole: who serves what, the log, protocol versions, request tracing
+ * and the ring that the proxies show to drivers (operations §1.3).
+ */
+import type { Section } from '../definition.ts'
+
+export const GLOBAL = {
+  title: 'Migration',
+  settings: [
+    {
+      key: 'primary_cluster',
+      type: 'choice',
+      default: 'ORIGIN',
+      choices: ['ORIGIN', 'TARGET'],
+      status: 'active',
+      description:
+        'The cluster that serves reads, and whose answer the client gets when a write succeeded on both. The first value only, where the routing state has been changed at run time.',
+    },
+    {
+      key: 'read_mode',
+      type: 'choice',
+      default: 'PRIMARY_ONLY',
+      choices: ['PRIMARY_ONLY', 'DUAL_ASYNC_ON_SECONDARY'],
+      status: 'planned',
+      description:
+        '`DUAL_ASYNC_ON_SECONDARY` sends reads to the other cluster too, without waiting for it.',
+    },
+    {
+      key: 'replace_cql_functions',
+      type: 'boolean',
+      default: false,
+      status: 'planned',
+      description:
+        'Replaces `now()` in writes by one value for both clusters. Without it each cluster makes its own.',
+    },
+    {
+      key: 'async_handshake_timeout_ms',
+      type: 'int',
+      default: 4000,
+      unit: 'ms',
+      status: 'ignored',
+      description: 'Belongs to the read mode `DUAL_ASYNC_ON_SECONDARY`.',
+    },
+    {
+      key: 'log_level',
+      type: 'choice',
+      default: 'INFO',
+      choices: ['PANIC', 'FATAL', 'ERROR', 'WARN', 'WARNING', 'INFO', 'DEBUG', 'TRACE'],
+      isTrimmed: true,
+      status: 'active',
+      description: 'The least severe events that are logged.',
+    },
+    {
+      key: 'control_conn_max_protocol_version',
+      type: 'choice',
+      default: 'DseV2',
+      choices: ['2', '3', '4', '5', 'DseV1', 'DseV2'],
+      status: 'active',
+      description:
+        'The first protocol version that control connections try; they step down from there. `DseV1` and `DseV2` mean the highest that is spoken here, which is 5; `2` is not spoken.',
+    },
+    {
+      key: 'blocked_protocol_versions',
+      type: 'list',
+      default: [],
+      format: 'protocol versions',
+      status: 'planned',
+      description: 'Protocol versions that clients may not use.',
+    },
+  ],
+} as const satisfies Section
+
+export const TRACING = {
+  title: 'Request tracing',
+  settings: [
+    {
+      key: 'tracing_enabled',
+      type: 'boolean',
+      default: false,
+      status: 'planned',
+      description: 'Marks each request with an id in its custom payload and logs it.',
+    },
+    {
+      key: 'tracing_rate_limit',
+      type: 'int',
+      default: 0,
+      status: 'ignored',
+      description: 'Belongs to `tracing_enabled`: traced requests per second.',
+    },
+    {
+      key: 'tracing_request_id_key',
+      type: 'string',
+      default: 'request-id',
+      status: 'ignored',
+      description: 'Belongs to `tracing_enabled`: the key in the custom payload.',
+    },
+  ],
+} as const satisfies Section
+
+export const TOPOLOGY = {
+  title: 'Proxy topology',
+  settings: [
+    {
+      key: 'proxy_topology_index',
+      type: 'int',
+      default: 0,
+      min: 0,
+      status: 'active',
+      description: 'Which of `proxy_topology_addresses` this instance is, counted from 0.',
+    },
+    {
+      key: 'proxy_topology_addresses',
+      type: 'list',
+      default: [],
+      format: 'IP addresses',
+      status: 'active',
+      description:
+        'The addresses of all proxy instances, the same list in the same order on each. Drivers are shown these as the cluster.',
+    },
+    {
+      key: 'proxy_topology_num_tokens',
+      type: 'int',
+      default: 8,
+      min: 1,
+      max: 256,
+      status: 'active',
+      description: 'Tokens per instance in the ring shown to drivers. Equal on all instances.',
+    },
+  ],
+} as const satisfies Section

@@ -1,0 +1,275 @@
+/**
+ * Settings of what the proxy itself serves: the client listener, metrics and health, heartbeats
+ * (operations §1.3), and those that the Go proxy does not have.
+ */
+import type { Section } from '../definition.ts'
+
+const DEFAULT_BUCKETS_MS = [
+  1, 4, 7, 10, 25, 40, 60, 80, 100, 150, 250, 500, 1000, 2500, 5000, 10_000, 15_000,
+] as const
+
+export const LISTENER = {
+  title: 'Client listener',
+  settings: [
+    {
+      key: 'proxy_listen_address',
+      type: 'string',
+      default: 'localhost',
+      format: 'listen address',
+      status: 'active',
+      description:
+        'The address that clients connect to; `0.0.0.0` for all. `localhost` is 127.0.0.1.',
+    },
+    {
+      key: 'proxy_listen_port',
+      type: 'int',
+      default: 14_002,
+      min: 0,
+      max: 65_535,
+      status: 'active',
+      description: 'The port that clients connect to; 0 for any free one.',
+    },
+    {
+      key: 'proxy_request_timeout_ms',
+      type: 'int',
+      default: 10_000,
+      min: 1,
+      unit: 'ms',
+      status: 'active',
+      description:
+        'How long the clusters may take to answer a request. See `proxy_timeout_reply` for what the client gets then.',
+    },
+    {
+      key: 'proxy_max_client_connections',
+      type: 'int',
+      default: 1000,
+      min: 1,
+      status: 'active',
+      description: 'Client connections open at one time, those in their handshake included.',
+    },
+    {
+      key: 'proxy_max_stream_ids',
+      type: 'int',
+      default: 2048,
+      min: 1,
+      status: 'active',
+      description:
+        'Requests in flight on one connection to a node where each client has its own (`upstream_connections: per_client`). Shared connections use all the ids that the protocol has.',
+    },
+    {
+      key: 'proxy_tls_ca_path',
+      type: 'string',
+      default: '',
+      format: 'path',
+      status: 'planned',
+      description: 'Certificate authority of the clients (PEM).',
+    },
+    {
+      key: 'proxy_tls_cert_path',
+      type: 'string',
+      default: '',
+      format: 'path',
+      status: 'planned',
+      description: "The listener's certificate chain (PEM).",
+    },
+    {
+      key: 'proxy_tls_key_path',
+      type: 'string',
+      default: '',
+      format: 'path',
+      status: 'planned',
+      description: "The private key of the listener's certificate (PEM).",
+    },
+    {
+      key: 'proxy_tls_require_client_auth',
+      type: 'boolean',
+      default: false,
+      status: 'planned',
+      description: 'Demands a certificate from clients.',
+    },
+  ],
+} as const satisfies Section
+
+export const METRICS = {
+  title: 'Metrics and health',
+  settings: [
+    {
+      key: 'metrics_enabled',
+      type: 'boolean',
+      default: true,
+      status: 'active',
+      description: 'If false, `/metrics` answers 404. The health paths stay.',
+    },
+    {
+      key: 'metrics_address',
+      type: 'string',
+      default: 'localhost',
+      format: 'listen address',
+      status: 'active',
+      description:
+        'The address of the HTTP server for metrics and health; `0.0.0.0` for all. `localhost` is 127.0.0.1.',
+    },
+    {
+      key: 'metrics_port',
+      type: 'int',
+      default: 14_001,
+      min: 0,
+      max: 65_535,
+      status: 'active',
+      description: 'The port of the HTTP server for metrics and health; 0 for any free one.',
+    },
+    {
+      key: 'metrics_prefix',
+      type: 'string',
+      default: 'zdm',
+      format: 'metrics prefix',
+      status: 'active',
+      description: 'What metric names begin with, before an underscore. Empty: nothing.',
+    },
+    {
+      key: 'metrics_origin_latency_buckets_ms',
+      type: 'buckets',
+      default: DEFAULT_BUCKETS_MS,
+      unit: 'ms',
+      status: 'active',
+      description: "Bounds of the latency histograms of the proxy and of Origin's nodes.",
+    },
+    {
+      key: 'metrics_target_latency_buckets_ms',
+      type: 'buckets',
+      default: DEFAULT_BUCKETS_MS,
+      unit: 'ms',
+      status: 'active',
+      description: "Bounds of the latency histograms of Target's nodes.",
+    },
+    {
+      key: 'metrics_async_read_latency_buckets_ms',
+      type: 'buckets',
+      default: DEFAULT_BUCKETS_MS,
+      unit: 'ms',
+      status: 'ignored',
+      description: 'Belongs to the read mode `DUAL_ASYNC_ON_SECONDARY`.',
+    },
+  ],
+} as const satisfies Section
+
+export const HEARTBEATS = {
+  title: 'Heartbeats',
+  settings: [
+    {
+      key: 'heartbeat_interval_ms',
+      type: 'int',
+      default: 30_000,
+      min: 1,
+      unit: 'ms',
+      status: 'active',
+      description: 'How often an idle connection to a cluster is checked.',
+    },
+    {
+      key: 'heartbeat_retry_interval_min_ms',
+      type: 'int',
+      default: 250,
+      min: 1,
+      unit: 'ms',
+      status: 'active',
+      description: 'The shortest wait before a control connection is opened again.',
+    },
+    {
+      key: 'heartbeat_retry_interval_max_ms',
+      type: 'int',
+      default: 30_000,
+      min: 1,
+      unit: 'ms',
+      status: 'active',
+      description: 'The longest wait before a control connection is opened again.',
+    },
+    {
+      key: 'heartbeat_retry_backoff_factor',
+      type: 'float',
+      default: 2,
+      min: 1,
+      status: 'active',
+      description: 'By how much that wait grows with each failure.',
+    },
+    {
+      key: 'heartbeat_failure_threshold',
+      type: 'int',
+      default: 1,
+      min: 1,
+      status: 'active',
+      description: 'Failures of a control connection in a row that make readiness `DOWN`.',
+    },
+  ],
+} as const satisfies Section
+
+export const EXTENSIONS = {
+  title: 'Not in the Go proxy',
+  settings: [
+    {
+      key: 'data_plane_threads',
+      type: 'int',
+      default: 0,
+      min: 0,
+      max: 256,
+      status: 'active',
+      description: 'Threads that serve clients; 0 for as many as there are cores.',
+    },
+    {
+      key: 'upstream_connections',
+      type: 'choice',
+      default: 'shared',
+      choices: ['shared', 'per_client'],
+      status: 'active',
+      description:
+        'Whether clients share connections to the clusters, or each has one of its own to each cluster.',
+    },
+    {
+      key: 'upstream_connections_max_per_node',
+      type: 'int',
+      default: 4,
+      min: 1,
+      max: 64,
+      status: 'active',
+      description:
+        'Connections to one node, per thread, to which the pool of shared connections may grow.',
+    },
+    {
+      key: 'proxy_timeout_reply',
+      type: 'choice',
+      default: 'error',
+      choices: ['error', 'none'],
+      status: 'active',
+      description:
+        'What the client gets for a request that timed out: an error naming the late cluster, or nothing, as with the Go proxy.',
+    },
+    {
+      key: 'proxy_max_envelope_mib',
+      type: 'int',
+      default: 256,
+      min: 1,
+      max: 1024,
+      unit: 'MiB',
+      status: 'active',
+      description: 'The largest request body that a client may send.',
+    },
+    {
+      key: 'proxy_client_output_max_mib',
+      type: 'int',
+      default: 64,
+      min: 1,
+      max: 4096,
+      unit: 'MiB',
+      status: 'active',
+      description: 'Answers queued for a client that does not read them, before it is closed.',
+    },
+    {
+      key: 'shutdown_timeout_ms',
+      type: 'int',
+      default: 15_000,
+      min: 1,
+      unit: 'ms',
+      status: 'active',
+      description: 'How long requests in flight may take to end when the proxy is told to stop.',
+    },
+  ],
+} as const satisfies Section

@@ -1,0 +1,221 @@
+/**
+ * From a scalar to the typed value of one setting: type, range, format (operations §1.3), and what this
+ * release does not have yet. Rules between settings are rules.ts.
+ */
+import { hasPort, isAnyAddress, isHostName, isPlainIp, withoutBrackets } from './address.ts'
+import type {
+  BucketsDefinition,
+  ChoiceDefinition,
+  ListDefinition,
+  NumberDefinition,
+  SettingDefinition,
+  SettingValue,
+  StringDefinition,
+} from './definition.ts'
+import { parseBoolean, parseInteger, parseNumber, type Scalar } from './scalar.ts'
+
+/**
+ * `fault` is what to say after the setting's name: the value, and what is allowed. It never holds a
+ * secret, for the text of those is never wrong. `remark`: the value may not be the one meant.
+ */
+export type ParsedValue<Value extends SettingValue = SettingValue> =
+  | { readonly value: Value; readonly remark?: string }
+  | { readonly fault: string }
+
+/** Node's timers fire at once when told to wait longer, and counters have 32 bits. */
+const NUMBER_MAX = 2 ** 31 - 1
+const SHOWN_LENGTH_MAX = 100
+const SPACES = /\s+/g
+const METRICS_PREFIX = /^(?:[a-z_:][a-z\d_:]*)?$/i
+const PROTOCOL_VERSIONS: ReadonlyMap<string, string> = new Map([
+  ...['2', '3', '4', '5'].flatMap((version): [string, string][] => [
+    [version, version],
+    [`v${version}`, version],
+  ]),
+  ['dsev1', 'DseV1'],
+  ['dse_v1', 'DseV1'],
+  ['dsev2', 'DseV2'],
+  ['dse_v2', 'DseV2'],
+])
+
+/** A value as error texts show it: on one line, and not endless. */
+export const quoted = (text: string): string =>
+  JSON.stringify(text.length > SHOWN_LENGTH_MAX ? `${text.slice(0, SHOWN_LENGTH_MAX)}…` : text)
+
+/** The smallest and largest number that a setting takes. What means nothing here has no limits. */
+export const rangeOf = (definition: NumberDefinition): readonly [number, number] =>
+  definition.status === 'ignored'
+    ? [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER]
+    : [definition.min ?? -NUMBER_MAX, definition.max ?? NUMBER_MAX]
+
+const describeNumber = (definition: NumberDefinition): string => {
+  const [min, max] = rangeOf(definition)
+  const noun = definition.type === 'int' ? 'a whole number' : 'a number'
+  const unit = definition.unit === undefined ? '' : ` ${definition.unit}`
+  if (definition.status === 'ignored') return noun
+  return `${noun} from ${min} to ${max}${unit}`
+}
+
+const numberHint = ({ form, text }: Scalar): string => {
+  if (form === 'quoted') return ' (without quotes)'
+  return form === 'environment' && /^[+-]?0\d/.test(text) ? ' (a leading 0 means octal)' : ''
+}
+
+const parseNumeric = (definition: NumberDefinition, scalar: Scalar): ParsedValue<number> => {
+  const parsed = definition.type === 'int' ? parseInteger(scalar) : parseNumber(scalar)
+  const [min, max] = rangeOf(definition)
+  if (parsed === null || parsed.value < min || parsed.value > max) {
+    const hint = parsed === null ? numberHint(scalar) : ''
+    return { fault: `${quoted(scalar.text)} is not ${describeNumber(definition)}${hint}` }
+  }
+  return parsed
+}
+
+const BOOLEAN_WORDS = {
+  environment: 'true or false',
+  plain: 'true or false',
+  quoted: 'true or false (without quotes)',
+} as const
+
+const parseFlag = (scalar: Scalar): ParsedValue<boolean> => {
+  const value = parseBoolean(scalar)
+  return value === null
+    ? { fault: `${quoted(scalar.text)} is not ${BOOLEAN_WORDS[scalar.form]}` }
+    : { value }
+}
+
+const parseChoice = (definition: ChoiceDefinition, { text }: Scalar): ParsedValue<string> => {
+  const word = (definition.isTrimmed === true ? text.trim() : text).toLowerCase()
+  const value = definition.choices.find((choice) => choice.toLowerCase() === word)
+  return value === undefined
+    ? { fault: `${quoted(text)} is not one of ${definition.choices.join(', ')}` }
+    : { value }
+}
+
+const parseListenAddress = (text: string): ParsedValue<string> => {
+  const value = withoutBrackets(text)
+  if (isPlainIp(value) || isHostName(value)) return { value }
+  const hint = hasPort(text) ? '; ports have a setting of their own' : ''
+  return { fault: `${quoted(text)} is not an IP address or host name to listen on${hint}` }
+}
+
+const parseString = ({ format }: StringDefinition, { text }: Scalar): ParsedValue<string> => {
+  if (format === 'listen address') return parseListenAddress(text)
+  if (format === 'metrics prefix' && !METRICS_PREFIX.test(text)) {
+    return {
+      fault: `${quoted(text)} cannot begin the names of metrics: letters, digits, _ and : are allowed, no digit first`,
+    }
+  }
+  return { value: text }
+}
+
+const parseContactPoint = (item: string): ParsedValue<string> => {
+  const value = withoutBrackets(item)
+  if (isAnyAddress(value)) return { fault: `${quoted(item)} is no address to connect to` }
+  if (isPlainIp(value) || isHostName(value)) return { value }
+  const reason = hasPort(item)
+    ? 'has a port; ports have a setting of their own'
+    : 'is not a host name or IP address'
+  return { fault: `${quoted(item)} ${reason}` }
+}
+
+const parseAdvertisedAddress = (item: string): ParsedValue<string> => {
+  if (!isPlainIp(item)) return { fault: `${quoted(item)} is not an IP address` }
+  return isAnyAddress(item)
+    ? { fault: `${quoted(item)} is no address that clients can connect to` }
+    : { value: item }
+}
+
+const parseProtocolVersion = (item: string): ParsedValue<string> => {
+  const value = PROTOCOL_VERSIONS.get(item.toLowerCase())
+  return value === undefined
+    ? { fault: `${quoted(item)} is not one of 2, 3, 4, 5, DseV1, DseV2` }
+    : { value }
+}
+
+const ITEM_PARSERS = {
+  'contact points': parseContactPoint,
+  'IP addresses': parseAdvertisedAddress,
+  'protocol versions': parseProtocolVersion,
+} as const satisfies Record<ListDefinition['format'], (item: string) => ParsedValue<string>>
+
+/** The values of all items, or the first fault. */
+const parseItems = <Value extends string | number>(
+  items: readonly string[],
+  parse: (item: string) => ParsedValue<Value>,
+): { readonly value: readonly Value[] } | { readonly fault: string } => {
+  const values: Value[] = []
+  for (const item of items) {
+    const parsed = parse(item)
+    if ('fault' in parsed) return parsed
+    values.push(parsed.value)
+  }
+  return { value: values }
+}
+
+const parseList = (definition: ListDefinition, { text }: Scalar): ParsedValue => {
+  const parse = ITEM_PARSERS[definition.format]
+  if (definition.format === 'protocol versions') {
+    const items = text.split(',').map((item) => item.trim())
+    return parseItems(
+      items.filter((item) => item !== ''),
+      parse,
+    )
+  }
+  const compact = text.replaceAll(SPACES, '')
+  if (compact === '') return { value: [] }
+  return parseItems(compact.split(','), (item) =>
+    item === ''
+      ? { fault: `${quoted(text)} has an empty item; write one comma between two items` }
+      : parse(item),
+  )
+}
+
+const parseBuckets = (_definition: BucketsDefinition, { text }: Scalar): ParsedValue => {
+  const parsed = parseItems(text.split(','), (item): ParsedValue<number> => {
+    const bound = parseNumber({ form: 'environment', text: item.trim() })
+    return bound === null || bound.value < 0
+      ? { fault: `${quoted(text)} is not a list of numbers of milliseconds, as in "1,2.5,10"` }
+      : bound
+  })
+  if ('fault' in parsed) return parsed
+  const isRising = parsed.value.every((bound, at, all) => at === 0 || bound > all[at - 1]!)
+  return isRising
+    ? parsed
+    : { fault: `${quoted(text)} does not rise: each bound must be above the one before` }
+}
+
+const parseTyped = (definition: SettingDefinition, scalar: Scalar): ParsedValue => {
+  switch (definition.type) {
+    case 'int':
+    case 'float':
+      return parseNumeric(definition, scalar)
+    case 'boolean':
+      return parseFlag(scalar)
+    case 'choice':
+      return parseChoice(definition, scalar)
+    case 'string':
+      return parseString(definition, scalar)
+    case 'list':
+      return parseList(definition, scalar)
+    case 'buckets':
+      return parseBuckets(definition, scalar)
+  }
+}
+
+/** As one word: lists as they are written. */
+export const valueText = (value: SettingValue): string =>
+  typeof value === 'object' ? value.join(',') : String(value)
+
+/** The value of a setting that is given. */
+export const parseValue = (definition: SettingDefinition, scalar: Scalar): ParsedValue => {
+  const parsed = parseTyped(definition, scalar)
+  if ('fault' in parsed || definition.status !== 'planned') return parsed
+  const only = valueText(definition.default)
+  if (valueText(parsed.value) === only) return parsed
+  return {
+    fault: `${quoted(scalar.text)} is not available in this release yet; ${
+      only === '' ? 'leave the setting empty' : `only the default, ${only}, is`
+    }`,
+  }
+}

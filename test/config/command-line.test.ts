@@ -1,0 +1,60 @@
+import { describe, expect, test } from 'vitest'
+import { parseCommandLine, USAGE } from '../../src/config/command-line.ts'
+
+describe('parseCommandLine', () => {
+  test.each([
+    [[], null, false],
+    [['--config', 'zdm.yml'], 'zdm.yml', false],
+    [['-config', 'zdm.yml'], 'zdm.yml', false],
+    [['--config=zdm.yml'], 'zdm.yml', false],
+    [['-config=zdm.yml'], 'zdm.yml', false],
+    [['--config=a=b.yml'], 'a=b.yml', false],
+    [['--config', 'a.yml', '--config', 'b.yml'], 'b.yml', false],
+    [['--config', '-odd-name'], '-odd-name', false],
+    [['--strict-config'], null, true],
+    [['-strict-config', '-config', 'zdm.yml'], 'zdm.yml', true],
+  ])('%j runs with the file %j, strict %j', (argv, configPath, isStrict) => {
+    expect(parseCommandLine(argv)).toEqual({ kind: 'run', configPath, isStrict })
+  })
+
+  test.each([
+    [['--version'], 'version'],
+    [['-version'], 'version'],
+    [['--config', 'zdm.yml', '--version'], 'version'],
+    [['-h'], 'help'],
+    [['--h'], 'help'],
+    [['-help'], 'help'],
+    [['--help'], 'help'],
+    [['--version', '-h'], 'help'],
+    [['-h', '--wrong'], 'help'],
+  ])('%j asks for the %s', (argv, kind) => {
+    expect(parseCommandLine(argv)).toEqual({ kind })
+  })
+
+  test.each([
+    [['--wrong'], 'unknown flag "--wrong"'],
+    [['--wrong=1'], 'unknown flag "--wrong=1"'],
+    [['--version', '-x'], 'unknown flag "-x"'],
+    [['---config', 'zdm.yml'], 'unknown flag "---config"'],
+    [['--Config', 'zdm.yml'], 'unknown flag "--Config"'],
+    [['--'], 'unknown flag "--"'],
+    [['-'], 'unknown flag "-"'],
+    [['--=x'], 'unknown flag "--=x"'],
+    [[''], 'unknown argument ""'],
+    [['zdm.yml'], 'unknown argument "zdm.yml"'],
+    [['--config', 'a.yml', 'b.yml'], 'unknown argument "b.yml"'],
+    [['--config'], '--config needs the path of a YAML file'],
+    [['--config='], '--config needs the path of a YAML file'],
+    [['--config', ''], '--config needs the path of a YAML file'],
+    [['--strict-config=yes'], '--strict-config takes no value'],
+    [['--version=true'], '--version takes no value'],
+  ])('%j is wrong: %s', (argv, text) => {
+    expect(parseCommandLine(argv)).toEqual({ kind: 'usage error', text })
+  })
+})
+
+test('the usage names every flag', () => {
+  for (const flag of ['--config PATH', '--strict-config', '--version', '--help', '-h']) {
+    expect(USAGE).toContain(flag)
+  }
+})

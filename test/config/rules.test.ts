@@ -1,0 +1,192 @@
+import { describe, expect, test } from 'vitest'
+import { spellingIn } from '../../src/config/raw.ts'
+import { findContradictions, findOddities } from '../../src/config/rules.ts'
+import { DEFINITIONS, type Settings, settingsOf } from '../../src/config/settings.ts'
+
+const SOUND: Settings = {
+  ...settingsOf(new Map(DEFINITIONS.map(({ key, default: value }) => [key, value]))),
+  originContactPoints: ['10.0.1.1'],
+  targetContactPoints: ['10.0.2.1'],
+}
+
+const contradictionsOf = (changes: Partial<Settings>): readonly string[] =>
+  findContradictions({ settings: { ...SOUND, ...changes }, spell: spellingIn('file') }).map(
+    ({ text }) => text,
+  )
+
+test('sound settings contradict nothing', () => {
+  expect(contradictionsOf({})).toEqual([])
+})
+
+const REFUSED: readonly (readonly [name: string, changes: Partial<Settings>, text: string])[] = [
+  [
+    'Origin has no contact points',
+    { originContactPoints: [] },
+    'origin_contact_points: must name at least one node: host names or IP addresses with commas between them',
+  ],
+  [
+    'Target has no contact points',
+    { targetContactPoints: [] },
+    'target_contact_points: must name at least one node: host names or IP addresses with commas between them',
+  ],
+  [
+    "Origin's datacenter is given without host assignment",
+    { originEnableHostAssignment: false, originLocalDatacenter: 'dc1' },
+    'origin_local_datacenter: has no meaning with origin_enable_host_assignment false, which sends all requests to one node; leave one of them out',
+  ],
+  [
+    "Target's datacenter is given without host assignment",
+    { targetEnableHostAssignment: false, targetLocalDatacenter: 'dc1' },
+    'target_local_datacenter: has no meaning with target_enable_host_assignment false, which sends all requests to one node; leave one of them out',
+  ],
+  [
+    'Origin and Target share a contact point and the port',
+    { targetContactPoints: ['10.0.2.1', '10.0.1.1'] },
+    'target_contact_points: "10.0.1.1" with port 9042 is in origin_contact_points too; Origin and Target must be two clusters, or every write goes to the same one twice',
+  ],
+  [
+    'they do so in another spelling',
+    { originContactPoints: ['localhost'], targetContactPoints: ['127.0.0.1'] },
+    'target_contact_points: "127.0.0.1" with port 9042 is in origin_contact_points too; Origin and Target must be two clusters, or every write goes to the same one twice',
+  ],
+  [
+    'an index is given without addresses',
+    { proxyTopologyIndex: 1 },
+    'proxy_topology_index: 1 must be 0 as long as proxy_topology_addresses is empty',
+  ],
+  [
+    'the index is outside the addresses',
+    { proxyTopologyAddresses: ['10.0.3.1', '10.0.3.2'], proxyTopologyIndex: 2 },
+    'proxy_topology_index: 2 must be from 0 to 1, because proxy_topology_addresses has 2 addresses',
+  ],
+  [
+    'an address is listed twice',
+    { proxyTopologyAddresses: ['2001:db8::1', '10.0.3.1', '2001:DB8:0::1'] },
+    'proxy_topology_addresses: "2001:DB8:0::1" is listed twice; each instance has an address of its own',
+  ],
+  ...['0.0.0.0', '::'].map(
+    (address) =>
+      [
+        `${address} is listened on and no address given`,
+        { proxyListenAddress: address },
+        `proxy_listen_address: "${address}" listens on every address, and drivers would be told to connect to ${address}, where nobody answers; set proxy_topology_addresses to the address that clients reach this instance by (all instances' addresses, if there are several), or listen on one address`,
+      ] as const,
+  ),
+  [
+    'clients and metrics have one port',
+    { metricsPort: 14_002 },
+    'metrics_port: 14002 is the port for clients too (proxy_listen_port); they need two',
+  ],
+  [
+    'clients and metrics have one port on overlapping addresses',
+    { metricsPort: 14_002, metricsAddress: '0.0.0.0', proxyListenAddress: '10.0.3.1' },
+    'metrics_port: 14002 is the port for clients too (proxy_listen_port); they need two',
+  ],
+  [
+    'control connections may only use version 2',
+    { controlConnMaxProtocolVersion: '2' },
+    'control_conn_max_protocol_version: 2 is not spoken by this proxy; 3 is the lowest version',
+  ],
+]
+
+describe('it is refused that', () => {
+  test.each(REFUSED)('%s', (_, changes, text) => {
+    expect(contradictionsOf(changes)).toEqual([text])
+  })
+})
+
+const ALLOWED: readonly (readonly [name: string, changes: Partial<Settings>])[] = [
+  [
+    'both clusters are on one machine with two ports',
+    { targetContactPoints: ['10.0.1.1'], targetPort: 9043 },
+  ],
+  ['the datacenter is given with host assignment', { originLocalDatacenter: 'dc1' }],
+  ['host assignment is off without a datacenter', { targetEnableHostAssignment: false }],
+  [
+    'the index is the last address',
+    { proxyTopologyAddresses: ['10.0.3.1', '10.0.3.2'], proxyTopologyIndex: 1 },
+  ],
+  [
+    '0.0.0.0 is listened on with addresses',
+    { proxyListenAddress: '0.0.0.0', proxyTopologyAddresses: ['10.0.3.1'] },
+  ],
+  ['metrics are on 0.0.0.0', { metricsAddress: '0.0.0.0' }],
+  ['both ports are any free one', { proxyListenPort: 0, metricsPort: 0 }],
+  ['one port is used on two addresses', { metricsPort: 14_002, metricsAddress: '10.0.3.9' }],
+]
+
+describe('it is allowed that', () => {
+  test.each(ALLOWED)('%s', (_, changes) => {
+    expect(contradictionsOf(changes)).toEqual([])
+  })
+})
+
+describe('rules', () => {
+  test('all have their say at once', () => {
+    const texts = contradictionsOf({
+      originContactPoints: [],
+      targetContactPoints: [],
+      proxyTopologyIndex: 3,
+      metricsPort: 14_002,
+    })
+    expect(texts.map((text) => text.split(':')[0])).toEqual([
+      'target_contact_points',
+      'origin_contact_points',
+      'proxy_topology_index',
+      'metrics_port',
+    ])
+  })
+
+  test('say nothing of values that are not known', () => {
+    expect(findContradictions({ settings: {}, spell: spellingIn('file') })).toEqual([])
+    expect(findOddities({ settings: {}, spell: spellingIn('file') })).toEqual([])
+  })
+
+  test('spell settings as the source does, in the text too', () => {
+    const [found] = findContradictions({
+      settings: { ...SOUND, proxyTopologyIndex: 1 },
+      spell: spellingIn('environment'),
+    })
+    expect(found).toEqual({
+      setting: 'ZDM_PROXY_TOPOLOGY_INDEX',
+      text: 'ZDM_PROXY_TOPOLOGY_INDEX: 1 must be 0 as long as ZDM_PROXY_TOPOLOGY_ADDRESSES is empty',
+    })
+  })
+})
+
+const ODD: readonly (readonly [name: string, changes: Partial<Settings>, text: string])[] = [
+  [
+    'a password ends with a newline',
+    { originPassword: 'S3cret\n' },
+    'origin_password: begins or ends with white space, which is part of it',
+  ],
+  [
+    'a user name begins with a blank',
+    { targetUsername: ' ada' },
+    'target_username: begins or ends with white space, which is part of it',
+  ],
+  [
+    'a datacenter ends with a blank',
+    { originLocalDatacenter: 'dc1 ' },
+    'origin_local_datacenter: begins or ends with white space, which is part of it',
+  ],
+  [
+    'the shortest wait is above the longest',
+    { heartbeatRetryIntervalMinMs: 500, heartbeatRetryIntervalMaxMs: 100 },
+    'heartbeat_retry_interval_min_ms: 500 is above heartbeat_retry_interval_max_ms, so every wait is 100 ms',
+  ],
+]
+
+describe('there is a warning when', () => {
+  test.each(ODD)('%s', (_, changes, text) => {
+    const warnings = findOddities({
+      settings: { ...SOUND, ...changes },
+      spell: spellingIn('file'),
+    })
+    expect(warnings).toEqual([{ code: 'CONFIG_SUSPECT_VALUE', setting: text.split(':')[0], text }])
+  })
+})
+
+test('there is no warning for sound settings', () => {
+  expect(findOddities({ settings: SOUND, spell: spellingIn('file') })).toEqual([])
+})

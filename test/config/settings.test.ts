@@ -1,0 +1,151 @@
+import { describe, expect, test } from 'vitest'
+import type { SettingValue } from '../../src/config/definition.ts'
+import { echoSettings } from '../../src/config/echo.ts'
+import {
+  camelCase,
+  DEFINITIONS,
+  describeSettings,
+  environmentName,
+  partialSettingsOf,
+  type SettingSource,
+  settingsOf,
+} from '../../src/config/settings.ts'
+import { REFERENCE_SETTINGS } from './reference-settings.ts'
+
+const OWN_SETTINGS = [
+  ['data_plane_threads', 0],
+  ['upstream_connections', 'shared'],
+  ['upstream_connections_max_per_node', 4],
+  ['proxy_timeout_reply', 'error'],
+  ['proxy_max_envelope_mib', 256],
+  ['proxy_client_output_max_mib', 64],
+  ['shutdown_timeout_ms', 15_000],
+] as const
+
+const definitionOf = (key: string): (typeof DEFINITIONS)[number] | undefined =>
+  DEFINITIONS.find((definition) => definition.key === key)
+
+const defaultsWith = (changes: Readonly<Record<string, SettingValue>>): Map<string, SettingValue> =>
+  new Map<string, SettingValue>([
+    ...DEFINITIONS.map(({ key, default: value }) => [key, value] as const),
+    ...Object.entries(changes),
+  ])
+
+describe('the table', () => {
+  test('has the 71 settings of the Go proxy', () => {
+    expect(REFERENCE_SETTINGS).toHaveLength(71)
+  })
+
+  test.each(REFERENCE_SETTINGS)(
+    '%s is a %s with the default of the Go proxy',
+    (key, type, value) => {
+      const definition = definitionOf(key)
+      // A choice is a string that is checked.
+      expect(definition?.type === 'choice' ? 'string' : definition?.type).toBe(type)
+      expect(definition?.default).toEqual(value)
+    },
+  )
+
+  test.each(OWN_SETTINGS)('%s is ours, with the default %s', (key, value) => {
+    expect(definitionOf(key)?.default).toBe(value)
+  })
+
+  test('has nothing else, and nothing twice', () => {
+    const expected = [...REFERENCE_SETTINGS, ...OWN_SETTINGS].map(([key]) => key)
+    expect(DEFINITIONS.map(({ key }) => key).sort()).toEqual(expected.sort())
+  })
+
+  test('takes every default as a value of its type', () => {
+    expect(() => settingsOf(defaultsWith({}))).not.toThrow()
+  })
+
+  test('has a default within each range', () => {
+    for (const definition of DEFINITIONS) {
+      if (definition.type !== 'int' && definition.type !== 'float') continue
+      const { key, default: value, min = value, max = value } = definition
+      expect([key, value >= min && value <= max]).toEqual([key, true])
+    }
+  })
+})
+
+describe('names', () => {
+  test('are spelled for the environment and for code', () => {
+    expect(environmentName('origin_tls_server_ca_path')).toBe('ZDM_ORIGIN_TLS_SERVER_CA_PATH')
+    expect(camelCase('origin_tls_server_ca_path')).toBe('originTlsServerCaPath')
+  })
+})
+
+describe('settingsOf', () => {
+  test.each([
+    ['a missing value', new Map<string, SettingValue>([['primary_cluster', 'ORIGIN']])],
+    ['a value of another type', defaultsWith({ origin_port: '9042' })],
+    ['a word that is no choice', defaultsWith({ primary_cluster: 'BOTH' })],
+  ])('refuses %s', (_, values) => {
+    expect(() => settingsOf(values)).toThrow(TypeError)
+  })
+
+  test('makes settings that nobody can change', () => {
+    expect(Object.isFrozen(settingsOf(defaultsWith({})))).toBe(true)
+  })
+})
+
+describe('partialSettingsOf', () => {
+  test('leaves out what has no value', () => {
+    expect(partialSettingsOf(new Map([['origin_port', 9043]]))).toEqual({ originPort: 9043 })
+  })
+
+  test('refuses a value of another type', () => {
+    expect(() => partialSettingsOf(new Map([['origin_port', '9043']]))).toThrow(TypeError)
+  })
+})
+
+const SETTINGS = settingsOf(
+  defaultsWith({
+    origin_contact_points: ['10.0.0.1', '10.0.0.2'],
+    origin_username: 'ada',
+    origin_password: 'S3cret',
+    target_password: '',
+  }),
+)
+
+describe('describeSettings', () => {
+  test('gives each value with its source and hides passwords that there are', () => {
+    const sources = new Map<string, SettingSource>([
+      ['origin_username', 'file'],
+      ['origin_password', 'file'],
+    ])
+    const described = new Map(
+      describeSettings(SETTINGS, sources).map((setting) => [setting.key, setting]),
+    )
+    expect(described.size).toBe(DEFINITIONS.length)
+    expect(described.get('origin_username')).toMatchObject({ value: 'ada', source: 'file' })
+    expect(described.get('origin_password')).toMatchObject({ value: '(hidden)', source: 'file' })
+    expect(described.get('target_password')).toMatchObject({ value: '', source: 'default' })
+    expect(described.get('origin_port')).toMatchObject({ value: 9042, source: 'default' })
+  })
+})
+
+describe('echoSettings', () => {
+  const text = echoSettings(SETTINGS)
+  const echo: unknown = JSON.parse(text)
+
+  test('is one line of JSON with the names of the Go proxy', () => {
+    expect(text).not.toContain('\n')
+    expect(echo).toMatchObject({
+      PrimaryCluster: 'ORIGIN',
+      OriginContactPoints: '10.0.0.1,10.0.0.2',
+      OriginUsername: 'ada',
+      OriginPort: 9042,
+      OriginEnableHostAssignment: true,
+      ProxyTlsCaPath: '',
+      MetricsTargetLatencyBucketsMs:
+        '1,4,7,10,25,40,60,80,100,150,250,500,1000,2500,5000,10000,15000',
+    })
+  })
+
+  test('has every setting but the two passwords', () => {
+    expect(Object.keys(Object(echo))).toHaveLength(DEFINITIONS.length - 2)
+    expect(text).not.toContain('Password')
+    expect(text).not.toContain('S3cret')
+  })
+})
