@@ -3,6 +3,7 @@
  * socket's chunks (v3, v4, and v5 before its first answer) or on frame payloads. It checks the header
  * as soon as its bytes are there; what a message says is left to the reader of its body.
  */
+import { allocateUnfilled } from './allocate.ts'
 import { HEADER_LENGTH, RESPONSE_BIT, readBodyLength } from './envelope.ts'
 import { EnvelopeVersionError, ProtocolError } from './errors.ts'
 import { versionTraits } from './protocol.ts'
@@ -14,8 +15,11 @@ import { versionTraits } from './protocol.ts'
 // biome-ignore lint/suspicious/noConfusingVoidType: most handlers never stop and return nothing.
 export type EnvelopeHandler = (bytes: Uint8Array, start: number, end: number) => void | boolean
 
-/** Memory follows the bytes that came, never the length that was announced. */
-const ASSEMBLY_LENGTH_FIRST = 64 * 1024
+/**
+ * Up to here a straddling envelope gets all its memory at once, so that it is copied only once. Beyond it
+ * memory follows the bytes that came, never the length that was announced.
+ */
+const ASSEMBLY_LENGTH_FIRST = 256 * 1024
 /** Lowest version whose header has nine bytes. */
 const NINE_BYTE_HEADER_VERSION_MIN = 3
 
@@ -102,7 +106,7 @@ export class EnvelopeDecoder {
   #startPartial(available: number): void {
     const length = HEADER_LENGTH + this.#checkLength(readBodyLength(this.#header, 0))
     const capacity = Math.max(ASSEMBLY_LENGTH_FIRST, HEADER_LENGTH + available)
-    const partial = new Uint8Array(Math.min(length, capacity))
+    const partial = allocateUnfilled(Math.min(length, capacity))
     partial.set(this.#header, 0)
     this.#partial = partial
     this.#partialFill = HEADER_LENGTH
@@ -115,7 +119,7 @@ export class EnvelopeDecoder {
     const needed = this.#partialFill + count
     if (needed <= partial.length) return partial
     const capacity = Math.min(this.#partialLength, Math.max(partial.length * 2, needed))
-    const grown = new Uint8Array(capacity)
+    const grown = allocateUnfilled(capacity)
     grown.set(partial.subarray(0, this.#partialFill))
     this.#partial = grown
     return grown

@@ -10,6 +10,7 @@
  *
  * All integers are little-endian; S tells that every envelope in the frame is whole.
  */
+import { allocateUnfilled } from './allocate.ts'
 import { crc24, crc32 } from './checksum.ts'
 import { ProtocolError } from './errors.ts'
 
@@ -52,7 +53,7 @@ export const sealFrame = (
 export const splitIntoFrames = (envelope: Uint8Array, start: number, end: number): Uint8Array => {
   const length = end - start
   const count = Math.ceil(length / FRAME_PAYLOAD_LENGTH_MAX)
-  const frames = new Uint8Array(length + count * FRAME_OVERHEAD_LENGTH)
+  const frames = allocateUnfilled(length + count * FRAME_OVERHEAD_LENGTH)
   let at = 0
   for (let from = start; from < end; from += FRAME_PAYLOAD_LENGTH_MAX) {
     const to = Math.min(from + FRAME_PAYLOAD_LENGTH_MAX, end)
@@ -134,7 +135,7 @@ export class FrameDecoder {
         this.#header[this.#headerFill++] = chunk[at++]!
       }
       const payloadLength = readPayloadLength(this.#header, 0)
-      this.#partial = new Uint8Array(payloadLength + FRAME_TRAILER_LENGTH)
+      this.#partial = allocateUnfilled(payloadLength + FRAME_TRAILER_LENGTH)
       this.#partialFill = 0
     }
     const frame = this.#partial

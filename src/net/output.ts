@@ -4,6 +4,7 @@
  * are kept free in front, and the frame is sealed when it leaves, so that a frame is never torn.
  * Ids are patched in the copy: `append` returns where it lies.
  */
+import { allocateUnfilled } from '../cql/allocate.ts'
 import {
   FRAME_HEADER_LENGTH,
   FRAME_PAYLOAD_LENGTH_MAX,
@@ -48,7 +49,7 @@ export class Flusher {
   }
 
   takeBuffer(): Uint8Array {
-    return this.#free.pop() ?? new Uint8Array(OUTPUT_BUFFER_LENGTH)
+    return this.#free.pop() ?? allocateUnfilled(OUTPUT_BUFFER_LENGTH)
   }
 
   returnBuffer(buffer: Uint8Array): void {
@@ -135,7 +136,7 @@ export class Output {
     const header = this.#hasFrames ? FRAME_HEADER_LENGTH : 0
     const needed = header + length + (this.#hasFrames ? FRAME_TRAILER_LENGTH : 0)
     this.buffer =
-      needed <= OUTPUT_BUFFER_LENGTH ? this.#flusher.takeBuffer() : new Uint8Array(needed)
+      needed <= OUTPUT_BUFFER_LENGTH ? this.#flusher.takeBuffer() : allocateUnfilled(needed)
     this.#fill = header
   }
 

@@ -180,6 +180,20 @@ describe('an output with frames', () => {
   })
 })
 
+describe('a buffer that fills up', () => {
+  test.each([-5, -4, -3, -2, -1, 0, 1])(
+    'to its border %i keeps room for the checksum',
+    (offset) => {
+      const { output, transport, endTurn } = makeOutput()
+      output.startFrames()
+      const parts = [envelope(1000, 1), envelope(OUTPUT_BUFFER_LENGTH - 6 - 1000 + offset, 2)]
+      for (const part of parts) put(output, part)
+      endTurn()
+      expect(envelopesInFrames(transport.arrived)).toEqual(parts.map(hex))
+    },
+  )
+})
+
 describe('buffers', () => {
   test('one that the kernel has taken serves the next turn, whoever writes then', () => {
     const { flusher, endTurn } = makeFlusher()

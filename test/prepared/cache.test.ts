@@ -136,6 +136,14 @@ describe('at its bound', () => {
     expect(find(cache, idOf(7))?.text).toHaveLength(80_000)
   })
 
+  test('a statement that is prepared again and again counts once', () => {
+    const cache = new PreparedCache(1000, 100_000)
+    cache.add(statement(idOf(1), 1))
+    for (let i = 2; i < 20; i++) cache.add(statement(idOf(2), i, 50_000))
+    cache.add(statement(idOf(3), 30))
+    expect(cache.size).toBe(3)
+  })
+
   test('one statement longer than all of it is kept: its client is about to execute it', () => {
     const cache = new PreparedCache(1000, 100_000)
     cache.add(statement(idOf(1), 1))

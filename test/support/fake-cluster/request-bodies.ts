@@ -1,4 +1,5 @@
 /** Bodies of requests (v5 §4.1) as a test's client writes them, and the parts of answers it reads. */
+import { skipResponsePrefix } from '../../../src/cql/messages/fields.ts'
 import {
   Consistency,
   ErrorCode,
@@ -120,9 +121,13 @@ export type ErrorContent = {
   readonly statementId?: string
 }
 
+/** Behind the tracing id, the warnings and the custom payload that the flags announce. */
+const messageReader = ({ body, flags }: Envelope): BodyReader =>
+  new BodyReader(body, skipResponsePrefix(body, 0, body.length, flags))
+
 export const readError = (envelope: Envelope): ErrorContent => {
   if (envelope.opcode !== Opcode.ERROR) throw new Error(`Not an ERROR: opcode ${envelope.opcode}`)
-  const reader = new BodyReader(envelope.body)
+  const reader = messageReader(envelope)
   const code = reader.readInt()
   const message = reader.readString()
   if (code !== ErrorCode.UNPREPARED) return { code, message }
@@ -131,14 +136,14 @@ export const readError = (envelope: Envelope): ErrorContent => {
 
 const resultReader = (envelope: Envelope, kind: number): BodyReader => {
   if (envelope.opcode !== Opcode.RESULT) throw new Error(`Not a RESULT: opcode ${envelope.opcode}`)
-  const reader = new BodyReader(envelope.body)
+  const reader = messageReader(envelope)
   const actual = reader.readInt()
   if (actual !== kind) throw new Error(`RESULT of kind ${actual}, expected ${kind}`)
   return reader
 }
 
 export const resultKind = (envelope: Envelope): number | undefined =>
-  envelope.opcode === Opcode.RESULT ? new BodyReader(envelope.body).readInt() : undefined
+  envelope.opcode === Opcode.RESULT ? messageReader(envelope).readInt() : undefined
 
 export const readPrepared = (envelope: Envelope): PreparedIds => {
   const reader = resultReader(envelope, ResultKind.PREPARED)

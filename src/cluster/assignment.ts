@@ -1,0 +1,15 @@
+/**
+ * Which of a cluster's nodes one proxy instance of several talks to (operations §5.6). Pure: the
+ * order in which they are used is the caller's to shuffle.
+ */
+
+/**
+ * The assigned hosts of instance `index` (from 0) of `count`, in the order of `hosts`, which must be
+ * sorted alike on all instances. A counter runs 0…count−1 along the hosts, round and round; the
+ * instance takes those where it equals its index, modulo the number of hosts. Never empty unless
+ * `hosts` is; more instances than hosts share them.
+ */
+export const assignedHosts = <T>(hosts: readonly T[], index: number, count: number): T[] => {
+  const share = index % hosts.length
+  return hosts.filter((_, position) => position % count === share)
+}

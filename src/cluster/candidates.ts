@@ -1,0 +1,34 @@
+/**
+ * Where a control connection may lead, in the order in which the endpoints are tried (operations §5.1,
+ * §11 T2 and T4). Pure but for the random number; who tries them is the control connection.
+ */
+import type { Endpoint } from '../upstream/connection.ts'
+import type { ClusterTopology } from './host.ts'
+
+/** The list from a random element on, round to the one before it. `random` gives [0, 1). */
+export const fromRandom = <T>(list: readonly T[], random: () => number): T[] => {
+  const from = Math.floor(random() * list.length)
+  return [...list.slice(from), ...list.slice(0, from)]
+}
+
+/**
+ * Known nodes of the local datacenter, then those of the others, then the contact points that are not
+ * among them; each group from a random one on.
+ */
+export const reopenCandidates = (
+  topology: ClusterTopology | null,
+  contactPoints: readonly Endpoint[],
+  random: () => number,
+): Endpoint[] => {
+  const { hosts = [], localHosts = [] } = topology ?? {}
+  const remoteHosts = hosts.filter((host) => !localHosts.includes(host))
+  const groups: readonly (readonly Endpoint[])[] = [localHosts, remoteHosts, contactPoints]
+  const candidates = groups.flatMap((group) => fromRandom(group, random))
+  const seen = new Set<string>()
+  return candidates
+    .map(({ address, port }) => ({ address, port }))
+    .filter(({ address, port }) => {
+      const key = `${address} ${port}`
+      return !seen.has(key) && seen.add(key)
+    })
+}

@@ -1,0 +1,477 @@
+/**
+ * The one long-lived connection to a cluster that is independent of clients (operations §5): it
+ * negotiates the protocol version, learns the nodes and whether the cluster asks for credentials,
+ * hears of changes, and judges the cluster's health.
+ *
+ *   connect ──► connected ──(heartbeat, events: refresh)──► connected
+ *                   └──lost, no heartbeat, or a failed refresh──► reopening ──┘
+ *
+ * Reopening tries the known nodes, then the contact points. A connection that dies before its first
+ * heartbeat counts as one that could not be opened: the next one waits.
+ */
+import type { Clock, Timer } from '../clock.ts'
+import { FLAGS_OFFSET, HEADER_LENGTH } from '../cql/envelope.ts'
+import { decodeEvent, EventType } from '../cql/messages/event.ts'
+import { skipResponsePrefix } from '../cql/messages/fields.ts'
+import { encodeRegister } from '../cql/messages/register.ts'
+import { decodeSupported } from '../cql/messages/supported.ts'
+import { Opcode, SUPPORTED_VERSIONS, type Version, versionTraits } from '../cql/protocol.ts'
+import { BodyReader } from '../cql/reader.ts'
+import { BodyWriter } from '../cql/writer.ts'
+import type { Logger } from '../log.ts'
+import { NodeMetrics } from '../metrics/data-plane-metrics.ts'
+import { Dialer, formatEndpoint } from '../net/dialer.ts'
+import { Flusher } from '../net/output.ts'
+import { type Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
+import { Turn } from '../turn.ts'
+import { type Endpoint, UpstreamConnection, type UpstreamListener } from '../upstream/connection.ts'
+import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
+import { answerBody, authenticate, refusal, startUp } from '../upstream/handshake.ts'
+import type { Credentials } from '../upstream/profile.ts'
+import { fromRandom, reopenCandidates } from './candidates.ts'
+import type { ClusterTopology } from './host.ts'
+import { readClusterTopology } from './topology-query.ts'
+
+const CALL_TIMEOUT_MS = 10_000
+const SWEEP_INTERVAL_MS = 250
+const STREAM_IDS_MAX = 128
+const STARTUP_OPTIONS: ReadonlyMap<string, string> = new Map([['CQL_VERSION', '3.0.0']])
+/** Events come in bursts (a node that restarts sends several): one refresh serves them all. */
+const REFRESH_DELAY_MS = 100
+/** A stream of events that never pauses must not put the refresh off for ever. */
+const REFRESH_DELAY_MAX_MS = 1_000
+
+export type ControlConnectionSettings = {
+  readonly cluster: Cluster
+  readonly contactPoints: readonly string[]
+  readonly port: number
+  readonly localDatacenter: string | null
+  readonly credentials: Credentials | null
+  readonly connectTimeoutMs: number
+  /** The version that is tried first. */
+  readonly versionMax: number
+  readonly heartbeatIntervalMs: number
+  readonly retryDelayMinMs: number
+  readonly retryDelayMaxMs: number
+  readonly retryFactor: number
+}
+
+/** What is known of a cluster after a successful read. */
+export type ClusterKnowledge = {
+  readonly topology: ClusterTopology
+  readonly version: Version
+  readonly requiresAuthentication: boolean
+  /** The options of its SUPPORTED. */
+  readonly supported: ReadonlyMap<string, readonly string[]>
+}
+
+export interface ControlConnectionListener {
+  /** After the opening and after every refresh. */
+  onKnowledge(cluster: Cluster, knowledge: ClusterKnowledge): void
+  /** The body of a SCHEMA_CHANGE event. */
+  onSchemaChange(cluster: Cluster, body: Uint8Array): void
+}
+
+type Open = {
+  readonly connection: UpstreamConnection
+  readonly endpoint: Endpoint
+  readonly requiresAuthentication: boolean
+  readonly supported: ReadonlyMap<string, readonly string[]>
+}
+
+export class ControlConnection implements UpstreamListener {
+  readonly #settings: ControlConnectionSettings
+  readonly #listener: ControlConnectionListener
+  readonly #clock: Clock
+  readonly #log: Logger
+  /** Connections carry counters for client requests; this one serves none, and nobody reads them. */
+  readonly #metrics: NodeMetrics
+  readonly #dialer: Dialer
+  readonly #flusher = new Flusher((flush) => setImmediate(flush))
+  readonly #turn: Turn
+  readonly #random: () => number
+  #open: Open | null = null
+  /** The one in use and those that are being tried. */
+  readonly #connections = new Set<UpstreamConnection>()
+  #topology: ClusterTopology | null = null
+  #datacenter: string | null = null
+  /** Failures in a row: a lost connection or a failed reopening each count one. */
+  failures = 0
+  /** Endpoint of the latest connection, kept while it is being replaced. */
+  endpoint: string | null = null
+  #sweepTimer: Timer | null = null
+  #heartbeatTimer: Timer | null = null
+  #retryTimer: Timer | null = null
+  #refreshTimer: Timer | null = null
+  /** When the refresh that events have asked for runs at the latest; null when none is due. */
+  #refreshByMs: number | null = null
+  #isRefreshing = false
+  #refreshAgain = false
+  /** Reopenings since the last heartbeat that was answered. */
+  #attempts = 0
+  /** Aborted by `close`: ends an opening under way. */
+  readonly #closing = new AbortController()
+
+  constructor(
+    settings: ControlConnectionSettings,
+    listener: ControlConnectionListener,
+    tools: {
+      readonly clock: Clock
+      readonly log: Logger
+      readonly random: () => number
+    },
+  ) {
+    this.#settings = settings
+    this.#listener = listener
+    this.#clock = tools.clock
+    this.#log = tools.log
+    this.#metrics = new NodeMetrics(clusterLabel(settings.cluster), 'control', [])
+    this.#random = tools.random
+    this.#dialer = new Dialer(tools.clock)
+    this.#turn = new Turn(tools.clock)
+    this.#sweepTimer = this.#clock.setInterval(() => this.#sweep(), SWEEP_INTERVAL_MS)
+  }
+
+  /** Opens through the contact points, beginning at a random one. Rejects when none will do. */
+  async connect(): Promise<void> {
+    await this.#openOne(fromRandom(this.#contactPoints(), this.#random))
+    this.#onOpened()
+  }
+
+  close(): void {
+    this.#closing.abort()
+    this.#clock.clearInterval(this.#sweepTimer)
+    this.#clock.clearTimeout(this.#heartbeatTimer)
+    this.#clock.clearTimeout(this.#retryTimer)
+    this.#clock.clearTimeout(this.#refreshTimer)
+    for (const connection of this.#connections) connection.destroy()
+    this.#open = null
+  }
+
+  get #isClosed(): boolean {
+    return this.#closing.signal.aborted
+  }
+
+  onAnswer(): void {
+    // All that this connection asks are calls.
+  }
+
+  onLateAnswer(): void {
+    // The call has been rejected; its connection is being replaced.
+  }
+
+  onWritable(): void {
+    // Nothing that is sent here can fill a queue.
+  }
+
+  onEvent(_connection: UpstreamConnection, bytes: Uint8Array, start: number, end: number): void {
+    if (this.#isClosed) return
+    const flags = bytes[start + FLAGS_OFFSET]!
+    const body = bytes.slice(skipResponsePrefix(bytes, start + HEADER_LENGTH, end, flags), end)
+    const event = decodeEvent(new BodyReader(body))
+    if (event === null) return
+    if (event.type === EventType.SCHEMA_CHANGE) {
+      this.#listener.onSchemaChange(this.#settings.cluster, body)
+    }
+    // A schema change moves schema_version, which drivers compare through the proxy.
+    this.#scheduleRefresh()
+  }
+
+  onLost(connection: UpstreamConnection, cause: Error | null): void {
+    this.#connections.delete(connection)
+    const open = this.#open
+    if (open?.connection !== connection) return
+    this.#replace(open, 'CONTROL_LOST', `is lost: ${cause?.message ?? 'closed by the node'}`)
+  }
+
+  /** Ends the calls whose time is over. */
+  #sweep(): void {
+    const nowMs = this.#turn.begin()
+    for (const connection of this.#connections) connection.sweep(nowMs)
+  }
+
+  #contactPoints(): Endpoint[] {
+    return this.#settings.contactPoints.map((address) => ({ address, port: this.#settings.port }))
+  }
+
+  async #openOne(candidates: readonly Endpoint[]): Promise<void> {
+    let failure: unknown = null
+    for (const endpoint of candidates) {
+      if (this.#isClosed) break
+      let open: Open | null = null
+      try {
+        open = await this.#openAt(endpoint)
+        await this.#read(open)
+        // Only now is its loss a reason to reopen: until then it is a candidate that failed.
+        if (open.connection.state === 'closed') throw new Error('the node closed the connection')
+        this.#closing.signal.throwIfAborted()
+        this.#open = open
+        this.endpoint = formatEndpoint(endpoint.address, endpoint.port)
+        return
+      } catch (error) {
+        failure = error
+        open?.connection.destroy()
+        if (this.#isClosed) break
+        const node = formatEndpoint(endpoint.address, endpoint.port)
+        const text = `cannot use ${node} for the control connection: ${messageOf(error)}`
+        this.#warn('CONTROL_CANDIDATE_FAILED', node, text)
+      }
+    }
+    throw failure ?? new Error('the control connection is closed')
+  }
+
+  /** Steps down from the highest version; each step is a connection of its own. */
+  async #openAt(endpoint: Endpoint): Promise<Open> {
+    const { cluster, versionMax } = this.#settings
+    const versions = SUPPORTED_VERSIONS.filter((version) => version <= versionMax)
+    let failure: unknown = new ClusterError(
+      ClusterErrorCode.VERSION,
+      cluster,
+      `protocol version ${versionMax} is not spoken here: raise control_conn_max_protocol_version`,
+    )
+    for (const version of versions) {
+      try {
+        return await this.#openWith(endpoint, version)
+      } catch (error) {
+        failure = error
+        const isVersion = error instanceof ClusterError && error.code === ClusterErrorCode.VERSION
+        if (!isVersion) throw error
+        this.#log.debug(
+          { code: 'CONTROL_VERSION_STEP', version },
+          `${clusterName(cluster)} does not speak protocol version ${version}`,
+        )
+      }
+    }
+    throw failure
+  }
+
+  async #openWith(endpoint: Endpoint, version: Version): Promise<Open> {
+    const connection = await UpstreamConnection.open(
+      {
+        cluster: this.#settings.cluster,
+        endpoint,
+        node: formatEndpoint(endpoint.address, endpoint.port),
+        traits: versionTraits(version)!,
+        metrics: this.#metrics,
+        streamIdsMax: STREAM_IDS_MAX,
+        connectTimeoutMs: this.#settings.connectTimeoutMs,
+        callTimeoutMs: CALL_TIMEOUT_MS,
+      },
+      { dialer: this.#dialer, flusher: this.#flusher, turn: this.#turn },
+      this,
+      this.#closing.signal,
+    )
+    this.#connections.add(connection)
+    try {
+      // The signal reaches the dialling only: whoever closed meanwhile did not see this connection.
+      this.#closing.signal.throwIfAborted()
+      return await this.#shakeHands(connection, endpoint)
+    } catch (error) {
+      connection.destroy()
+      this.#connections.delete(connection)
+      throw error
+    }
+  }
+
+  async #shakeHands(connection: UpstreamConnection, endpoint: Endpoint): Promise<Open> {
+    const options = await connection.call(Opcode.OPTIONS, new BodyWriter())
+    if (options.opcode !== Opcode.SUPPORTED) throw refusal(connection, 'OPTIONS', options)
+    const supported = decodeSupported(answerBody(options))
+    const answer = await startUp(connection, STARTUP_OPTIONS)
+    const requiresAuthentication = answer.opcode === Opcode.AUTHENTICATE
+    if (requiresAuthentication) {
+      const { credentials, cluster } = this.#settings
+      if (credentials === null) {
+        const name = clusterLabel(cluster)
+        throw new ClusterError(
+          ClusterErrorCode.AUTHENTICATION,
+          cluster,
+          `it asks for credentials: set ${name}_username and ${name}_password`,
+        )
+      }
+      await authenticate(connection, answer, credentials)
+    }
+    connection.becomeReady()
+    const register = encodeRegister(new BodyWriter(), [
+      EventType.TOPOLOGY_CHANGE,
+      EventType.STATUS_CHANGE,
+      EventType.SCHEMA_CHANGE,
+    ])
+    const registered = await connection.call(Opcode.REGISTER, register)
+    if (registered.opcode !== Opcode.READY) throw refusal(connection, 'REGISTER', registered)
+    return { connection, endpoint, requiresAuthentication, supported }
+  }
+
+  /** Reads the system tables and tells what they say. */
+  async #read(open: Open): Promise<void> {
+    const { cluster, port, localDatacenter } = this.#settings
+    const reading = await readClusterTopology(open.connection, {
+      cluster: clusterLabel(cluster),
+      contactEndpoint: open.endpoint,
+      configuredPort: port,
+      configuredDatacenter: localDatacenter,
+      previousDatacenter: this.#datacenter,
+    })
+    if (!reading.ok) {
+      throw new ClusterError(ClusterErrorCode.UNEXPECTED, cluster, reading.reason)
+    }
+    this.#closing.signal.throwIfAborted()
+    for (const warning of reading.warnings) {
+      const fields = { code: 'TOPOLOGY_ODD', cluster: clusterLabel(cluster) }
+      this.#log.limited(warning, 'warn', fields, warning)
+    }
+    this.#topology = reading.topology
+    this.#datacenter = reading.topology.localDatacenter
+    const { version } = open.connection.traits
+    const { requiresAuthentication, supported } = open
+    this.#listener.onKnowledge(cluster, {
+      topology: reading.topology,
+      version,
+      requiresAuthentication,
+      supported,
+    })
+  }
+
+  #scheduleRefresh(): void {
+    if (this.#isClosed) return
+    const nowMs = this.#clock.now()
+    this.#refreshByMs ??= nowMs + REFRESH_DELAY_MAX_MS
+    const delayMs = Math.min(REFRESH_DELAY_MS, this.#refreshByMs - nowMs)
+    this.#clock.clearTimeout(this.#refreshTimer)
+    this.#refreshTimer = this.#clock.setTimeout(() => this.#refresh(), delayMs)
+  }
+
+  #refresh(): void {
+    this.#refreshByMs = null
+    const open = this.#open
+    if (open === null || this.#isRefreshing) {
+      this.#refreshAgain = true
+      return
+    }
+    this.#isRefreshing = true
+    this.#read(open)
+      .catch((error: unknown) => {
+        const why = `fails to tell the topology, the last one stays: ${messageOf(error)}`
+        this.#replace(open, 'TOPOLOGY_REFRESH_FAILED', why)
+      })
+      .finally(() => {
+        this.#isRefreshing = false
+        this.#refreshIfAsked()
+      })
+  }
+
+  /** For what came while there was nobody to ask, or while the tables were being read. */
+  #refreshIfAsked(): void {
+    if (!this.#refreshAgain) return
+    this.#refreshAgain = false
+    this.#scheduleRefresh()
+  }
+
+  #scheduleHeartbeat(): void {
+    this.#clock.clearTimeout(this.#heartbeatTimer)
+    this.#heartbeatTimer = this.#clock.setTimeout(
+      () => this.#heartbeat(),
+      this.#settings.heartbeatIntervalMs,
+    )
+  }
+
+  /** Any answer in time is a sign of life. The tables are read again too: events can be missed. */
+  #heartbeat(): void {
+    const open = this.#open
+    if (open === null) return
+    open.connection.call(Opcode.OPTIONS, new BodyWriter()).then(
+      () => {
+        if (this.#open !== open) return
+        this.failures = 0
+        this.#attempts = 0
+        this.#scheduleRefresh()
+        this.#scheduleHeartbeat()
+      },
+      (error: unknown) => {
+        this.#replace(open, 'CONTROL_HEARTBEAT_FAILED', `has no heartbeat: ${messageOf(error)}`)
+      },
+    )
+  }
+
+  #onOpened(): void {
+    this.failures = 0
+    this.#scheduleHeartbeat()
+    this.#refreshIfAsked()
+  }
+
+  /** Gives up the connection in use and looks for another. Nothing where that has happened already. */
+  #replace(open: Open, code: string, why: string): void {
+    if (this.#open !== open) return
+    const { node } = open.connection
+    const text = `control connection to ${clusterName(this.#settings.cluster)} ${node} ${why}`
+    this.#warn(code, node, text)
+    this.#open = null
+    this.failures++
+    this.#clock.clearTimeout(this.#heartbeatTimer)
+    this.#clock.clearTimeout(this.#refreshTimer)
+    this.#refreshByMs = null
+    this.#refreshAgain = false
+    open.connection.destroy()
+    if (this.#attempts === 0) this.#tryReopen()
+    else this.#reopenAfter(this.#retryDelayMs())
+  }
+
+  #reopenAfter(delayMs: number): void {
+    this.#retryTimer = this.#clock.setTimeout(() => this.#tryReopen(), delayMs)
+  }
+
+  #tryReopen(): void {
+    const { cluster } = this.#settings
+    this.#attempts++
+    this.#openOne(reopenCandidates(this.#topology, this.#contactPoints(), this.#random)).then(
+      () => {
+        this.#log.info(
+          { code: 'CONTROL_REOPENED', cluster: clusterLabel(cluster) },
+          `control connection to ${clusterName(cluster)} is back on ${this.endpoint}`,
+        )
+        this.#onOpened()
+      },
+      (error: unknown) => {
+        if (this.#isClosed) return
+        this.failures++
+        const delayMs = this.#retryDelayMs()
+        this.#log.limited(
+          `CONTROL_REOPEN_FAILED ${cluster}`,
+          'error',
+          { code: 'CONTROL_REOPEN_FAILED', cluster: clusterLabel(cluster) },
+          `no control connection to ${clusterName(cluster)}, next try in ${Math.round(delayMs)} ms: ${messageOf(error)}`,
+        )
+        this.#reopenAfter(delayMs)
+      },
+    )
+  }
+
+  /** The wait after so many attempts: the least after the first. */
+  #retryDelayMs(): number {
+    const { retryDelayMinMs, retryDelayMaxMs, retryFactor } = this.#settings
+    const attempt = this.#attempts - 1
+    return backoffMs(attempt, retryDelayMinMs, retryDelayMaxMs, retryFactor, this.#random)
+  }
+
+  /** A cluster can be down for hours: at most one line a minute for each node and code. */
+  #warn(code: string, node: string, text: string): void {
+    const cluster = clusterLabel(this.#settings.cluster)
+    this.#log.limited(`${code} ${cluster} ${node}`, 'warn', { code, cluster, node }, text)
+  }
+}
+
+/** `min + random[0,1) × (min × factor^attempt − min)`, at most `max` (operations §2.2). */
+export const backoffMs = (
+  attempt: number,
+  minMs: number,
+  maxMs: number,
+  factor: number,
+  random: () => number,
+): number => {
+  // After hours of failures the power is infinite, and 0 times that is no number.
+  const grownMs = Math.min(minMs * factor ** attempt, Number.MAX_VALUE)
+  return Math.min(minMs + random() * (grownMs - minMs), maxMs)
+}
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error)

@@ -1,0 +1,56 @@
+/**
+ * Asks a node for the system tables that describe its cluster (operations §5.2) and hands the rows to
+ * the reader of topologies.
+ */
+import { decodeResult } from '../cql/messages/result.ts'
+import { ErrorCode, Opcode, ResultKind } from '../cql/protocol.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
+import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
+import { answerBody, queryBody, refusal } from '../upstream/handshake.ts'
+import { readTopology, type TopologyInput, type TopologyReading } from './host.ts'
+import { type Row, rowsFrom } from './row.ts'
+
+type Question = Omit<TopologyInput, 'localRows' | 'peersRows' | 'peersV2Rows'>
+
+/**
+ * Rejects with a ClusterError when the node does not answer or refuses, with a ProtocolError when its
+ * answer cannot be read.
+ */
+export const readClusterTopology = async (
+  connection: UpstreamConnection,
+  question: Question,
+): Promise<TopologyReading> => {
+  const localRows = await select(connection, 'SELECT * FROM system.local')
+  const peersRows = await select(connection, 'SELECT * FROM system.peers')
+  const peersV2Rows = await selectIfThere(connection, 'SELECT * FROM system.peers_v2')
+  return readTopology({ ...question, localRows, peersRows, peersV2Rows })
+}
+
+const select = async (connection: UpstreamConnection, text: string): Promise<Row[]> => {
+  const answer = await connection.call(Opcode.QUERY, queryBody(connection, text))
+  if (answer.opcode !== Opcode.RESULT) throw refusal(connection, text, answer)
+  const result = decodeResult(answerBody(answer), connection.traits)
+  if (result.kind === ResultKind.ROWS) return rowsFrom(result)
+  throw new ClusterError(
+    ClusterErrorCode.UNEXPECTED,
+    connection.cluster,
+    `${connection.node} answered ${text} with a result of kind ${result.kind}`,
+  )
+}
+
+/** Null where the cluster does not know the table. */
+const selectIfThere = async (
+  connection: UpstreamConnection,
+  text: string,
+): Promise<Row[] | null> => {
+  try {
+    return await select(connection, text)
+  } catch (error) {
+    const isUnknownTable =
+      error instanceof ClusterError &&
+      error.envelope !== null &&
+      answerBody({ opcode: Opcode.ERROR, envelope: error.envelope }).readInt() === ErrorCode.INVALID
+    if (isUnknownTable) return null
+    throw error
+  }
+}

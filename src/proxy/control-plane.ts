@@ -1,0 +1,184 @@
+/**
+ * The control plane's view of the two clusters: one control connection to each, and the snapshot for
+ * the data planes that follows from what they have learnt (architecture §2.1). It decides which nodes
+ * this instance uses and what clients see of the topology; who listens and who drains is instance.ts.
+ */
+
+import type { Clock } from '../clock.ts'
+import { assignedHosts } from '../cluster/assignment.ts'
+import {
+  type ClusterKnowledge,
+  ControlConnection,
+  type ControlConnectionListener,
+  type ControlConnectionSettings,
+} from '../cluster/control-connection.ts'
+import type { Host } from '../cluster/host.ts'
+import { offeredOptions } from '../cluster/supported-options.ts'
+import { virtualTables } from '../cluster/virtual-tables.ts'
+import { virtualTopology } from '../cluster/virtual-topology.ts'
+import type { Logger } from '../log.ts'
+import { formatEndpoint } from '../net/dialer.ts'
+import { CLUSTERS, Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
+import type { ClusterView, Snapshot } from '../session/context.ts'
+import type { Node } from '../upstream/pool.ts'
+
+/** Compression is not spoken yet, so none is offered. */
+const SPOKEN_COMPRESSIONS: readonly string[] = []
+
+export type ControlPlaneSettings = {
+  readonly connections: readonly [ControlConnectionSettings, ControlConnectionSettings]
+  /** Per cluster: spread over the assigned nodes, or use the control connection's node only. */
+  readonly hostAssignment: readonly [boolean, boolean]
+  readonly topology: {
+    /** Null: this instance alone, under `implicitAddress`. */
+    readonly addresses: readonly string[] | null
+    readonly index: number
+    readonly numTokens: number
+    readonly implicitAddress: string | null
+  }
+  /** Whose nodes lend the virtual ones their release version and the like. */
+  readonly systemQueries: Cluster
+}
+
+/** One cluster's health, as readiness shows it (operations §4). */
+export type ClusterHealth = {
+  readonly endpoint: string | null
+  /** Failures of the control connection in a row. */
+  readonly failures: number
+}
+
+export type ControlPlaneTools = {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly random: () => number
+}
+
+export type ControlPlaneListener = {
+  onSnapshot(snapshot: Snapshot): void
+  /** The body of a SCHEMA_CHANGE event that clients are to hear. */
+  onSchemaChange(body: Uint8Array): void
+}
+
+type BothKnown = readonly [ClusterKnowledge, ClusterKnowledge]
+
+export class ControlPlane implements ControlConnectionListener {
+  readonly #settings: ControlPlaneSettings
+  readonly #listener: ControlPlaneListener
+  readonly #log: Logger
+  readonly #connections: readonly [ControlConnection, ControlConnection]
+  readonly #known: [ClusterKnowledge | null, ClusterKnowledge | null] = [null, null]
+  #clientPort: number
+
+  /** `clientPort`: where clients reach this instance; what system.local and system.peers show. */
+  constructor(
+    settings: ControlPlaneSettings,
+    clientPort: number,
+    listener: ControlPlaneListener,
+    tools: ControlPlaneTools,
+  ) {
+    this.#settings = settings
+    this.#clientPort = clientPort
+    this.#listener = listener
+    this.#log = tools.log
+    this.#connections = [
+      new ControlConnection(settings.connections[Cluster.ORIGIN], this, tools),
+      new ControlConnection(settings.connections[Cluster.TARGET], this, tools),
+    ]
+  }
+
+  /** Opens both control connections, Origin's first. Rejects with the error of the one that failed. */
+  async open(): Promise<Snapshot> {
+    for (const connection of this.#connections) await connection.connect()
+    for (const cluster of CLUSTERS) this.#describe(cluster)
+    return this.#snapshot(this.#bothKnown()!)
+  }
+
+  /** The port that the listener was given, where the settings asked for any. */
+  setClientPort(port: number): void {
+    this.#clientPort = port
+    this.#publish()
+  }
+
+  health(cluster: Cluster): ClusterHealth {
+    const { endpoint, failures } = this.#connections[cluster]
+    return { endpoint, failures }
+  }
+
+  close(): void {
+    for (const connection of this.#connections) connection.close()
+  }
+
+  onKnowledge(cluster: Cluster, knowledge: ClusterKnowledge): void {
+    this.#known[cluster] = knowledge
+    this.#publish()
+  }
+
+  /** Clients hear of Origin's changes only: hearing of each change twice, they would refresh twice. */
+  onSchemaChange(cluster: Cluster, body: Uint8Array): void {
+    if (cluster === Cluster.ORIGIN) this.#listener.onSchemaChange(body)
+  }
+
+  #bothKnown(): BothKnown | null {
+    const [origin, target] = this.#known
+    return origin !== null && target !== null ? [origin, target] : null
+  }
+
+  #publish(): void {
+    const known = this.#bothKnown()
+    if (known !== null) this.#listener.onSnapshot(this.#snapshot(known))
+  }
+
+  #snapshot(known: BothKnown): Snapshot {
+    const { systemQueries, topology } = this.#settings
+    const backing = known[systemQueries].topology
+    const hosts = virtualTopology({ ...topology, proxyPort: this.#clientPort, backing })
+    return {
+      clusters: [this.#view(Cluster.ORIGIN, known), this.#view(Cluster.TARGET, known)],
+      supported: offeredOptions(known[0], known[1], SPOKEN_COMPRESSIONS),
+      errorVersion: Math.min(known[0].version, known[1].version),
+      virtualTables: virtualTables(backing, hosts),
+    }
+  }
+
+  #view(cluster: Cluster, known: BothKnown): ClusterView {
+    const { requiresAuthentication } = known[cluster]
+    return { nodes: this.#assigned(cluster, known).map(nodeOf), requiresAuthentication }
+  }
+
+  #assigned(cluster: Cluster, known: BothKnown): readonly Host[] {
+    const { hosts, localHosts } = known[cluster].topology
+    // The node that was asked comes first among the hosts.
+    if (!this.#settings.hostAssignment[cluster]) return hosts.slice(0, 1)
+    const { addresses, index } = this.#settings.topology
+    return assignedHosts(localHosts, index, addresses?.length ?? 1)
+  }
+
+  #describe(cluster: Cluster): void {
+    const known = this.#bothKnown()!
+    const { topology, version, requiresAuthentication } = known[cluster]
+    const assigned = this.#assigned(cluster, known).map((host) => nodeOf(host).label)
+    this.#log.info(
+      {
+        code: 'CLUSTER_CONNECTED',
+        cluster: clusterLabel(cluster),
+        clusterName: topology.clusterName,
+        datacenter: topology.localDatacenter,
+        protocolVersion: version,
+        hosts: topology.hosts.map((host) => nodeOf(host).label),
+        assigned,
+      },
+      `${clusterName(cluster)} is "${topology.clusterName}": ${topology.hosts.length} nodes, of which this instance uses ${assigned.length} in ${topology.localDatacenter}; protocol version ${version}`,
+    )
+    if (requiresAuthentication) return
+    this.#log.warn(
+      { code: 'CLUSTER_WITHOUT_AUTHENTICATION', cluster: clusterLabel(cluster) },
+      `${clusterName(cluster)} asks for no credentials: anybody who reaches it or this proxy may use it`,
+    )
+  }
+}
+
+const nodeOf = ({ hostId, address, port }: Host): Node => ({
+  hostId,
+  label: formatEndpoint(address, port),
+  endpoint: { address, port },
+})

@@ -1,0 +1,398 @@
+/**
+ * One data plane: the clients of one thread, their requests and the upstream connections they share.
+ * Shared-nothing: it gets immutable snapshots from the control plane, and asks other planes only for
+ * prepared statements that it does not know (architecture §2.1).
+ */
+import type { Clock, Timer } from '../clock.ts'
+import type { ProtocolError } from '../cql/errors.ts'
+import { EVENT_STREAM_ID } from '../cql/messages/event.ts'
+import type { VersionTraits } from '../cql/protocol.ts'
+import type { Logger } from '../log.ts'
+import { DataPlaneMetrics } from '../metrics/data-plane-metrics.ts'
+import type { PlaneSeries } from '../metrics/plane-series.ts'
+import { Dialer } from '../net/dialer.ts'
+import { type Listener, listen } from '../net/listener.ts'
+import { Flusher } from '../net/output.ts'
+import type { Transport, TransportHandler } from '../net/transport.ts'
+import { PreparedCache } from '../prepared/cache.ts'
+import type { SharedStatement } from '../prepared/statement.ts'
+import { CLUSTERS, type Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
+import type { RoutingState } from '../routing/routing-state.ts'
+import { Answers } from '../session/answers.ts'
+import type { SessionContext, SessionSettings, Snapshot } from '../session/context.ts'
+import { RequestDispatcher } from '../session/dispatch.ts'
+import { Healer } from '../session/healer.ts'
+import { RequestKind, RequestTable } from '../session/request-table.ts'
+import { schemaChangeEnvelope } from '../session/schema-events.ts'
+import { Session } from '../session/session.ts'
+import { SlowRequests } from '../session/slow-requests.ts'
+import { Turn } from '../turn.ts'
+import { UpstreamConnection, type UpstreamListener } from '../upstream/connection.ts'
+import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
+import { firstToOpen } from '../upstream/first-to-open.ts'
+import { completeHandshake } from '../upstream/handshake.ts'
+import { type Node, UpstreamPool } from '../upstream/pool.ts'
+import type { Profile } from '../upstream/profile.ts'
+import { ProfileRegistry } from '../upstream/profile-registry.ts'
+
+/** The error of a time-out is at most one sweep. */
+const SWEEP_INTERVAL_MS = 250
+const PREPARED_ENTRIES_MAX = 10_000
+
+export type DataPlaneSettings = SessionSettings & {
+  readonly listenAddress: string
+  readonly clientConnectionsMax: number
+  readonly streamIdsMax: number
+  readonly connectionsPerNodeMax: number
+  readonly connectTimeoutMs: readonly [number, number]
+  readonly latencyBoundsSeconds: readonly [readonly number[], readonly number[]]
+}
+
+export type DataPlaneOptions = {
+  readonly settings: DataPlaneSettings
+  readonly snapshot: Snapshot
+  readonly routing: RoutingState
+  /** One Int32: the client connections of all planes together. */
+  readonly clientCount: SharedArrayBuffer
+  readonly log: Logger
+  readonly clock: Clock
+  askOthers(id: Uint8Array): Promise<SharedStatement | null>
+}
+
+export class DataPlane implements SessionContext, UpstreamListener {
+  readonly settings: DataPlaneSettings
+  readonly clock: Clock
+  readonly turn: Turn
+  readonly flusher = new Flusher((flush) => setImmediate(flush))
+  readonly requests = new RequestTable()
+  readonly prepared = new PreparedCache(PREPARED_ENTRIES_MAX)
+  readonly profiles: ProfileRegistry
+  readonly metrics: DataPlaneMetrics
+  readonly log: Logger
+  readonly dispatcher: RequestDispatcher
+  readonly waitingForUpstream = new Set<Session>()
+  readonly askOthers: (id: Uint8Array) => Promise<SharedStatement | null>
+  snapshot: Snapshot
+  routing: RoutingState
+  readonly #answers: Answers
+  readonly #dialer = new Dialer()
+  readonly #clientCount: Int32Array
+  readonly #sessions = new Set<Session>()
+  readonly #connections = new Set<UpstreamConnection>()
+  readonly #nextNode: [number, number] = [0, 0]
+  readonly #sweepTimer: Timer
+  #listener: Listener | null = null
+  #nextSessionId = 1
+  #isDraining = false
+  #onDrained: (() => void) | null = null
+
+  constructor(options: DataPlaneOptions) {
+    this.settings = options.settings
+    this.clock = options.clock
+    this.turn = new Turn(options.clock)
+    this.log = options.log
+    this.snapshot = options.snapshot
+    this.routing = options.routing
+    this.askOthers = options.askOthers
+    this.#clientCount = new Int32Array(options.clientCount)
+    const [originBoundsSeconds, targetBoundsSeconds] = options.settings.latencyBoundsSeconds
+    this.metrics = new DataPlaneMetrics({ originBoundsSeconds, targetBoundsSeconds })
+    this.profiles = new ProfileRegistry((cluster, profile, key) =>
+      this.#makePool(cluster, profile, key),
+    )
+    this.#answers = new Answers(this, new Healer(this))
+    this.dispatcher = new RequestDispatcher(this, new SlowRequests(this))
+    this.#sweepTimer = this.clock.setInterval(() => this.#sweep(), SWEEP_INTERVAL_MS)
+  }
+
+  /** Accepts clients; resolves with the port. */
+  async listen(port: number, reusePort: boolean): Promise<number> {
+    const options = { address: this.settings.listenAddress, port, reusePort }
+    this.#listener = await listen(options, (transport) => this.#accept(transport))
+    return this.#listener.port
+  }
+
+  setSnapshot(snapshot: Snapshot): void {
+    this.snapshot = snapshot
+    for (const cluster of CLUSTERS) {
+      this.profiles.setNodes(cluster, snapshot.clusters[cluster].nodes)
+    }
+  }
+
+  /** Every request that starts from now on is routed by it. */
+  setRouting(routing: RoutingState): void {
+    this.routing = routing
+  }
+
+  /** What another plane asks for. */
+  knownStatement(id: Uint8Array): SharedStatement | null {
+    return this.prepared.find(id, 0, id.length)?.share() ?? null
+  }
+
+  /** Passes a SCHEMA_CHANGE event's body on to the clients that have registered for it. */
+  announceSchemaChange(body: Uint8Array): void {
+    for (const session of this.#sessions) {
+      if (!session.wantsSchemaChanges || session.state !== 'ready') continue
+      session.reply(EVENT_STREAM_ID, schemaChangeEnvelope(session.traits!, body))
+    }
+  }
+
+  /** Stops accepting, finishes what is in flight; resolves when the last client is gone. */
+  async drain(): Promise<void> {
+    this.#isDraining = true
+    void this.#listener?.close()
+    const drained = new Promise<void>((resolve) => {
+      this.#onDrained = resolve
+    })
+    for (const session of [...this.#sessions]) session.drain()
+    this.#tellIfDrained()
+    await drained
+  }
+
+  /** Closes everything now. */
+  close(): void {
+    this.#isDraining = true
+    this.clock.clearInterval(this.#sweepTimer)
+    void this.#listener?.close()
+    for (const session of [...this.#sessions]) session.destroy()
+    this.profiles.closeAll()
+    for (const connection of this.#connections) connection.destroy()
+  }
+
+  nextPreferredNode(cluster: Cluster): number {
+    return this.#nextNode[cluster]++
+  }
+
+  async openForHandshake(
+    cluster: Cluster,
+    preferred: number,
+    profile: Profile,
+  ): Promise<UpstreamConnection> {
+    const { nodes } = this.snapshot.clusters[cluster]
+    if (nodes.length === 0) {
+      throw new ClusterError(
+        ClusterErrorCode.UNAVAILABLE,
+        cluster,
+        `no node of ${clusterName(cluster)} is known to this instance`,
+      )
+    }
+    const candidates = nodes.map((_, i) => nodes[(preferred + i) % nodes.length]!)
+    return firstToOpen(candidates, (node) => this.#open(cluster, node, profile.traits), {
+      clock: this.clock,
+      isFinal: () => false,
+      discard: (late) => late.destroy(),
+    })
+  }
+
+  onAnswer(
+    connection: UpstreamConnection,
+    request: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    this.#answers.onAnswer(connection, request, bytes, start, end)
+  }
+
+  onEvent(): void {
+    // Request connections register for nothing.
+  }
+
+  onLateAnswer(connection: UpstreamConnection): void {
+    this.metrics.lateAnswers[clusterLabel(connection.cluster)]++
+  }
+
+  onWritable(): void {
+    for (const session of this.waitingForUpstream) session.onUpstreamWritable()
+  }
+
+  onLost(connection: UpstreamConnection, cause: Error | null): void {
+    this.#connections.delete(connection)
+    connection.metrics.connections--
+    connection.metrics.usedStreamIds = 0
+    const requests = connection.requests()
+    for (const request of requests) this.#answers.onConnectionLost(request, connection)
+    this.onWritable()
+    if (connection.endsByWish) return
+    this.metrics.upstreamConnectionsLost[clusterLabel(connection.cluster)]++
+    if (requests.length === 0 && cause === null) return
+    this.log.limited(
+      `lost ${connection.node}`,
+      'warn',
+      { code: 'UPSTREAM_LOST', cluster: clusterLabel(connection.cluster), node: connection.node },
+      `connection to ${clusterName(connection.cluster)} ${connection.node} lost with ${requests.length} requests in flight: ${cause?.message ?? 'closed by the node'}`,
+    )
+  }
+
+  onSessionClosed(session: Session): void {
+    this.#sessions.delete(session)
+    Atomics.sub(this.#clientCount, 0, 1)
+    this.metrics.clientConnections--
+    this.#tellIfDrained()
+  }
+
+  onHandshakeFailed(session: Session, error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error)
+    const code = error instanceof ClusterError ? error.code : 'CLIENT_HANDSHAKE_FAILED'
+    if (error instanceof ClusterError && error.code === ClusterErrorCode.CONNECT_FAILED) {
+      this.metrics.failedConnections[clusterLabel(error.cluster)]++
+    }
+    this.log.limited(
+      `handshake ${code}`,
+      'info',
+      { code, client: session.transport.peer },
+      `handshake of a client refused: ${text}`,
+    )
+  }
+
+  onBadBytes(session: Session, error: ProtocolError): void {
+    this.metrics.clientsClosed.protocolError++
+    this.log.limited(
+      `bad bytes ${error.code}`,
+      'info',
+      { code: error.code, client: session.transport.peer },
+      `client closed: ${error.message}`,
+    )
+  }
+
+  onInvariantBroken(session: Session, error: unknown): void {
+    this.metrics.clientsClosed.internalError++
+    this.log.limited(
+      `internal error ${error instanceof Error ? error.message : String(error)}`,
+      'error',
+      { code: 'INTERNAL_ERROR', error, client: session.transport.peer },
+      'a fault of the proxy itself: this client is closed',
+    )
+    session.destroy()
+  }
+
+  /** Its counters as they are now, with the gauges that are read rather than counted. */
+  series(): PlaneSeries {
+    this.metrics.preparedEntries = this.prepared.size
+    for (const connection of this.#connections) connection.metrics.usedStreamIds = 0
+    for (const connection of this.#connections) {
+      connection.metrics.usedStreamIds += connection.slots.used
+    }
+    return this.metrics.toSeries()
+  }
+
+  #accept(transport: Transport): TransportHandler | null {
+    if (this.#isDraining) return null
+    const count = Atomics.add(this.#clientCount, 0, 1)
+    if (count >= this.settings.clientConnectionsMax) {
+      Atomics.sub(this.#clientCount, 0, 1)
+      this.metrics.clientsClosed.limit++
+      this.log.limited(
+        'client limit',
+        'warn',
+        { code: 'CLIENT_LIMIT', client: transport.peer },
+        `client refused: ${this.settings.clientConnectionsMax} client connections are open (proxy_max_client_connections)`,
+      )
+      return null
+    }
+    this.metrics.clientConnections++
+    const session = new Session(this.#nextSessionId++, transport, this)
+    this.#sessions.add(session)
+    return session
+  }
+
+  #tellIfDrained(): void {
+    if (this.#isDraining && this.#sessions.size === 0) this.#onDrained?.()
+  }
+
+  #makePool(cluster: Cluster, profile: Profile, _key: string): UpstreamPool {
+    const { exclusiveTo } = profile
+    return new UpstreamPool(
+      {
+        cluster,
+        connectionsPerNodeMax: exclusiveTo === null ? this.settings.connectionsPerNodeMax : 1,
+        isExclusive: exclusiveTo !== null,
+        clock: this.clock,
+        open: (node, signal) => this.#openForProfile(cluster, node, profile, signal),
+        onExclusiveLost: () => this.#drainExclusive(exclusiveTo),
+        onReconnectFailed: (node, error) => this.#onReconnectFailed(cluster, node, error),
+        onOrphanedReplaced: () => {
+          this.metrics.orphanedConnectionsReplaced[clusterLabel(cluster)]++
+        },
+      },
+      this.snapshot.clusters[cluster].nodes,
+    )
+  }
+
+  /** The one-to-one model: a client goes with its connection, once all that it asked is answered. */
+  #drainExclusive(sessionId: number | null): void {
+    for (const session of this.#sessions) if (session.id === sessionId) session.drain()
+  }
+
+  #onReconnectFailed(cluster: Cluster, node: Node, error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error)
+    this.log.limited(
+      `reconnect ${node.label}`,
+      'warn',
+      { code: 'UPSTREAM_CONNECT_FAILED', cluster: clusterLabel(cluster), node: node.label },
+      text,
+    )
+  }
+
+  async #open(
+    cluster: Cluster,
+    node: Node,
+    traits: VersionTraits,
+    signal?: AbortSignal,
+  ): Promise<UpstreamConnection> {
+    const metrics = this.metrics.node(clusterLabel(cluster), node.label)
+    const options = {
+      cluster,
+      endpoint: node.endpoint,
+      node: node.label,
+      traits,
+      metrics,
+      streamIdsMax: this.settings.streamIdsMax,
+      connectTimeoutMs: this.settings.connectTimeoutMs[cluster],
+      callTimeoutMs: this.settings.requestTimeoutMs,
+    }
+    const context = { dialer: this.#dialer, flusher: this.flusher, turn: this.turn }
+    try {
+      const connection = await UpstreamConnection.open(options, context, this, signal)
+      this.#connections.add(connection)
+      metrics.connections++
+      this.metrics.upstreamConnectionsOpened[clusterLabel(cluster)]++
+      return connection
+    } catch (error) {
+      metrics.failedConnections++
+      throw error
+    }
+  }
+
+  async #openForProfile(
+    cluster: Cluster,
+    node: Node,
+    profile: Profile,
+    signal: AbortSignal,
+  ): Promise<UpstreamConnection> {
+    const connection = await this.#open(cluster, node, profile.traits, signal)
+    try {
+      // Never the configured credentials: they would lend the proxy's identity to a client that
+      // has shown none.
+      const credentials = profile.credentials[cluster]
+      await completeHandshake(connection, profile.startupOptions, credentials, profile.keyspace)
+      return connection
+    } catch (error) {
+      connection.destroy()
+      throw error
+    }
+  }
+
+  #sweep(): void {
+    const nowMs = this.turn.begin()
+    const { requests } = this
+    const expiredBefore = nowMs - this.settings.requestTimeoutMs
+    for (let request = 0; request < requests.highWater; request++) {
+      if (requests.kind[request] === RequestKind.FREE) continue
+      if (requests.startMs[request]! < expiredBefore) this.#answers.timeOut(request)
+    }
+    for (const connection of this.#connections) connection.sweep(nowMs)
+    for (const session of this.#sessions) session.sweep(nowMs)
+    this.profiles.sweep(nowMs)
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * All data planes as one: as many threads as the settings ask for, each listening on the same port,
+ * told the same things, drained together (architecture §2.1). With one there is no thread: the plane
+ * lives in the control plane's own.
+ */
+import type { Clock } from '../clock.ts'
+import type { Logger, LogLevel } from '../log.ts'
+import type { PlaneSeries } from '../metrics/plane-series.ts'
+import type { RoutingState } from '../routing/routing-state.ts'
+import type { Snapshot } from '../session/context.ts'
+import type { DataPlaneSettings } from './data-plane.ts'
+import { LocalPlane } from './local-plane.ts'
+import type { Plane } from './plane.ts'
+import { linkPlanes, WorkerPlane } from './worker-plane.ts'
+
+export type DataPlanesOptions = {
+  readonly threads: number
+  readonly settings: DataPlaneSettings
+  readonly snapshot: Snapshot
+  readonly routing: RoutingState
+  readonly log: Logger
+  readonly logLevel: LogLevel
+  readonly clock: Clock
+  /** A thread ended by itself: its clients are gone, and the process cannot serve as it should. */
+  onDeath(error: Error): void
+}
+
+const CLIENT_COUNT_BYTES = Int32Array.BYTES_PER_ELEMENT
+
+export class DataPlanes {
+  readonly #planes: readonly Plane[]
+  readonly #clock: Clock
+
+  constructor(options: DataPlanesOptions) {
+    const { threads, settings, snapshot, routing, log, logLevel, clock } = options
+    const clientCount = new SharedArrayBuffer(CLIENT_COUNT_BYTES)
+    const common = { settings, snapshot, routing, clientCount }
+    this.#clock = clock
+    this.#planes =
+      threads === 1
+        ? [new LocalPlane({ ...common, log, clock })]
+        : linkPlanes(threads).map(
+            (peers, index) =>
+              new WorkerPlane({ ...common, index, logLevel, peers }, (error) =>
+                options.onDeath(error),
+              ),
+          )
+  }
+
+  get threads(): number {
+    return this.#planes.length
+  }
+
+  /** Accepts clients on every plane; resolves with the port, the same for all. */
+  async listen(port: number): Promise<number> {
+    let bound = port
+    for (const plane of this.#planes) bound = await plane.listen(bound)
+    return bound
+  }
+
+  setSnapshot(snapshot: Snapshot): void {
+    for (const plane of this.#planes) plane.setSnapshot(snapshot)
+  }
+
+  setRouting(routing: RoutingState): void {
+    for (const plane of this.#planes) plane.setRouting(routing)
+  }
+
+  announceSchemaChange(body: Uint8Array): void {
+    for (const plane of this.#planes) plane.announceSchemaChange(body)
+  }
+
+  series(): Promise<PlaneSeries[]> {
+    return Promise.all(this.#planes.map((plane) => plane.series()))
+  }
+
+  /**
+   * Stops accepting and lets requests in flight end. Resolves with whether all clients were gone
+   * within `timeoutMs`.
+   */
+  async drain(timeoutMs: number): Promise<boolean> {
+    const { promise: deadline, resolve } = Promise.withResolvers<boolean>()
+    const timer = this.#clock.setTimeout(() => resolve(false), timeoutMs)
+    const drained = Promise.all(this.#planes.map((plane) => plane.drain())).then(() => true)
+    try {
+      return await Promise.race([drained, deadline])
+    } finally {
+      this.#clock.clearTimeout(timer)
+    }
+  }
+
+  /** Closes everything now. */
+  async close(): Promise<void> {
+    await Promise.all(this.#planes.map((plane) => plane.close()))
+  }
+}

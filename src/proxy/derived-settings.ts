@@ -1,0 +1,129 @@
+/**
+ * From the operator's settings to what each part of the proxy asks for: units converted, names
+ * resolved, "empty" turned into null. Nothing is validated here: config/ has done that.
+ */
+import { lookup } from 'node:dns/promises'
+import { isIP, isIPv4 } from 'node:net'
+import { availableParallelism } from 'node:os'
+import type { ControlConnectionSettings } from '../cluster/control-connection.ts'
+import type { Settings } from '../config/settings.ts'
+import { SUPPORTED_VERSIONS } from '../cql/protocol.ts'
+import { boundsInSeconds } from '../metrics/histogram.ts'
+import { Cluster } from '../routing/cluster.ts'
+import type { RoutingState } from '../routing/routing-state.ts'
+import type { Credentials } from '../upstream/profile.ts'
+import type { ControlPlaneSettings } from './control-plane.ts'
+import type { DataPlaneSettings } from './data-plane.ts'
+
+/** From accept to READY (architecture §4). */
+const HANDSHAKE_TIMEOUT_MS = 10_000
+const BYTES_PER_MIB = 1024 * 1024
+/** What a two-byte stream id can count upwards, 0 left out (see upstream/slots.ts). */
+const STREAM_IDS_MAX = 32_767
+
+const clusterNamed = (name: 'ORIGIN' | 'TARGET'): Cluster =>
+  name === 'ORIGIN' ? Cluster.ORIGIN : Cluster.TARGET
+
+const credentialsOf = (username: string, password: string): Credentials | null =>
+  username === '' && password === '' ? null : { username, password }
+
+const bothCredentials = (settings: Settings): readonly [Credentials | null, Credentials | null] => [
+  credentialsOf(settings.originUsername, settings.originPassword),
+  credentialsOf(settings.targetUsername, settings.targetPassword),
+]
+
+/** Node binds the IPv6 loopback for `localhost` on some systems; settings mean 127.0.0.1. */
+export const bindAddress = (address: string): string =>
+  address.toLowerCase() === 'localhost' ? '127.0.0.1' : address
+
+/** How many data planes there are; one where several cannot listen on one port. */
+export const planeThreads = (settings: Settings, canSharePort: boolean): number => {
+  const wanted =
+    settings.dataPlaneThreads === 0 ? availableParallelism() : settings.dataPlaneThreads
+  return canSharePort ? wanted : 1
+}
+
+/** What decides routing until an operator changes it. */
+export const initialRouting = (settings: Settings): RoutingState => ({
+  revision: 0,
+  primary: clusterNamed(settings.primaryCluster),
+  readMode: 'PRIMARY_ONLY',
+  systemQueries: clusterNamed(settings.systemQueriesMode),
+})
+
+export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
+  listenAddress: bindAddress(settings.proxyListenAddress),
+  requestTimeoutMs: settings.proxyRequestTimeoutMs,
+  repliesToTimeouts: settings.proxyTimeoutReply === 'error',
+  handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
+  envelopeBodyLengthMax: settings.proxyMaxEnvelopeMib * BYTES_PER_MIB,
+  clientOutputBytesMax: settings.proxyClientOutputMaxMib * BYTES_PER_MIB,
+  upstreamConnections: settings.upstreamConnections,
+  credentials: bothCredentials(settings),
+  forwardsClientCredentialsToOrigin: settings.forwardClientCredentialsToOrigin,
+  clientConnectionsMax: settings.proxyMaxClientConnections,
+  // One client's limit; what many clients share has to carry them all.
+  streamIdsMax:
+    settings.upstreamConnections === 'shared'
+      ? STREAM_IDS_MAX
+      : Math.min(settings.proxyMaxStreamIds, STREAM_IDS_MAX),
+  connectionsPerNodeMax: settings.upstreamConnectionsMaxPerNode,
+  connectTimeoutMs: [settings.originConnectionTimeoutMs, settings.targetConnectionTimeoutMs],
+  latencyBoundsSeconds: [
+    boundsInSeconds(settings.metricsOriginLatencyBucketsMs),
+    boundsInSeconds(settings.metricsTargetLatencyBucketsMs),
+  ],
+})
+
+/** `DseV1` and `DseV2` ask for the highest version; what is not spoken is stepped over. */
+const controlVersionMax = (name: Settings['controlConnMaxProtocolVersion']): number =>
+  name === 'DseV1' || name === 'DseV2' ? SUPPORTED_VERSIONS[0]! : Number(name)
+
+const controlConnectionSettings = (
+  settings: Settings,
+  cluster: Cluster,
+): ControlConnectionSettings => {
+  const isOrigin = cluster === Cluster.ORIGIN
+  return {
+    cluster,
+    contactPoints: isOrigin ? settings.originContactPoints : settings.targetContactPoints,
+    port: isOrigin ? settings.originPort : settings.targetPort,
+    localDatacenter:
+      (isOrigin ? settings.originLocalDatacenter : settings.targetLocalDatacenter) || null,
+    credentials: bothCredentials(settings)[cluster],
+    connectTimeoutMs: isOrigin
+      ? settings.originConnectionTimeoutMs
+      : settings.targetConnectionTimeoutMs,
+    versionMax: controlVersionMax(settings.controlConnMaxProtocolVersion),
+    heartbeatIntervalMs: settings.heartbeatIntervalMs,
+    retryDelayMinMs: settings.heartbeatRetryIntervalMinMs,
+    retryDelayMaxMs: settings.heartbeatRetryIntervalMaxMs,
+    retryFactor: settings.heartbeatRetryBackoffFactor,
+  }
+}
+
+/** The first IPv4 address that the listen address stands for, or null (operations §6.2). */
+const implicitAddress = async (listenAddress: string): Promise<string | null> => {
+  const address = bindAddress(listenAddress)
+  if (isIP(address) !== 0) return isIPv4(address) ? address : null
+  const found = await lookup(address, { family: 4, all: true }).catch(() => [])
+  return found[0]?.address ?? null
+}
+
+export const controlPlaneSettings = async (settings: Settings): Promise<ControlPlaneSettings> => {
+  const addresses = settings.proxyTopologyAddresses
+  return {
+    connections: [
+      controlConnectionSettings(settings, Cluster.ORIGIN),
+      controlConnectionSettings(settings, Cluster.TARGET),
+    ],
+    hostAssignment: [settings.originEnableHostAssignment, settings.targetEnableHostAssignment],
+    topology: {
+      addresses: addresses.length === 0 ? null : addresses,
+      index: settings.proxyTopologyIndex,
+      numTokens: settings.proxyTopologyNumTokens,
+      implicitAddress: await implicitAddress(settings.proxyListenAddress),
+    },
+    systemQueries: clusterNamed(settings.systemQueriesMode),
+  }
+}

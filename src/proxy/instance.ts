@@ -1,0 +1,223 @@
+/**
+ * One running proxy instance: HTTP first, then start attempts until one succeeds, then service, then drain
+ * (operations §2). It wires the control plane to the data planes and owns what ends with them.
+ *
+ *   starting ──both clusters reachable, port bound──► running ──stop──► draining ──► stopped
+ *      └── attempt failed: wait, try again ──┘                             (deadline, or `abort`)
+ */
+import type { Clock, Timer } from '../clock.ts'
+import { backoffMs } from '../cluster/control-connection.ts'
+import type { Settings } from '../config/settings.ts'
+import type { Logger, LogLevel } from '../log.ts'
+import type { PlaneSeries } from '../metrics/plane-series.ts'
+import { formatEndpoint } from '../net/dialer.ts'
+import type { Cluster } from '../routing/cluster.ts'
+import type { RoutingState } from '../routing/routing-state.ts'
+import { type ClusterHealth, ControlPlane, type ControlPlaneSettings } from './control-plane.ts'
+import { DataPlanes } from './data-planes.ts'
+import {
+  controlPlaneSettings,
+  dataPlaneSettings,
+  initialRouting,
+  planeThreads,
+} from './derived-settings.ts'
+
+const RETRY_DELAY_MIN_MS = 100
+const RETRY_DELAY_MAX_MS = 10_000
+const RETRY_FACTOR = 2
+/** Several threads can listen on one port here (SO_REUSEPORT with load balancing). */
+const CAN_SHARE_PORT = process.platform === 'linux'
+
+export type InstancePhase = 'starting' | 'running' | 'draining' | 'stopped'
+
+export type InstanceTools = {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly logLevel: LogLevel
+  /** In [0, 1). */
+  readonly random: () => number
+  /** A data plane thread died: the process should end, so that whoever watches it starts it anew. */
+  onFault(error: Error): void
+}
+
+type Service = {
+  readonly control: ControlPlane
+  readonly planes: DataPlanes
+  readonly port: number
+}
+
+export class ProxyInstance {
+  readonly #settings: Settings
+  readonly #tools: InstanceTools
+  readonly #stopping = new AbortController()
+  #phase: InstancePhase = 'starting'
+  #service: Service | null = null
+  #starting: Promise<void> = Promise.resolve()
+  #routing: RoutingState
+
+  constructor(settings: Settings, tools: InstanceTools) {
+    this.#settings = settings
+    this.#tools = tools
+    this.#routing = initialRouting(settings)
+  }
+
+  get phase(): InstancePhase {
+    return this.#phase
+  }
+
+  get routing(): RoutingState {
+    return this.#routing
+  }
+
+  /** The port that clients connect to, or null while none is bound. */
+  get port(): number | null {
+    return this.#service?.port ?? null
+  }
+
+  /** A cluster's health; null before the first start attempt has succeeded. */
+  health(cluster: Cluster): ClusterHealth | null {
+    return this.#service?.control.health(cluster) ?? null
+  }
+
+  /** The counters of all data planes; null before the first start attempt has succeeded. */
+  series(): Promise<PlaneSeries[]> | null {
+    return this.#service?.planes.series() ?? null
+  }
+
+  /**
+   * Tries to start until it succeeds or `stop` is called; every failure is retried (operations §2.2).
+   * Resolves with whether the proxy runs.
+   */
+  async start(): Promise<boolean> {
+    this.#starting = this.#startService()
+    await this.#starting
+    return this.#service !== null
+  }
+
+  async #startService(): Promise<void> {
+    const { log, random } = this.#tools
+    for (let attempt = 0; !this.#isStopping; attempt++) {
+      try {
+        this.#service = await this.#attempt()
+        break
+      } catch (error) {
+        if (this.#isStopping) break
+        const delayMs = backoffMs(
+          attempt,
+          RETRY_DELAY_MIN_MS,
+          RETRY_DELAY_MAX_MS,
+          RETRY_FACTOR,
+          random,
+        )
+        const text = error instanceof Error ? error.message : String(error)
+        log.error(
+          { code: 'START_FAILED', attempt: attempt + 1, retryInMs: Math.round(delayMs) },
+          `cannot start yet, next try in ${Math.round(delayMs)} ms: ${text}`,
+        )
+        await this.#sleep(delayMs)
+      }
+    }
+    if (this.#service === null) return
+    this.#phase = 'running'
+    this.#announce(this.#service)
+  }
+
+  /**
+   * Stops accepting, lets requests in flight end within shutdown_timeout_ms, closes everything.
+   * Aborting `force` ends the wait at once. Safe to call while starting, and twice.
+   */
+  async stop(force: AbortSignal): Promise<void> {
+    if (this.#isStopping) return
+    this.#stopping.abort()
+    await this.#starting
+    const { log } = this.#tools
+    const service = this.#service
+    this.#phase = 'draining'
+    if (service !== null) {
+      log.info({ code: 'SHUTDOWN_STARTED' }, 'shutting down: requests in flight may end')
+      const forced = new Promise<boolean>((resolve) => {
+        if (force.aborted) resolve(false)
+        force.addEventListener('abort', () => resolve(false), { once: true })
+      })
+      const timeoutMs = this.#settings.shutdownTimeoutMs
+      const isDrained = await Promise.race([service.planes.drain(timeoutMs), forced])
+      if (!isDrained) {
+        const why = force.aborted ? 'told again to stop' : `${timeoutMs} ms are over`
+        log.warn({ code: 'SHUTDOWN_CUT_SHORT' }, `closing with requests in flight: ${why}`)
+      }
+      await service.planes.close()
+      service.control.close()
+    }
+    this.#phase = 'stopped'
+    log.info({ code: 'SHUTDOWN_COMPLETE' }, 'shut down')
+  }
+
+  get #isStopping(): boolean {
+    return this.#stopping.signal.aborted
+  }
+
+  async #attempt(): Promise<Service> {
+    const controlSettings = await controlPlaneSettings(this.#settings)
+    const settings = dataPlaneSettings(this.#settings)
+    const { log, logLevel, clock } = this.#tools
+    let planes: DataPlanes | null = null
+    const control = this.#makeControlPlane(controlSettings, () => planes)
+    const closeControl = (): void => control.close()
+    this.#stopping.signal.addEventListener('abort', closeControl)
+    try {
+      const snapshot = await control.open()
+      planes = new DataPlanes({
+        threads: planeThreads(this.#settings, CAN_SHARE_PORT),
+        settings,
+        snapshot,
+        routing: this.#routing,
+        log,
+        logLevel,
+        clock,
+        onDeath: (error) => this.#tools.onFault(error),
+      })
+      const port = await planes.listen(this.#settings.proxyListenPort)
+      control.setClientPort(port)
+      this.#stopping.signal.throwIfAborted()
+      return { control, planes, port }
+    } catch (error) {
+      control.close()
+      await planes?.close()
+      throw error
+    } finally {
+      this.#stopping.signal.removeEventListener('abort', closeControl)
+    }
+  }
+
+  #makeControlPlane(settings: ControlPlaneSettings, planes: () => DataPlanes | null): ControlPlane {
+    const listener = {
+      onSnapshot: (snapshot: Parameters<DataPlanes['setSnapshot']>[0]): void =>
+        planes()?.setSnapshot(snapshot),
+      onSchemaChange: (body: Uint8Array): void => planes()?.announceSchemaChange(body),
+    }
+    return new ControlPlane(settings, this.#settings.proxyListenPort, listener, this.#tools)
+  }
+
+  #announce({ planes, port }: Service): void {
+    const address = dataPlaneSettings(this.#settings).listenAddress
+    this.#tools.log.info(
+      { code: 'PROXY_READY', address, port, threads: planes.threads },
+      `Proxy connected and ready to accept queries on ${formatEndpoint(address, port)}`,
+    )
+  }
+
+  #sleep(delayMs: number): Promise<void> {
+    const { clock } = this.#tools
+    const { signal } = this.#stopping
+    return new Promise((resolve) => {
+      let timer: Timer | null = null
+      const wake = (): void => {
+        clock.clearTimeout(timer)
+        signal.removeEventListener('abort', wake)
+        resolve()
+      }
+      timer = clock.setTimeout(wake, delayMs)
+      signal.addEventListener('abort', wake)
+    })
+  }
+}

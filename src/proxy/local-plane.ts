@@ -1,0 +1,43 @@
+/** The only data plane, in the control plane's own thread: nothing to post, nobody else to ask. */
+import type { PlaneSeries } from '../metrics/plane-series.ts'
+import type { RoutingState } from '../routing/routing-state.ts'
+import type { Snapshot } from '../session/context.ts'
+import { DataPlane, type DataPlaneOptions } from './data-plane.ts'
+import type { Plane } from './plane.ts'
+
+export class LocalPlane implements Plane {
+  readonly #plane: DataPlane
+
+  constructor(options: Omit<DataPlaneOptions, 'askOthers'>) {
+    this.#plane = new DataPlane({ ...options, askOthers: () => Promise.resolve(null) })
+  }
+
+  listen(port: number): Promise<number> {
+    return this.#plane.listen(port, false)
+  }
+
+  setSnapshot(snapshot: Snapshot): void {
+    this.#plane.setSnapshot(snapshot)
+  }
+
+  setRouting(routing: RoutingState): void {
+    this.#plane.setRouting(routing)
+  }
+
+  announceSchemaChange(body: Uint8Array): void {
+    this.#plane.announceSchemaChange(body)
+  }
+
+  series(): Promise<PlaneSeries> {
+    return Promise.resolve(this.#plane.series())
+  }
+
+  drain(): Promise<void> {
+    return this.#plane.drain()
+  }
+
+  close(): Promise<void> {
+    this.#plane.close()
+    return Promise.resolve()
+  }
+}

@@ -1,0 +1,43 @@
+/** What the control plane and a data plane in a thread of its own say to each other. */
+import type { MessagePort } from 'node:worker_threads'
+import type { LogLevel } from '../log.ts'
+import type { PlaneSeries } from '../metrics/plane-series.ts'
+import type { RoutingState } from '../routing/routing-state.ts'
+import type { Snapshot } from '../session/context.ts'
+import type { DataPlaneSettings } from './data-plane.ts'
+
+/** What a thread is started with. */
+export type PlaneStart = {
+  readonly settings: DataPlaneSettings
+  readonly snapshot: Snapshot
+  readonly routing: RoutingState
+  readonly clientCount: SharedArrayBuffer
+  /** Which of the planes it is, from 0; in its log lines. */
+  readonly index: number
+  readonly logLevel: LogLevel
+  /** One port to each other data plane. */
+  readonly peers: readonly MessagePort[]
+}
+
+export type ToPlane =
+  | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
+  | { readonly kind: 'routing'; readonly routing: RoutingState }
+  | { readonly kind: 'schemaChange'; readonly body: Uint8Array }
+  | { readonly kind: 'call'; readonly call: number; readonly what: PlaneCall }
+
+/** What the control plane waits for. */
+export type PlaneCall =
+  | { readonly name: 'listen'; readonly port: number }
+  | { readonly name: 'series' }
+  | { readonly name: 'drain' }
+  | { readonly name: 'close' }
+
+export type CallResult =
+  | { readonly name: 'listen'; readonly port: number }
+  | { readonly name: 'series'; readonly series: PlaneSeries }
+  | { readonly name: 'drain' }
+  | { readonly name: 'close' }
+
+export type FromPlane =
+  | { readonly kind: 'done'; readonly call: number; readonly result: CallResult }
+  | { readonly kind: 'failed'; readonly call: number; readonly message: string }

@@ -1,0 +1,66 @@
+/** The entry of a data plane's thread: a plane, and the control plane's messages carried out. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { systemClock } from '../clock.ts'
+import { createLogger } from '../log.ts'
+import { DataPlane } from './data-plane.ts'
+import { PeerLinks } from './peer-links.ts'
+import type { CallResult, FromPlane, PlaneCall, PlaneStart, ToPlane } from './plane-messages.ts'
+
+const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
+  const links = new PeerLinks()
+  const plane = new DataPlane({
+    ...start,
+    log: createLogger({
+      level: start.logLevel,
+      clock: systemClock,
+      bindings: { thread: start.index },
+    }),
+    clock: systemClock,
+    askOthers: (id) => links.ask(id),
+  })
+  for (const peer of start.peers) links.connect(peer, (id) => plane.knownStatement(id))
+
+  const carryOut = async (call: PlaneCall): Promise<CallResult> => {
+    switch (call.name) {
+      case 'listen':
+        return { name: 'listen', port: await plane.listen(call.port, true) }
+      case 'series':
+        return { name: 'series', series: plane.series() }
+      case 'drain':
+        await plane.drain()
+        return { name: 'drain' }
+      case 'close':
+        plane.close()
+        links.close()
+        return { name: 'close' }
+    }
+  }
+
+  const answer = (message: FromPlane): void => port.postMessage(message)
+  port.on('message', (message: ToPlane) => {
+    switch (message.kind) {
+      case 'snapshot':
+        plane.setSnapshot(message.snapshot)
+        break
+      case 'routing':
+        plane.setRouting(message.routing)
+        break
+      case 'schemaChange':
+        plane.announceSchemaChange(message.body)
+        break
+      case 'call':
+        carryOut(message.what)
+          .then((result) => {
+            answer({ kind: 'done', call: message.call, result })
+            if (result.name === 'close') port.close()
+          })
+          .catch((error: unknown) => {
+            const text = error instanceof Error ? error.message : String(error)
+            answer({ kind: 'failed', call: message.call, message: text })
+          })
+        break
+    }
+  })
+}
+
+if (parentPort !== null) run(parentPort, workerData)

@@ -1,0 +1,19 @@
+/** A data plane as the control plane sees it, whether it lives in this thread or in one of its own. */
+import type { PlaneSeries } from '../metrics/plane-series.ts'
+import type { RoutingState } from '../routing/routing-state.ts'
+import type { Snapshot } from '../session/context.ts'
+
+export interface Plane {
+  /** Accepts clients; resolves with the port, rejects when it cannot be bound. */
+  listen(port: number): Promise<number>
+  setSnapshot(snapshot: Snapshot): void
+  setRouting(routing: RoutingState): void
+  /** The body of a SCHEMA_CHANGE event, for the clients that want it. */
+  announceSchemaChange(body: Uint8Array): void
+  /** Its counters as they are now. */
+  series(): Promise<PlaneSeries>
+  /** Stops accepting and finishes what is in flight; resolves when the last client is gone. */
+  drain(): Promise<void>
+  /** Closes everything now. */
+  close(): Promise<void>
+}

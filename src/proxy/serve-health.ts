@@ -1,0 +1,66 @@
+/** The HTTP server for health and metrics of one instance: it answers from the first moment on. */
+import { createHealthApp } from '../admin/health-routes.ts'
+import { type HttpServer, listenHttp } from '../admin/http-server.ts'
+import { readinessOf } from '../admin/readiness.ts'
+import type { Clock } from '../clock.ts'
+import type { Settings } from '../config/settings.ts'
+import type { Logger } from '../log.ts'
+import { MetricsExposition } from '../metrics/exposition.ts'
+import { boundsInSeconds } from '../metrics/histogram.ts'
+import { formatEndpoint } from '../net/dialer.ts'
+import { Cluster } from '../routing/cluster.ts'
+import { bindAddress } from './derived-settings.ts'
+import type { ProxyInstance } from './instance.ts'
+
+/**
+ * Resolves with the server, or null where its address cannot be bound: that is said loudly, and clients
+ * are served all the same (operations §1.3, metrics_address).
+ */
+export const serveHealth = async (
+  settings: Settings,
+  version: string,
+  instance: ProxyInstance,
+  tools: { readonly clock: Clock; readonly log: Logger },
+): Promise<HttpServer | null> => {
+  const { clock, log } = tools
+  const exposition = new MetricsExposition({
+    prefix: settings.metricsPrefix,
+    version,
+    originBoundsSeconds: boundsInSeconds(settings.metricsOriginLatencyBucketsMs),
+    targetBoundsSeconds: boundsInSeconds(settings.metricsTargetLatencyBucketsMs),
+    series: () => instance.series() ?? Promise.resolve([]),
+    clock,
+  })
+  const views = {
+    readiness: () =>
+      readinessOf(
+        instance.phase,
+        instance.health(Cluster.ORIGIN),
+        instance.health(Cluster.TARGET),
+        settings.heartbeatFailureThreshold,
+      ),
+    metrics: () => {
+      if (!settings.metricsEnabled) return 'disabled' as const
+      const isServing = instance.phase === 'running' || instance.phase === 'draining'
+      return isServing ? exposition.exposition() : ('starting' as const)
+    },
+  }
+  const address = bindAddress(settings.metricsAddress)
+  const purpose = 'health and metrics (metrics_address, metrics_port)'
+  try {
+    const where = { address, port: settings.metricsPort, purpose }
+    const server = await listenHttp(createHealthApp(views, log), where, clock)
+    log.info(
+      { code: 'HTTP_LISTENING', address, port: server.port },
+      `health and metrics on http://${formatEndpoint(address, server.port)}`,
+    )
+    return server
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error)
+    log.error(
+      { code: 'HTTP_BIND_FAILED' },
+      `${text}: the proxy runs on without health and metrics; free the port or change the settings, then restart`,
+    )
+    return null
+  }
+}

@@ -1,0 +1,101 @@
+/** A data plane in a thread of its own, as the control plane holds it. */
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
+import type { PlaneSeries } from '../metrics/plane-series.ts'
+import type { RoutingState } from '../routing/routing-state.ts'
+import type { Snapshot } from '../session/context.ts'
+import type { Plane } from './plane.ts'
+import type { CallResult, FromPlane, PlaneCall, PlaneStart, ToPlane } from './plane-messages.ts'
+
+type Pending = { resolve(result: CallResult): void; reject(error: Error): void }
+
+export class WorkerPlane implements Plane {
+  readonly #worker: Worker
+  readonly #pending = new Map<number, Pending>()
+  #nextCall = 0
+  #isClosing = false
+
+  /** `onDeath` hears of a thread that ended without having been told to. */
+  constructor(start: PlaneStart, onDeath: (error: Error) => void) {
+    this.#worker = new Worker(new URL('./plane-worker.ts', import.meta.url), {
+      workerData: start,
+      transferList: [...start.peers],
+    })
+    let failure: Error | null = null
+    this.#worker.on('error', (error: Error) => {
+      failure = error
+    })
+    this.#worker.on('exit', (code) => {
+      const error = failure ?? new Error(`a data plane thread ended with code ${code}`)
+      for (const pending of this.#pending.values()) pending.reject(error)
+      this.#pending.clear()
+      if (!this.#isClosing) onDeath(error)
+    })
+    this.#worker.on('message', (message: FromPlane) => this.#onMessage(message))
+  }
+
+  async listen(port: number): Promise<number> {
+    const result = await this.#call({ name: 'listen', port })
+    return result.name === 'listen' ? result.port : port
+  }
+
+  setSnapshot(snapshot: Snapshot): void {
+    this.#post({ kind: 'snapshot', snapshot })
+  }
+
+  setRouting(routing: RoutingState): void {
+    this.#post({ kind: 'routing', routing })
+  }
+
+  announceSchemaChange(body: Uint8Array): void {
+    this.#post({ kind: 'schemaChange', body })
+  }
+
+  async series(): Promise<PlaneSeries> {
+    const result = await this.#call({ name: 'series' })
+    if (result.name !== 'series') throw new Error('a data plane answered another question')
+    return result.series
+  }
+
+  async drain(): Promise<void> {
+    await this.#call({ name: 'drain' })
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosing) return
+    this.#isClosing = true
+    await this.#call({ name: 'close' }).catch(() => undefined)
+    await this.#worker.terminate()
+  }
+
+  #post(message: ToPlane): void {
+    this.#worker.postMessage(message)
+  }
+
+  #call(what: PlaneCall): Promise<CallResult> {
+    const call = this.#nextCall++
+    return new Promise((resolve, reject) => {
+      this.#pending.set(call, { resolve, reject })
+      this.#post({ kind: 'call', call, what })
+    })
+  }
+
+  #onMessage(message: FromPlane): void {
+    const pending = this.#pending.get(message.call)
+    this.#pending.delete(message.call)
+    if (message.kind === 'done') pending?.resolve(message.result)
+    else pending?.reject(new Error(message.message))
+  }
+}
+
+/** Links every plane with every other: per plane, its ends of the channels. */
+export const linkPlanes = (count: number): MessagePort[][] => {
+  const ends: MessagePort[][] = Array.from({ length: count }, () => [])
+  for (let a = 0; a < count; a++) {
+    for (let b = a + 1; b < count; b++) {
+      const { port1, port2 } = new MessageChannel()
+      ends[a]!.push(port1)
+      ends[b]!.push(port2)
+    }
+  }
+  return ends
+}

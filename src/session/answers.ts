@@ -1,0 +1,250 @@
+/**
+ * The way back: a cluster's answer → the outcome → the client, exactly once (request-path §5.1,
+ * architecture §2.6). Also what takes an answer's place: a lost connection and a time-out.
+ */
+import {
+  encodeHeader,
+  FLAGS_OFFSET,
+  HEADER_LENGTH,
+  OPCODE_OFFSET,
+  RESPONSE_BIT,
+  readBodyLength,
+  writeStreamId,
+} from '../cql/envelope.ts'
+import { ProtocolError } from '../cql/errors.ts'
+import { WriteType } from '../cql/messages/error.ts'
+import { readConsistency, skipResponsePrefix } from '../cql/messages/fields.ts'
+import { BatchType, Consistency, ErrorCode, Opcode, ResultKind } from '../cql/protocol.ts'
+import { BodyReader } from '../cql/reader.ts'
+import { ErrorKind, errorKindOf } from '../metrics/data-plane-metrics.ts'
+import { CLUSTERS, Cluster, clusterName } from '../routing/cluster.ts'
+import { Answer, returnedCluster } from '../routing/outcome.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
+import type { SessionContext } from './context.ts'
+import type { Healer } from './healer.ts'
+import { errorEnvelope } from './replies.ts'
+import { RequestKind } from './request-table.ts'
+import { messageStart } from './upstream-request.ts'
+
+const VOID_BODY_LENGTH = 4
+const MS_PER_SECOND = 1000
+
+export class Answers {
+  readonly #context: SessionContext
+  readonly #healer: Healer
+
+  constructor(context: SessionContext, healer: Healer) {
+    this.#context = context
+    this.#healer = healer
+  }
+
+  /** A cluster has answered; the slot is free already. */
+  onAnswer(
+    connection: UpstreamConnection,
+    request: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const { requests, turn } = this.#context
+    requests.setUpstream(request, connection.cluster, null, 0)
+    const isSingle = requests.kind[request] !== RequestKind.ON_BOTH
+    const seconds = (turn.nowMs - requests.startMs[request]!) / MS_PER_SECOND
+    const node = connection.metrics
+    if (isSingle) node.requestDurationReads.observe(seconds)
+    else node.requestDurationWrites.observe(seconds)
+    if (bytes[start + OPCODE_OFFSET] !== Opcode.ERROR) {
+      this.settle(request, connection.cluster, Answer.SUCCESS, bytes, start, end)
+      return
+    }
+    const code = readErrorCode(bytes, start, end)
+    node.failed[errorKindOf(code)]!++
+    if (code === ErrorCode.UNPREPARED) {
+      // The healer settles it, now or later.
+      this.#healer.onUnprepared(this, connection, request, bytes.slice(start, end))
+      return
+    }
+    this.settle(request, connection.cluster, Answer.ERROR, bytes, start, end)
+  }
+
+  /** Takes one cluster's final answer. Bytes are valid until this returns. */
+  settle(
+    request: number,
+    cluster: Cluster,
+    answer: Answer,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const { requests } = this.#context
+    const outstanding = requests.outstanding[request]! & ~(1 << cluster)
+    requests.outstanding[request] = outstanding
+    if (answer === Answer.ERROR) requests.failed[request]! |= 1 << cluster
+    if (requests.kind[request] !== RequestKind.ON_BOTH) {
+      this.#deliver(request, bytes, start, end)
+      return
+    }
+    const primary = requests.primary[request] === Cluster.ORIGIN ? Cluster.ORIGIN : Cluster.TARGET
+    if (outstanding !== 0) {
+      // Kept only if it can be the one that is returned; a plain VOID is made anew.
+      const mayBeReturned = answer === Answer.ERROR || cluster === primary
+      if (mayBeReturned && !isPlainVoid(bytes, start)) {
+        requests.held[request] = bytes.slice(start, end)
+      }
+      return
+    }
+    const failed = requests.failed[request]!
+    const chosen = returnedCluster(answerOf(failed, 0), answerOf(failed, 1), primary)
+    if (chosen === cluster) {
+      this.#deliver(request, bytes, start, end)
+      return
+    }
+    const held = requests.held[request] ?? this.#plainVoid(request)
+    this.#deliver(request, held, 0, held.length)
+  }
+
+  /** The connection broke while it owed this request's answer. */
+  onConnectionLost(request: number, connection: UpstreamConnection): void {
+    connection.metrics.failed[ErrorKind.OTHER]!++
+    this.settleWithError(
+      request,
+      connection.cluster,
+      ErrorCode.OVERLOADED,
+      `${clusterName(connection.cluster)}: the connection to ${connection.node} was lost while the request was in flight; it may or may not have been applied there`,
+    )
+  }
+
+  settleWithError(request: number, cluster: Cluster, code: ErrorCode, message: string): void {
+    const { requests } = this.#context
+    requests.setUpstream(request, cluster, null, 0)
+    const version = requests.session[request]!.traits!.version
+    const envelope = errorEnvelope(version, { code, message })
+    this.settle(request, cluster, Answer.ERROR, envelope, 0, envelope.length)
+  }
+
+  /**
+   * Answers a request whose time is over and forgets it. Slots that are still owed an answer become
+   * orphans, so that the late answer meets nobody.
+   */
+  timeOut(request: number): void {
+    const { requests, settings, metrics } = this.#context
+    const session = requests.session[request]!
+    const isSingle = requests.kind[request] !== RequestKind.ON_BOTH
+    const late: string[] = []
+    for (const cluster of CLUSTERS) {
+      if (!requests.owes(request, cluster)) continue
+      late.push(clusterName(cluster))
+      if (cluster === Cluster.ORIGIN) metrics.requestsTimedOut.origin++
+      else metrics.requestsTimedOut.target++
+      const connection = requests.connection(request, cluster)
+      if (connection === null) continue
+      connection.metrics.failed[ErrorKind.CLIENT_TIMEOUT]!++
+      connection.slots.orphan(requests.slot(request, cluster))
+    }
+    if (settings.repliesToTimeouts) {
+      const message = `${late.join(' and ')} did not answer within ${settings.requestTimeoutMs} ms (proxy_request_timeout_ms)`
+      session.reply(requests.stream[request]!, this.#timeoutEnvelope(request, isSingle, message))
+    }
+    this.#finish(request, false)
+  }
+
+  #timeoutEnvelope(request: number, isRead: boolean, message: string): Uint8Array {
+    const { requests } = this.#context
+    const traits = requests.session[request]!.traits!
+    const bytes = requests.chunk[request]!
+    const start = requests.chunkStart[request]!
+    const end = requests.chunkEnd[request]!
+    const body = messageStart(bytes, start, end)
+    const read = readConsistency(bytes, body, end, bytes[start + OPCODE_OFFSET]!, traits)
+    const consistency = read < 0 ? Consistency.ONE : read
+    const counts = { consistency, received: 0, blockFor: 1 }
+    return isRead
+      ? errorEnvelope(traits.version, {
+          code: ErrorCode.READ_TIMEOUT,
+          message,
+          details: { kind: 'readTimeout', ...counts, dataPresent: false },
+        })
+      : errorEnvelope(traits.version, {
+          code: ErrorCode.WRITE_TIMEOUT,
+          message,
+          details: { kind: 'writeTimeout', ...counts, writeType: writeTypeOf(bytes, start, body) },
+        })
+  }
+
+  #deliver(request: number, bytes: Uint8Array, start: number, end: number): void {
+    const { requests } = this.#context
+    const session = requests.session[request]!
+    if (session.state !== 'closed') {
+      const at = session.output.append(bytes, start, end)
+      writeStreamId(session.output.buffer, at, requests.stream[request]!)
+      session.noteQueued()
+    }
+    this.#finish(request, true)
+  }
+
+  #finish(request: number, isAnswered: boolean): void {
+    const { requests, metrics, turn } = this.#context
+    const session = requests.session[request]!
+    const seconds = (turn.nowMs - requests.startMs[request]!) / MS_PER_SECOND
+    const failed = isAnswered ? requests.failed[request]! : 0
+    const kind = requests.kind[request]
+    if (kind === RequestKind.ON_BOTH) {
+      metrics.inflight.writes--
+      metrics.requestDuration.writes.observe(seconds)
+      if (failed === 1) metrics.failedWrites.origin++
+      else if (failed === 2) metrics.failedWrites.target++
+      else if (failed === 3) metrics.failedWrites.both++
+    } else if (kind === RequestKind.ON_ORIGIN) {
+      metrics.inflight.readsOrigin--
+      metrics.requestDuration.readsOrigin.observe(seconds)
+      if (failed !== 0) metrics.failedReads.origin++
+    } else {
+      metrics.inflight.readsTarget--
+      metrics.requestDuration.readsTarget.observe(seconds)
+      if (failed !== 0) metrics.failedReads.target++
+    }
+    requests.release(request)
+    session.requestDone()
+  }
+
+  #plainVoid(request: number): Uint8Array {
+    const { requests } = this.#context
+    const version = requests.session[request]!.traits!.version
+    const envelope = new Uint8Array(HEADER_LENGTH + VOID_BODY_LENGTH)
+    encodeHeader(envelope, 0, version | RESPONSE_BIT, 0, 0, Opcode.RESULT, VOID_BODY_LENGTH)
+    envelope[HEADER_LENGTH + VOID_BODY_LENGTH - 1] = ResultKind.VOID
+    return envelope
+  }
+}
+
+const answerOf = (failed: number, cluster: number): Answer =>
+  (failed & (1 << cluster)) === 0 ? Answer.SUCCESS : Answer.ERROR
+
+/** A RESULT of kind VOID without warnings, tracing or payload: the same 13 bytes from any node. */
+const isPlainVoid = (bytes: Uint8Array, start: number): boolean =>
+  bytes[start + FLAGS_OFFSET] === 0 &&
+  bytes[start + OPCODE_OFFSET] === Opcode.RESULT &&
+  readBodyLength(bytes, start) === VOID_BODY_LENGTH &&
+  bytes[start + HEADER_LENGTH + VOID_BODY_LENGTH - 1] === ResultKind.VOID
+
+/** A BATCH's first byte tells of what kind it is (v5 §4.1.7). */
+const writeTypeOf = (bytes: Uint8Array, start: number, body: number): string => {
+  if (bytes[start + OPCODE_OFFSET] !== Opcode.BATCH) return WriteType.SIMPLE
+  if (bytes[body] === BatchType.COUNTER) return WriteType.COUNTER
+  return bytes[body] === BatchType.UNLOGGED ? WriteType.UNLOGGED_BATCH : WriteType.BATCH
+}
+
+/**
+ * The [int] code of an ERROR envelope; SERVER_ERROR where the body is cut off: the client must see it
+ * all the same, and one wrong answer is no reason to lose a connection that others use.
+ */
+const readErrorCode = (bytes: Uint8Array, start: number, end: number): number => {
+  try {
+    const flags = bytes[start + FLAGS_OFFSET]!
+    const body = skipResponsePrefix(bytes, start + HEADER_LENGTH, end, flags)
+    return new BodyReader(bytes, body, end).readInt()
+  } catch (error) {
+    if (error instanceof ProtocolError) return ErrorCode.SERVER_ERROR
+    throw error
+  }
+}

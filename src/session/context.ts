@@ -1,0 +1,87 @@
+/**
+ * What a session needs of the data plane that it lives in, as an interface: sessions know pools,
+ * tables and snapshots, and nothing of threads, listeners or the control plane.
+ */
+
+import type { Clock } from '../clock.ts'
+import type { VirtualTables } from '../cluster/virtual-tables.ts'
+import type { ProtocolError } from '../cql/errors.ts'
+import type { Logger } from '../log.ts'
+import type { DataPlaneMetrics } from '../metrics/data-plane-metrics.ts'
+import type { Flusher } from '../net/output.ts'
+import type { PreparedCache } from '../prepared/cache.ts'
+import type { SharedStatement } from '../prepared/statement.ts'
+import type { Cluster } from '../routing/cluster.ts'
+import type { RoutingState } from '../routing/routing-state.ts'
+import type { Turn } from '../turn.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
+import type { Node } from '../upstream/pool.ts'
+import type { Credentials, Profile } from '../upstream/profile.ts'
+import type { ProfileRegistry } from '../upstream/profile-registry.ts'
+import type { RequestTable } from './request-table.ts'
+import type { Session } from './session.ts'
+
+/** The settings that shape the request path; units in the names. */
+export type SessionSettings = {
+  readonly requestTimeoutMs: number
+  readonly repliesToTimeouts: boolean
+  readonly handshakeTimeoutMs: number
+  readonly envelopeBodyLengthMax: number
+  readonly clientOutputBytesMax: number
+  readonly upstreamConnections: 'shared' | 'per_client'
+  readonly credentials: readonly [Credentials | null, Credentials | null]
+  readonly forwardsClientCredentialsToOrigin: boolean
+}
+
+/** One cluster as the control plane knows it now. */
+export type ClusterView = {
+  readonly nodes: readonly Node[]
+  readonly requiresAuthentication: boolean
+}
+
+/** What the control plane tells its data planes; replaced as a whole, never changed. */
+export type Snapshot = {
+  readonly clusters: readonly [ClusterView, ClusterView]
+  /** The body of SUPPORTED. */
+  readonly supported: ReadonlyMap<string, readonly string[]>
+  /** The version of errors to clients whose own version is not known or not spoken. */
+  readonly errorVersion: number
+  readonly virtualTables: VirtualTables
+}
+
+export interface Dispatcher {
+  /** Takes one request envelope of a session that is ready. */
+  dispatch(session: Session, bytes: Uint8Array, start: number, end: number): void
+}
+
+export interface SessionContext {
+  readonly settings: SessionSettings
+  readonly clock: Clock
+  readonly turn: Turn
+  readonly flusher: Flusher
+  readonly requests: RequestTable
+  readonly prepared: PreparedCache
+  readonly profiles: ProfileRegistry
+  readonly metrics: DataPlaneMetrics
+  readonly log: Logger
+  readonly dispatcher: Dispatcher
+  /** Sessions that read nothing until a node takes bytes again. */
+  readonly waitingForUpstream: Set<Session>
+  snapshot: Snapshot
+  routing: RoutingState
+  /** A connection without a handshake, for a client's own. Tries the cluster's nodes in turn. */
+  openForHandshake(
+    cluster: Cluster,
+    preferred: number,
+    profile: Profile,
+  ): Promise<UpstreamConnection>
+  /** Asks the other data planes for a statement that this one does not know. */
+  askOthers(id: Uint8Array): Promise<SharedStatement | null>
+  /** Deals sessions out over the nodes: an index into the node list, counted on. */
+  nextPreferredNode(cluster: Cluster): number
+  onSessionClosed(session: Session): void
+  onHandshakeFailed(session: Session, error: unknown): void
+  onBadBytes(session: Session, error: ProtocolError): void
+  /** A bug of ours: loud, and the connection that it happened on ends. */
+  onInvariantBroken(session: Session, error: unknown): void
+}

@@ -1,0 +1,223 @@
+/**
+ * The request path: one envelope of a ready session → class → forward decision → the upstream
+ * connections. Nothing is allocated and nothing awaited here; what needs either goes to the slow
+ * requests. The bytes are read as far as routing needs and never changed: ids are patched in the
+ * copies (architecture §2.2).
+ */
+import { FLAGS_OFFSET, HEADER_LENGTH, OPCODE_OFFSET, readStreamId } from '../cql/envelope.ts'
+import { ProtocolError } from '../cql/errors.ts'
+import { skipCustomPayload } from '../cql/messages/fields.ts'
+import { EnvelopeFlag, ErrorCode, Opcode, opcodeName } from '../cql/protocol.ts'
+import type { PreparedStatement } from '../prepared/statement.ts'
+import { CLUSTERS, Cluster, clusterName } from '../routing/cluster.ts'
+import { ForwardDecision, forwardDecision } from '../routing/forward.ts'
+import { classifyStatement, StatementClass } from '../statement/classify.ts'
+import { BatchIds } from './batch-ids.ts'
+import type { Dispatcher, SessionContext } from './context.ts'
+import { queryKeyspaceClass } from './query-keyspace.ts'
+import { errorEnvelope, negativeStreamId, protocolErrorEnvelope } from './replies.ts'
+import { RequestKind } from './request-table.ts'
+import type { Session } from './session.ts'
+import type { SlowRequests } from './slow-requests.ts'
+import { sendRequest } from './upstream-request.ts'
+
+export class RequestDispatcher implements Dispatcher {
+  readonly #context: SessionContext
+  readonly #slow: SlowRequests
+  readonly #batch = new BatchIds()
+
+  constructor(context: SessionContext, slow: SlowRequests) {
+    this.#context = context
+    this.#slow = slow
+  }
+
+  dispatch(session: Session, bytes: Uint8Array, start: number, end: number): void {
+    const streamId = readStreamId(bytes, start)
+    if (session.isDraining) {
+      this.#refuse(session, streamId, ErrorCode.OVERLOADED, CLOSING)
+      return
+    }
+    try {
+      this.#dispatchOpcode(session, bytes, start, end, streamId)
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error
+      session.reply(streamId, protocolErrorEnvelope(session.traits!.version, error))
+    }
+  }
+
+  #dispatchOpcode(
+    session: Session,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    streamId: number,
+  ): void {
+    const flags = bytes[start + FLAGS_OFFSET]!
+    if (streamId < 0 || bytes[start] !== session.traits!.version) badHeader(bytes, start, session)
+    if ((flags & EnvelopeFlag.COMPRESSION) !== 0) badCompression()
+    let body = start + HEADER_LENGTH
+    if ((flags & EnvelopeFlag.CUSTOM_PAYLOAD) !== 0) body = skipCustomPayload(bytes, body, end)
+    switch (bytes[start + OPCODE_OFFSET]) {
+      case Opcode.EXECUTE:
+        this.execute(session, bytes, start, end, body)
+        break
+      case Opcode.QUERY:
+        this.#query(session, bytes, start, end, body)
+        break
+      case Opcode.BATCH:
+        this.batch(session, bytes, start, end, body)
+        break
+      default:
+        this.#slow.take(session, bytes, start, end, body)
+    }
+  }
+
+  /** EXECUTE: `<id>[<result_metadata_id>]<query_parameters>` (v5 §4.1.6). */
+  execute(session: Session, bytes: Uint8Array, start: number, end: number, body: number): void {
+    const idLength = body + 2 <= end ? (bytes[body]! << 8) | bytes[body + 1]! : end
+    const idStart = body + 2
+    if (idStart + idLength > end) truncated('the statement id of an EXECUTE')
+    const statement = this.#context.prepared.find(bytes, idStart, idLength)
+    if (statement === null) {
+      const id = bytes.slice(idStart, idStart + idLength)
+      this.#slow.findStatement(session, bytes, start, end, id)
+      return
+    }
+    statement.lastUsedMs = this.#context.turn.nowMs
+    const statementClass = statement.statementClass
+    const decision = forwardDecision(statementClass, this.#context.routing)
+    if (decision === ForwardDecision.PROXY || statementClass === StatementClass.USE) {
+      this.#slow.executeHere(session, bytes, start, end, body, statement)
+    } else {
+      this.#forward(session, bytes, start, end, decision, statement, null)
+    }
+  }
+
+  /** QUERY: `<query><query_parameters>` (v5 §4.1.4). */
+  #query(session: Session, bytes: Uint8Array, start: number, end: number, body: number): void {
+    const textStart = body + 4
+    const textEnd =
+      textStart +
+      (textStart <= end
+        ? (bytes[body]! << 24) |
+          (bytes[body + 1]! << 16) |
+          (bytes[body + 2]! << 8) |
+          bytes[body + 3]!
+        : end)
+    if (textEnd < textStart || textEnd > end) truncated('the text of a QUERY')
+    const keyspaceClass = session.traits!.hasKeyspaceField
+      ? queryKeyspaceClass(session.keyspaceClass, bytes, body, textEnd, end, session.traits!)
+      : session.keyspaceClass
+    const statementClass = classifyStatement(bytes, textStart, textEnd, keyspaceClass)
+    const decision = forwardDecision(statementClass, this.#context.routing)
+    if (decision === ForwardDecision.PROXY || statementClass === StatementClass.USE) {
+      this.#slow.queryHere(session, bytes, start, end, body, statementClass)
+    } else {
+      this.#forward(session, bytes, start, end, decision, null, null)
+    }
+  }
+
+  /** BATCH: always both; each prepared child's id must be known before a byte is sent. */
+  batch(session: Session, bytes: Uint8Array, start: number, end: number, body: number): void {
+    const batch = this.#batch
+    batch.read(bytes, body, end, session.traits!, this.#context.prepared)
+    if (batch.unknownLength > 0) {
+      const id = bytes.slice(batch.unknownStart, batch.unknownStart + batch.unknownLength)
+      this.#slow.findStatement(session, bytes, start, end, id)
+      return
+    }
+    this.#forward(session, bytes, start, end, ForwardDecision.BOTH, null, batch)
+  }
+
+  #forward(
+    session: Session,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    decision: ForwardDecision,
+    statement: PreparedStatement | null,
+    batch: BatchIds | null,
+  ): void {
+    const both = decision === ForwardDecision.BOTH
+    const first = both || decision === ForwardDecision.ORIGIN ? Cluster.ORIGIN : Cluster.TARGET
+    const connection = session.upstream(first)
+    const second = both ? session.upstream(Cluster.TARGET) : null
+    // Room on both sides before anything is sent to either: a write must not reach one cluster only.
+    if (connection === null || !connection.slots.hasFree) {
+      this.#refuseFull(session, bytes, start, first)
+      return
+    }
+    if (both && (second === null || !second.slots.hasFree)) {
+      this.#refuseFull(session, bytes, start, Cluster.TARGET)
+      return
+    }
+    const { requests, routing, turn, metrics } = this.#context
+    const request = requests.take()
+    requests.session[request] = session
+    requests.statement[request] = statement
+    requests.stream[request] = readStreamId(bytes, start)
+    requests.startMs[request] = turn.nowMs
+    requests.chunk[request] = bytes
+    requests.chunkStart[request] = start
+    requests.chunkEnd[request] = end
+    requests.primary[request] = routing.primary
+    requests.failed[request] = 0
+    requests.heals[request] = 0
+    session.inFlight++
+    if (second === null) {
+      requests.outstanding[request] = 1 << first
+      if (first === Cluster.ORIGIN) {
+        requests.kind[request] = RequestKind.ON_ORIGIN
+        metrics.inflight.readsOrigin++
+      } else {
+        requests.kind[request] = RequestKind.ON_TARGET
+        metrics.inflight.readsTarget++
+      }
+      sendRequest(requests, request, connection, batch)
+      return
+    }
+    requests.kind[request] = RequestKind.ON_BOTH
+    requests.outstanding[request] = (1 << CLUSTERS.length) - 1
+    metrics.inflight.writes++
+    sendRequest(requests, request, connection, batch)
+    sendRequest(requests, request, second, batch)
+  }
+
+  #refuseFull(session: Session, bytes: Uint8Array, start: number, cluster: Cluster): void {
+    const why =
+      session.connections[cluster] === null ? 'no connection is ready' : 'all stream ids are in use'
+    this.#refuse(
+      session,
+      readStreamId(bytes, start),
+      ErrorCode.OVERLOADED,
+      `${clusterName(cluster)}: ${why}; nothing was sent to either cluster, try again`,
+    )
+  }
+
+  #refuse(session: Session, streamId: number, code: ErrorCode, message: string): void {
+    session.reply(streamId, errorEnvelope(session.traits!.version, { code, message }))
+  }
+}
+
+const CLOSING =
+  'This connection is being closed, for the proxy shuts down or has lost the node behind it; use another connection or host'
+
+const truncated = (what: string): never => {
+  throw new ProtocolError('CQL_BODY_TRUNCATED', `Cannot read ${what}: the body ends before it does`)
+}
+
+const badHeader = (bytes: Uint8Array, start: number, session: Session): never => {
+  const streamId = readStreamId(bytes, start)
+  if (streamId < 0) throw negativeStreamId(streamId)
+  throw new ProtocolError(
+    'ENVELOPE_VERSION_CHANGED',
+    `Invalid message version. Got ${bytes[start]} for ${opcodeName(bytes[start + OPCODE_OFFSET]!)} but this connection started with ${session.traits!.version}`,
+  )
+}
+
+const badCompression = (): never => {
+  throw new ProtocolError(
+    'ENVELOPE_COMPRESSED',
+    'The envelope is flagged as compressed, but this connection has negotiated no compression',
+  )
+}

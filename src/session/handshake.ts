@@ -1,0 +1,380 @@
+/**
+ * A client's handshake (request-path §9): OPTIONS, STARTUP, SASL. Strictly one message at a time.
+ * Where a cluster asks for credentials the client's own handshake is carried out for real, on a
+ * fresh connection that then joins its profile's pool; where it asks for none the pool answers.
+ *
+ *   waiting ──STARTUP, nobody asks──► READY
+ *      │
+ *      └──STARTUP──► AUTHENTICATE ──AUTH_RESPONSE──► AUTH_CHALLENGE … ──► AUTH_SUCCESS
+ *                        ▲                │
+ *                        └── refused ◄────┘
+ */
+import { HEADER_LENGTH, OPCODE_OFFSET, readStreamId } from '../cql/envelope.ts'
+import { ProtocolError } from '../cql/errors.ts'
+import { decodeAuthResponse } from '../cql/messages/auth-response.ts'
+import { decodeStartup } from '../cql/messages/startup.ts'
+import { encodeSupported } from '../cql/messages/supported.ts'
+import {
+  ErrorCode,
+  Opcode,
+  opcodeName,
+  type VersionTraits,
+  versionTraits,
+} from '../cql/protocol.ts'
+import { BodyReader } from '../cql/reader.ts'
+import { BodyWriter } from '../cql/writer.ts'
+import { CLUSTERS, Cluster, clusterName, otherCluster } from '../routing/cluster.ts'
+import type { CallAnswer, UpstreamConnection } from '../upstream/connection.ts'
+import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
+import { authenticate, respond, startUp } from '../upstream/handshake.ts'
+import type { Credentials, Profile } from '../upstream/profile.ts'
+import { decodePlainToken, encodePlainToken, isMechanismChoice } from '../upstream/sasl.ts'
+import type { SessionContext } from './context.ts'
+import { clusterErrorEnvelope, errorEnvelope, negativeStreamId, replyEnvelope } from './replies.ts'
+import type { Session } from './session.ts'
+
+/** What a client may send before it is told READY, together. */
+const INBOX_BYTES_MAX = 256 * 1024
+
+type Fresh = { readonly connection: UpstreamConnection; readonly answer: CallAnswer }
+
+/** A SASL dialogue under way, between its AUTHENTICATE and its end. */
+type Dialogue = {
+  readonly primary: Cluster
+  readonly fresh: readonly [Fresh | null, Fresh | null]
+  readonly options: ReadonlyMap<string, string>
+  readonly credentials: [Credentials | null, Credentials | null]
+}
+
+export class Handshake {
+  readonly #session: Session
+  readonly #context: SessionContext
+  #inbox: Uint8Array[] = []
+  #inboxBytes = 0
+  #isBusy = false
+  #dialogue: Dialogue | null = null
+  /** The STARTUP whose credentials were refused last: the client may come with others. */
+  #refusedStartup: ReadonlyMap<string, string> | null = null
+
+  constructor(session: Session, context: SessionContext) {
+    this.#session = session
+    this.#context = context
+  }
+
+  /** Takes one envelope, a copy of its own. */
+  take(envelope: Uint8Array): void {
+    this.#inboxBytes += envelope.length
+    if (this.#inboxBytes > INBOX_BYTES_MAX) {
+      throw new ProtocolError(
+        'HANDSHAKE_TOO_MUCH',
+        'Too many requests before the connection is ready',
+      )
+    }
+    this.#inbox.push(envelope)
+    if (!this.#isBusy) {
+      this.#isBusy = true
+      this.#work().catch((error: unknown) => this.#context.onInvariantBroken(this.#session, error))
+    }
+  }
+
+  /** The client is gone: what was opened for it is closed. */
+  abandon(): void {
+    this.#forgetDialogue()
+    this.#inbox = []
+  }
+
+  async #work(): Promise<void> {
+    for (;;) {
+      const envelope = this.#inbox.shift()
+      if (envelope === undefined || this.#session.state === 'closed') break
+      this.#inboxBytes -= envelope.length
+      if (this.#session.state === 'ready') {
+        this.#context.dispatcher.dispatch(this.#session, envelope, 0, envelope.length)
+      } else {
+        await this.#handle(envelope)
+      }
+    }
+    this.#isBusy = false
+  }
+
+  async #handle(envelope: Uint8Array): Promise<void> {
+    const session = this.#session
+    const streamId = readStreamId(envelope, 0)
+    const traits = versionTraits(envelope[0]!)!
+    session.traits ??= traits
+    try {
+      this.#checkHeader(traits, streamId)
+      switch (envelope[OPCODE_OFFSET]) {
+        case Opcode.OPTIONS:
+          session.reply(streamId, this.#supported(traits.version))
+          break
+        case Opcode.STARTUP:
+          session.traits = traits
+          await this.#startup(envelope, streamId, traits)
+          break
+        case Opcode.AUTH_RESPONSE:
+          await this.#authResponse(envelope, streamId)
+          break
+        default:
+          session.reply(streamId, unexpected(traits.version, envelope[OPCODE_OFFSET]!))
+      }
+    } catch (error) {
+      const options = this.#dialogue?.options ?? null
+      const isAboutCredentials =
+        error instanceof ClusterError && error.code === ClusterErrorCode.AUTHENTICATION
+      this.#forgetDialogue()
+      this.#refusedStartup = isAboutCredentials ? options : null
+      this.#refuse(streamId, error)
+    }
+  }
+
+  #checkHeader(traits: VersionTraits, streamId: number): void {
+    const { isFramed, traits: current } = this.#session
+    if (streamId < 0) throw negativeStreamId(streamId)
+    // Frames cannot be taken back, and only one version has them.
+    if (isFramed && traits !== current) throw versionChanged(traits.version, current!.version)
+  }
+
+  #supported(version: number): Uint8Array {
+    const body = encodeSupported(new BodyWriter(), this.#context.snapshot.supported)
+    return replyEnvelope(version, Opcode.SUPPORTED, body)
+  }
+
+  async #startup(envelope: Uint8Array, streamId: number, traits: VersionTraits): Promise<void> {
+    this.#forgetDialogue()
+    const options = startupOptions(envelope)
+    this.#choosePreferredNodes()
+    const { clusters } = this.#context.snapshot
+    if (CLUSTERS.every((cluster) => !clusters[cluster].requiresAuthentication)) {
+      await this.#finish(this.#profile(traits, options, [null, null]), streamId, null)
+      return
+    }
+    const dialogue = await this.#openDialogue(traits, options)
+    if (dialogue === null) return
+    const first = dialogue.fresh[dialogue.primary]!.answer
+    if (first.opcode === Opcode.AUTHENTICATE) {
+      this.#session.reply(streamId, first.envelope)
+      this.#session.startFrames()
+    } else {
+      // It asked when the control connection was opened and does not any more.
+      await this.#completeDialogue(dialogue, streamId, null)
+    }
+  }
+
+  /** STARTUP on a fresh connection to each cluster that asks for credentials; null: the client is gone. */
+  async #openDialogue(
+    traits: VersionTraits,
+    options: ReadonlyMap<string, string>,
+  ): Promise<Dialogue | null> {
+    const { clusters } = this.#context.snapshot
+    const asks = CLUSTERS.map((cluster) => clusters[cluster].requiresAuthentication)
+    const profile = this.#profile(traits, options, [null, null])
+    const opened = await Promise.allSettled(
+      CLUSTERS.map((cluster) => (asks[cluster] ? this.#openFresh(cluster, profile) : null)),
+    )
+    const fresh = opened.map((result) => (result.status === 'fulfilled' ? result.value : null))
+    const dialogue: Dialogue = {
+      // Origin's authenticator speaks to the client, unless only Target has one (request-path §9.1).
+      primary: asks[Cluster.ORIGIN] ? Cluster.ORIGIN : Cluster.TARGET,
+      fresh: [fresh[0] ?? null, fresh[1] ?? null],
+      options,
+      credentials: [null, null],
+    }
+    const failure = opened.find((result) => result.status === 'rejected')
+    if (failure !== undefined || this.#session.state === 'closed') {
+      this.#closeFresh(dialogue)
+      if (failure !== undefined) throw failure.reason
+      return null
+    }
+    this.#dialogue = dialogue
+    return dialogue
+  }
+
+  async #openFresh(cluster: Cluster, profile: Profile): Promise<Fresh> {
+    const preferred = this.#session.preferredNode[cluster]
+    const connection = await this.#context.openForHandshake(cluster, preferred, profile)
+    try {
+      return { connection, answer: await startUp(connection, profile.startupOptions) }
+    } catch (error) {
+      connection.destroy()
+      throw error
+    }
+  }
+
+  /** One SASL message of the client: relayed to the cluster whose authenticator it talks to. */
+  async #authResponse(envelope: Uint8Array, streamId: number): Promise<void> {
+    const traits = this.#session.traits!
+    if (this.#dialogue === null && this.#refusedStartup === null) {
+      this.#session.reply(streamId, unexpected(traits.version, Opcode.AUTH_RESPONSE))
+      return
+    }
+    // One of the two clusters may have accepted before the other refused: both begin anew.
+    const dialogue = this.#dialogue ?? (await this.#openDialogue(traits, this.#refusedStartup!))
+    if (dialogue === null) return
+    const token = decodeAuthResponse(new BodyReader(envelope, HEADER_LENGTH))
+    const relayed = isMechanismChoice(token) ? token : this.#deal(dialogue, token!)
+    const fresh = dialogue.fresh[dialogue.primary]!
+    const answer = await respond(fresh.connection, relayed)
+    if (answer.opcode === Opcode.AUTH_CHALLENGE) {
+      this.#session.reply(streamId, answer.envelope)
+      return
+    }
+    await this.#completeDialogue(dialogue, streamId, answer)
+  }
+
+  /**
+   * Whose credentials go where (request-path §9.1); returns the token for the cluster that the
+   * client talks to. With both clusters asking, the client's are Target's unless the settings
+   * forward them to Origin, and the configured ones serve the other.
+   */
+  #deal(dialogue: Dialogue, token: Uint8Array): Uint8Array {
+    const client = decodePlainToken(token)
+    if (client === null) {
+      throw new ClusterError(
+        ClusterErrorCode.AUTHENTICATION,
+        dialogue.primary,
+        'the proxy understands SASL PLAIN (user name and password) only',
+      )
+    }
+    const { settings } = this.#context
+    const bothAsk = dialogue.fresh.every((fresh) => fresh !== null)
+    const clients =
+      bothAsk && !settings.forwardsClientCredentialsToOrigin ? Cluster.TARGET : dialogue.primary
+    dialogue.credentials[clients] = client
+    const other = otherCluster(clients)
+    if (dialogue.fresh[other] !== null) dialogue.credentials[other] = settings.credentials[other]
+    if (clients === dialogue.primary) return token
+    const configured = dialogue.credentials[dialogue.primary]
+    if (configured !== null) return encodePlainToken(configured)
+    throw new ClusterError(
+      ClusterErrorCode.AUTHENTICATION,
+      dialogue.primary,
+      'the proxy has no credentials for it: set origin_username and origin_password',
+    )
+  }
+
+  /** The client's own dialogue has succeeded; the other cluster's follows, then both join the pools. */
+  async #completeDialogue(
+    dialogue: Dialogue,
+    streamId: number,
+    success: CallAnswer | null,
+  ): Promise<void> {
+    const other = otherCluster(dialogue.primary)
+    const second = dialogue.fresh[other]
+    if (second !== null && second.answer.opcode === Opcode.AUTHENTICATE) {
+      const credentials = dialogue.credentials[other]
+      if (credentials === null) {
+        throw new ClusterError(
+          ClusterErrorCode.AUTHENTICATION,
+          other,
+          `no credentials are known for it: set ${clusterName(other).toLowerCase()}_username and …_password`,
+        )
+      }
+      await authenticate(second.connection, second.answer, credentials)
+    }
+    const profile = this.#profile(this.#session.traits!, dialogue.options, [
+      dialogue.credentials[0],
+      dialogue.credentials[1],
+    ])
+    this.#dialogue = null
+    await this.#finish(profile, streamId, success?.envelope ?? null, dialogue.fresh)
+  }
+
+  async #finish(
+    profile: Profile,
+    streamId: number,
+    success: Uint8Array | null,
+    fresh: Dialogue['fresh'] = [null, null],
+  ): Promise<void> {
+    const { profiles, turn } = this.#context
+    const session = this.#session
+    const entry = profiles.acquire(profile)
+    try {
+      for (const cluster of CLUSTERS) {
+        const own = fresh[cluster]
+        if (own === null) continue
+        entry.pools[cluster].adopt(own.connection)
+      }
+      await Promise.all(
+        CLUSTERS.map((cluster) => entry.pools[cluster].ready(session.preferredNode[cluster])),
+      )
+    } catch (error) {
+      profiles.release(entry, turn.nowMs)
+      throw error
+    }
+    const ready = (): Uint8Array =>
+      replyEnvelope(profile.traits.version, Opcode.READY, new BodyWriter())
+    session.reply(streamId, success ?? ready())
+    session.startFrames()
+    session.becomeReady(entry)
+  }
+
+  #profile(
+    traits: VersionTraits,
+    startupOptions: ReadonlyMap<string, string>,
+    credentials: readonly [Credentials | null, Credentials | null],
+  ): Profile {
+    const isExclusive = this.#context.settings.upstreamConnections === 'per_client'
+    const exclusiveTo = isExclusive ? this.#session.id : null
+    return { traits, startupOptions, credentials, keyspace: null, exclusiveTo }
+  }
+
+  #choosePreferredNodes(): void {
+    for (const cluster of CLUSTERS) {
+      this.#session.preferredNode[cluster] = this.#context.nextPreferredNode(cluster)
+    }
+  }
+
+  /** A version that a cluster does not speak is refused on stream 0, as drivers expect. */
+  #refuse(streamId: number, error: unknown): void {
+    if (this.#session.state === 'closed') return
+    const version = this.#session.traits?.version ?? this.#context.snapshot.errorVersion
+    const isVersion = error instanceof ClusterError && error.code === ClusterErrorCode.VERSION
+    this.#context.onHandshakeFailed(this.#session, error)
+    this.#session.reply(isVersion ? 0 : streamId, clusterErrorEnvelope(version, error))
+  }
+
+  #forgetDialogue(): void {
+    if (this.#dialogue !== null) this.#closeFresh(this.#dialogue)
+    this.#dialogue = null
+    this.#refusedStartup = null
+  }
+
+  #closeFresh(dialogue: Dialogue): void {
+    for (const fresh of dialogue.fresh) fresh?.connection.destroy()
+  }
+}
+
+const unexpected = (version: number, opcode: number): Uint8Array =>
+  errorEnvelope(version, {
+    code: ErrorCode.PROTOCOL_ERROR,
+    message: `Unexpected message ${opcodeName(opcode)}, expecting STARTUP or OPTIONS`,
+  })
+
+const versionChanged = (version: number, current: number): ProtocolError =>
+  new ProtocolError(
+    'ENVELOPE_VERSION_CHANGED',
+    `Invalid message version. Got ${version} but previous messages on this connection had version ${current}`,
+  )
+
+/** A STARTUP's options as they go to the clusters. Throws ProtocolError where they cannot. */
+const startupOptions = (envelope: Uint8Array): ReadonlyMap<string, string> => {
+  const options = decodeStartup(new BodyReader(envelope, HEADER_LENGTH))
+  let hasCqlVersion = false
+  for (const [name, value] of options) {
+    const upperName = name.toUpperCase()
+    if (upperName === 'CQL_VERSION') hasCqlVersion = true
+    if (upperName !== 'COMPRESSION') continue
+    if (value.toUpperCase() !== 'NONE') throw unknownCompression(value)
+    // Drivers that we know of leave it out; Cassandra refuses the word.
+    options.delete(name)
+  }
+  if (hasCqlVersion) return options
+  throw new ProtocolError('STARTUP_CQL_VERSION', 'Missing value CQL_VERSION in STARTUP message')
+}
+
+const unknownCompression = (algorithm: string): ProtocolError =>
+  new ProtocolError(
+    'STARTUP_COMPRESSION',
+    `Unknown compression algorithm: ${algorithm}; the proxy offers none (see COMPRESSION in SUPPORTED)`,
+  )

@@ -1,0 +1,239 @@
+/**
+ * UNPREPARED from a node: nothing was executed, so the proxy teaches the node the statement itself
+ * and sends the request again (architecture §2.3). The client sees UNPREPARED only for what the
+ * proxy does not know either.
+ */
+import { FLAGS_OFFSET, HEADER_LENGTH, OPCODE_OFFSET } from '../cql/envelope.ts'
+import { ProtocolError } from '../cql/errors.ts'
+import { skipResponsePrefix } from '../cql/messages/fields.ts'
+import { encodePrepare } from '../cql/messages/prepare.ts'
+import { ErrorCode, Opcode, opcodeName, ResultKind, type VersionTraits } from '../cql/protocol.ts'
+import { BodyReader } from '../cql/reader.ts'
+import { BodyWriter } from '../cql/writer.ts'
+import { equalBytes, type PreparedStatement } from '../prepared/statement.ts'
+import { type Cluster, clusterLabel } from '../routing/cluster.ts'
+import { Answer } from '../routing/outcome.ts'
+import type { CallAnswer, UpstreamConnection } from '../upstream/connection.ts'
+import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
+import type { Answers } from './answers.ts'
+import { BatchIds } from './batch-ids.ts'
+import type { SessionContext } from './context.ts'
+import { clusterErrorEnvelope, errorEnvelope } from './replies.ts'
+import type { Session } from './session.ts'
+import { messageStart, sendRequest } from './upstream-request.ts'
+
+/** A node may forget a statement again before it is asked; more than this means that it does not help. */
+const HEALS_MAX = 3
+
+export class Healer {
+  readonly #context: SessionContext
+  /** PREPAREs under way, by node and statement: many requests wait for one. */
+  readonly #underWay = new Map<string, Promise<CallAnswer>>()
+
+  constructor(context: SessionContext) {
+    this.#context = context
+  }
+
+  /** Takes over a request that a node has answered with UNPREPARED; `error` is a copy of its answer. */
+  onUnprepared(
+    answers: Answers,
+    connection: UpstreamConnection,
+    request: number,
+    error: Uint8Array,
+  ): void {
+    const { requests } = this.#context
+    const cluster = connection.cluster
+    const toPrepare = this.#statements(request)
+    if (toPrepare.length === 0 || requests.heals[request]! >= HEALS_MAX) {
+      const reply = this.#unpreparedForClient(request, cluster, error)
+      answers.settle(request, cluster, Answer.ERROR, reply, 0, reply.length)
+      return
+    }
+    requests.heals[request]!++
+    if (cluster === 0) this.#context.metrics.preparedHeals.origin++
+    else this.#context.metrics.preparedHeals.target++
+    const generation = requests.generation[request]!
+    const session = requests.session[request]!
+    this.#prepareAll(session, connection, toPrepare)
+      .catch((cause: unknown) => clusterErrorEnvelope(session.traits!.version, cause))
+      .then((refusal) => {
+        // It may have timed out meanwhile, and its index be another request's.
+        if (requests.generation[request] !== generation) return
+        this.#context.turn.begin()
+        if (refusal === null) this.#sendAgain(answers, session, connection, request)
+        else answers.settle(request, cluster, Answer.ERROR, refusal, 0, refusal.length)
+      })
+      .catch((error: unknown) => this.#context.onInvariantBroken(session, error))
+  }
+
+  #sendAgain(
+    answers: Answers,
+    session: Session,
+    connection: UpstreamConnection,
+    request: number,
+  ): void {
+    const { requests } = this.#context
+    const { cluster } = connection
+    const again = connection.isUsable
+      ? connection
+      : session.profile?.pools[cluster].pick(session.preferredNode[cluster])
+    if (again == null || !again.slots.hasFree) {
+      answers.settleWithError(
+        request,
+        cluster,
+        ErrorCode.OVERLOADED,
+        `${connection.node} is not available any more; the statement was not executed there`,
+      )
+      return
+    }
+    sendRequest(requests, request, again, this.#readBatch(request))
+  }
+
+  /** Resolves with the node's refusal of one of them, or null when it knows them all. */
+  async #prepareAll(
+    session: Session,
+    connection: UpstreamConnection,
+    statements: readonly PreparedStatement[],
+  ): Promise<Uint8Array | null> {
+    const { cluster } = connection
+    const answers = await Promise.all(
+      statements.map((statement) => this.#prepareOn(session, connection, statement)),
+    )
+    for (const [at, answer] of answers.entries()) {
+      if (answer.opcode === Opcode.ERROR) return answer.envelope
+      const id = preparedId(answer)
+      if (id === null) throw notPrepared(connection, answer)
+      const statement = statements[at]!
+      if (!equalBytes(id, statement.ids[cluster])) statement.learnId(cluster, id)
+    }
+    return null
+  }
+
+  /** PREPAREs on the connection's node, once for all who ask at the same time. */
+  #prepareOn(
+    session: Session,
+    connection: UpstreamConnection,
+    statement: PreparedStatement,
+  ): Promise<CallAnswer> {
+    const id = Buffer.from(statement.id).toString('hex')
+    const key = `${clusterLabel(connection.cluster)} ${connection.node} ${connection.traits.version} ${id}`
+    const known = this.#underWay.get(key)
+    if (known !== undefined) return known
+    const promise = this.#prepare(session, connection, statement).finally(() => {
+      this.#underWay.delete(key)
+    })
+    this.#underWay.set(key, promise)
+    return promise
+  }
+
+  async #prepare(
+    session: Session,
+    connection: UpstreamConnection,
+    statement: PreparedStatement,
+  ): Promise<CallAnswer> {
+    const { traits, cluster } = connection
+    const isNamed = traits.hasKeyspaceField && statement.keyspace !== null
+    if (isNamed || statement.keyspace === connection.keyspace) {
+      return connection.call(Opcode.PREPARE, prepareBody(statement, traits))
+    }
+    // Unqualified names mean the keyspace that it was prepared in: a connection in that keyspace,
+    // to whichever node the pool has; the other nodes heal in the same way when they are met.
+    const { profiles, turn } = this.#context
+    const profile = profiles.acquire({ ...session.profile!.profile, keyspace: statement.keyspace })
+    try {
+      const other = await profile.pools[cluster].connectionTo(connection.node)
+      return await other.call(Opcode.PREPARE, prepareBody(statement, traits))
+    } finally {
+      profiles.release(profile, turn.nowMs)
+    }
+  }
+
+  #readBatch(request: number): BatchIds | null {
+    const { requests, prepared } = this.#context
+    const bytes = requests.chunk[request]!
+    const start = requests.chunkStart[request]!
+    const end = requests.chunkEnd[request]!
+    if (bytes[start + OPCODE_OFFSET] !== Opcode.BATCH) return null
+    const batch = new BatchIds()
+    const traits = requests.session[request]!.traits!
+    batch.read(bytes, messageStart(bytes, start, end), end, traits, prepared)
+    return batch
+  }
+
+  /**
+   * What the node may not know: the request's statement, or every statement of a batch, since a node
+   * names only the first that it misses.
+   */
+  #statements(request: number): readonly PreparedStatement[] {
+    const batch = this.#readBatch(request)
+    if (batch !== null) return [...new Set(batch.statements)]
+    const statement = this.#context.requests.statement[request]!
+    return statement === null ? [] : [statement]
+  }
+
+  /** The client must see the id that it knows, never a cluster's own. */
+  #unpreparedForClient(request: number, cluster: Cluster, error: Uint8Array): Uint8Array {
+    const named = unpreparedId(error)
+    const statement = this.#statements(request).find(
+      (candidate) => named !== null && equalBytes(candidate.ids[cluster], named),
+    )
+    const id = statement?.id ?? named
+    if (id === null) return error
+    return errorEnvelope(this.#context.requests.session[request]!.traits!.version, {
+      code: ErrorCode.UNPREPARED,
+      message: 'The statement is not prepared on the cluster, and preparing it again did not help',
+      details: { kind: 'unprepared', statementId: id },
+    })
+  }
+}
+
+const prepareBody = (statement: PreparedStatement, traits: VersionTraits): BodyWriter =>
+  encodePrepare(
+    new BodyWriter(),
+    statement.keyspace === null
+      ? { text: statement.text }
+      : { text: statement.text, keyspace: statement.keyspace },
+    traits,
+  )
+
+const bodyOf = (envelope: Uint8Array): BodyReader => {
+  const flags = envelope[FLAGS_OFFSET]!
+  const start = skipResponsePrefix(envelope, HEADER_LENGTH, envelope.length, flags)
+  return new BodyReader(envelope, start)
+}
+
+/** What a node's answer is read for; null where its bytes do not follow the protocol. */
+const readIf = <T>(read: () => T): T | null => {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof ProtocolError) return null
+    throw error
+  }
+}
+
+/** The statement id of a PREPARED result, or null where the answer is something else. */
+const preparedId = (answer: CallAnswer): Uint8Array | null => {
+  if (answer.opcode !== Opcode.RESULT) return null
+  return readIf(() => {
+    const body = bodyOf(answer.envelope)
+    return body.readInt() === ResultKind.PREPARED ? body.readShortBytes() : null
+  })
+}
+
+/** The id in an UNPREPARED error: `<code><message><id>` (v5 §9). */
+const unpreparedId = (envelope: Uint8Array): Uint8Array | null =>
+  readIf(() => {
+    const body = bodyOf(envelope)
+    if (body.readInt() !== ErrorCode.UNPREPARED) return null
+    body.readString()
+    return body.readShortBytes()
+  })
+
+/** The statement was not executed, so the client must not see this answer as a success. */
+const notPrepared = (connection: UpstreamConnection, answer: CallAnswer): ClusterError =>
+  new ClusterError(
+    ClusterErrorCode.UNEXPECTED,
+    connection.cluster,
+    `${connection.node} answered PREPARE with ${opcodeName(answer.opcode)} that is no PREPARED; the statement was not executed there`,
+  )

@@ -1,0 +1,266 @@
+/**
+ * One client connection: bytes in, envelopes to the handshake or the dispatcher, replies out. Owns
+ * the client's socket, its framing, and the profile whose pools it uses.
+ *
+ *   handshaking ──READY──► ready ──► closed
+ *        └── deadline, garbage, refusal ──┘
+ */
+
+import { writeStreamId } from '../cql/envelope.ts'
+import { EnvelopeDecoder } from '../cql/envelope-decoder.ts'
+import { ProtocolError } from '../cql/errors.ts'
+import { FrameDecoder } from '../cql/frame.ts'
+import type { VersionTraits } from '../cql/protocol.ts'
+import { Output } from '../net/output.ts'
+import type { Transport, TransportHandler } from '../net/transport.ts'
+import { KeyspaceClass, keyspaceClassOf } from '../statement/classify.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
+import { GROW_ABOVE_IN_FLIGHT } from '../upstream/pool.ts'
+import type { ProfilePools } from '../upstream/profile-registry.ts'
+import type { SessionContext } from './context.ts'
+import { Handshake } from './handshake.ts'
+import { protocolErrorEnvelope } from './replies.ts'
+
+/** Before authentication nothing that a client may send is larger (architecture §4). */
+export const HANDSHAKE_BODY_LENGTH_MAX = 128 * 1024
+/** More than this queued for a client that does not read, and the proxy stops reading from it. */
+export const PAUSE_ABOVE_QUEUED_BYTES = 1024 * 1024
+/** How long a client that was told to go may take to close its side. */
+const END_GRACE_MS = 2_000
+
+export class Session implements TransportHandler {
+  readonly id: number
+  readonly transport: Transport
+  readonly output: Output
+  readonly acceptedAtMs: number
+  state: 'handshaking' | 'ready' | 'closed' = 'handshaking'
+  /** No new requests; it closes when the last answer is out. */
+  isDraining = false
+  /** Set by the STARTUP. */
+  traits: VersionTraits | null = null
+  profile: ProfilePools | null = null
+  keyspaceClass: KeyspaceClass = KeyspaceClass.USER
+  /** Where in the cluster's node list this session begins to look, per cluster. */
+  preferredNode: [number, number] = [0, 0]
+  /** The connections it used last, per cluster. */
+  connections: [UpstreamConnection | null, UpstreamConnection | null] = [null, null]
+  /** Requests forwarded and slow requests under way. */
+  inFlight = 0
+  /** REGISTERed for SCHEMA_CHANGE. */
+  wantsSchemaChanges = false
+  readonly #context: SessionContext
+  readonly #handshake: Handshake
+  readonly #decoder: EnvelopeDecoder
+  #frames: FrameDecoder | null = null
+  #isPaused = false
+  /** When `end` was called, in the turn's milliseconds; a peer that does not close is cut off. */
+  #endingSinceMs: number | null = null
+  /** Nothing that the client sends is looked at any more. */
+  #isDeaf = false
+  readonly #onEnvelope = (bytes: Uint8Array, start: number, end: number): boolean =>
+    this.#route(bytes, start, end)
+  readonly #onPayload = (bytes: Uint8Array, start: number, end: number): void => {
+    this.#decoder.push(bytes, start, end, this.#onEnvelope)
+  }
+
+  constructor(id: number, transport: Transport, context: SessionContext) {
+    this.id = id
+    this.transport = transport
+    this.output = new Output(context.flusher, transport)
+    this.acceptedAtMs = context.turn.begin()
+    this.#context = context
+    this.#decoder = new EnvelopeDecoder({
+      bodyLengthMax: HANDSHAKE_BODY_LENGTH_MAX,
+      isRequestSide: true,
+    })
+    this.#handshake = new Handshake(this, context)
+  }
+
+  /** Both directions go in v5's frames. */
+  get isFramed(): boolean {
+    return this.#frames !== null
+  }
+
+  /** The keyspace that USE has set, in its internal form. */
+  get keyspace(): string | null {
+    return this.profile?.profile.keyspace ?? null
+  }
+
+  onBytes(chunk: Uint8Array, start: number, end: number): void {
+    if (this.state === 'closed' || this.#isDeaf) return
+    this.#context.turn.begin()
+    try {
+      if (this.#frames === null) this.#decoder.push(chunk, start, end, this.#onEnvelope)
+      else this.#frames.push(chunk, start, end, this.#onPayload)
+    } catch (error) {
+      if (error instanceof ProtocolError) this.#refuseBytes(error)
+      else this.#context.onInvariantBroken(this, error)
+    }
+    this.#pauseIfNeeded()
+  }
+
+  /** Sends a complete envelope under the client's stream id. */
+  reply(streamId: number, envelope: Uint8Array): void {
+    if (this.state === 'closed') return
+    const at = this.output.append(envelope, 0, envelope.length)
+    writeStreamId(this.output.buffer, at, streamId)
+    this.noteQueued()
+  }
+
+  /** After the first answer to a STARTUP of v5 both directions are framed (v5 §2.2). */
+  startFrames(): void {
+    if (this.#frames !== null || this.traits?.hasFrames !== true) return
+    this.output.startFrames()
+    this.#frames = new FrameDecoder()
+  }
+
+  /** The handshake is complete: requests may come. */
+  becomeReady(profile: ProfilePools): void {
+    if (this.state !== 'handshaking') {
+      this.#context.profiles.release(profile, this.#context.turn.nowMs)
+      return
+    }
+    this.state = 'ready'
+    this.profile = profile
+    this.#decoder.bodyLengthMax = this.#context.settings.envelopeBodyLengthMax
+  }
+
+  /** Uses another profile's pools from the next request on. */
+  moveTo(profile: ProfilePools): void {
+    const before = this.profile
+    if (this.state === 'closed') {
+      this.#context.profiles.release(profile, this.#context.turn.nowMs)
+      return
+    }
+    this.profile = profile
+    this.connections = [null, null]
+    this.keyspaceClass = keyspaceClassOf(profile.profile.keyspace ?? '')
+    if (before !== null) this.#context.profiles.release(before, this.#context.turn.nowMs)
+  }
+
+  /**
+   * A usable connection to the cluster for the next request, or null. The one that was used last is
+   * kept while it is neither lost nor busy: requests of one read then leave in one write.
+   */
+  upstream(cluster: 0 | 1): UpstreamConnection | null {
+    const last = this.connections[cluster]
+    if (last?.isUsable === true && last.inFlight < GROW_ABOVE_IN_FLIGHT) {
+      return last
+    }
+    const next = this.profile!.pools[cluster].pick(this.preferredNode[cluster])
+    this.connections[cluster] = next
+    return next
+  }
+
+  /** Stops taking requests; closes as soon as nothing is in flight. */
+  drain(): void {
+    this.isDraining = true
+    this.closeIfDrained()
+  }
+
+  /** A request has been answered. */
+  requestDone(): void {
+    this.inFlight--
+    if (this.isDraining) this.closeIfDrained()
+  }
+
+  closeIfDrained(): void {
+    if (this.isDraining && this.inFlight === 0 && this.state !== 'closed') this.end()
+  }
+
+  /** Sends what is queued, then closes. What the client still sends is not looked at. */
+  end(): void {
+    if (this.#endingSinceMs !== null) return
+    this.#isDeaf = true
+    this.#endingSinceMs = this.#context.turn.nowMs
+    this.output.flush()
+    this.transport.end()
+  }
+
+  /** Cuts off a client that was told to go, or that has not finished its handshake in time. */
+  sweep(nowMs: number): void {
+    // The preferred nodes may be back: the next request looks again.
+    this.connections[0] = null
+    this.connections[1] = null
+    if (this.#endingSinceMs !== null) {
+      if (nowMs - this.#endingSinceMs > END_GRACE_MS) this.destroy()
+      return
+    }
+    const deadlineMs = this.acceptedAtMs + this.#context.settings.handshakeTimeoutMs
+    if (this.state === 'handshaking' && nowMs > deadlineMs) {
+      this.#context.metrics.clientsClosed.handshakeTimeout++
+      this.#endingSinceMs = nowMs
+      this.destroy()
+    }
+  }
+
+  destroy(): void {
+    this.transport.destroy()
+  }
+
+  /** Called when a reply was queued: a client that does not read is closed in the end. */
+  noteQueued(): void {
+    if (this.output.queuedBytes > this.#context.settings.clientOutputBytesMax) {
+      this.#context.metrics.clientsClosed.slow++
+      this.destroy()
+    }
+  }
+
+  onDrain(): void {
+    this.output.onDrain()
+    this.#resumeIfPossible()
+  }
+
+  /** A node takes bytes again; whether it is the right one shows with the next chunk. */
+  onUpstreamWritable(): void {
+    this.#context.waitingForUpstream.delete(this)
+    this.#resumeIfPossible()
+  }
+
+  onEnd(): void {
+    this.transport.end()
+  }
+
+  onClose(_cause: Error | null): void {
+    if (this.state === 'closed') return
+    this.state = 'closed'
+    this.output.close()
+    this.#context.waitingForUpstream.delete(this)
+    this.#handshake.abandon()
+    if (this.profile !== null)
+      this.#context.profiles.release(this.profile, this.#context.turn.nowMs)
+    this.#context.onSessionClosed(this)
+  }
+
+  #route(bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.state === 'ready') this.#context.dispatcher.dispatch(this, bytes, start, end)
+    else if (this.state === 'handshaking') this.#handshake.take(bytes.slice(start, end))
+    return this.state !== 'closed'
+  }
+
+  /** Bytes that are no envelope: the protocol's error on stream 0, and the end. */
+  #refuseBytes(error: ProtocolError): void {
+    this.#context.onBadBytes(this, error)
+    const version = this.traits?.version ?? this.#context.snapshot.errorVersion
+    this.reply(0, protocolErrorEnvelope(version, error))
+    this.end()
+  }
+
+  #pauseIfNeeded(): void {
+    const origin = this.connections[0]
+    const target = this.connections[1]
+    const isUpstreamFull = origin?.isCongested === true || target?.isCongested === true
+    if (isUpstreamFull) this.#context.waitingForUpstream.add(this)
+    if (isUpstreamFull || this.output.queuedBytes > PAUSE_ABOVE_QUEUED_BYTES) {
+      this.#isPaused = true
+      this.transport.pause()
+    }
+  }
+
+  #resumeIfPossible(): void {
+    if (!this.#isPaused || this.#context.waitingForUpstream.has(this)) return
+    if (this.output.queuedBytes > PAUSE_ABOVE_QUEUED_BYTES) return
+    this.#isPaused = false
+    this.transport.resume()
+  }
+}

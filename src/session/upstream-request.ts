@@ -1,0 +1,147 @@
+/**
+ * Puts a request of the table onto an upstream connection, with the statement ids that this cluster
+ * knows. The client's bytes stay as they came: ids are overwritten in the copy, and only ids of
+ * another length (never seen from Cassandra) make a new envelope.
+ */
+import { FLAGS_OFFSET, HEADER_LENGTH, readBodyLength, writeBodyLength } from '../cql/envelope.ts'
+import { skipCustomPayload } from '../cql/messages/fields.ts'
+import { EnvelopeFlag } from '../cql/protocol.ts'
+import { equalBytes, type PreparedStatement } from '../prepared/statement.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
+import type { BatchIds } from './batch-ids.ts'
+import type { RequestTable } from './request-table.ts'
+
+/**
+ * Takes a slot and sends. `batch` describes the children of a BATCH and is null for everything else.
+ * The caller has checked that a slot is free.
+ */
+export const sendRequest = (
+  requests: RequestTable,
+  request: number,
+  connection: UpstreamConnection,
+  batch: BatchIds | null,
+): void => {
+  const bytes = requests.chunk[request]!
+  const start = requests.chunkStart[request]!
+  const end = requests.chunkEnd[request]!
+  const cluster = connection.cluster
+  const slot = connection.slots.take(request)
+  requests.setUpstream(request, cluster, connection, slot)
+  const statement = requests.statement[request]!
+  if (statement !== null && !statement.isVerbatim[cluster]) {
+    sendExecute(connection, slot, bytes, start, end, statement)
+  } else if (batch?.differsOn(cluster) === true) {
+    sendBatch(connection, slot, bytes, start, end, batch)
+  } else {
+    connection.send(slot, bytes, start, end)
+  }
+}
+
+/** Where the message proper of an envelope begins: behind the header and a custom payload. */
+export const messageStart = (bytes: Uint8Array, start: number, end: number): number => {
+  const body = start + HEADER_LENGTH
+  const hasPayload = (bytes[start + FLAGS_OFFSET]! & EnvelopeFlag.CUSTOM_PAYLOAD) !== 0
+  return hasPayload ? skipCustomPayload(bytes, body, end) : body
+}
+
+const shortAt = (bytes: Uint8Array, at: number): number => (bytes[at]! << 8) | bytes[at + 1]!
+
+const sendExecute = (
+  connection: UpstreamConnection,
+  slot: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  statement: PreparedStatement,
+): void => {
+  const idStart = messageStart(bytes, start, end) + 2
+  const id = statement.ids[connection.cluster]
+  if (id.length !== statement.id.length) {
+    sendRewritten(connection, slot, withIds(bytes, start, end, [idStart], [id]))
+    return
+  }
+  const at = connection.send(slot, bytes, start, end)
+  const out = connection.outputBuffer
+  out.set(id, at + idStart - start)
+  if (connection.traits.hasResultMetadataId) {
+    const metadataIdAt = at + idStart - start + id.length
+    patchResultMetadataId(connection, statement, out, metadataIdAt, at + end - start)
+  }
+}
+
+/**
+ * The client holds Origin's result metadata id; this cluster compares with its own. An id that is
+ * not the one of the PREPARE came from a later answer, and stays.
+ */
+const patchResultMetadataId = (
+  connection: UpstreamConnection,
+  statement: PreparedStatement,
+  out: Uint8Array,
+  at: number,
+  end: number,
+): void => {
+  const own = statement.resultMetadataIds[connection.cluster]
+  const known = statement.resultMetadataIds[0]
+  if (own === null || known === null || own.length !== known.length) return
+  // A body that is cut off goes to the node as it is, which says what is wrong with it.
+  if (at + 2 + known.length > end || shortAt(out, at) !== known.length) return
+  if (equalBytes(out.subarray(at + 2, at + 2 + known.length), known)) out.set(own, at + 2)
+}
+
+/** Overwrites the children's ids in the copy; allocates only where an id has another length. */
+const sendBatch = (
+  connection: UpstreamConnection,
+  slot: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  batch: BatchIds,
+): void => {
+  const { cluster } = connection
+  const { starts, statements } = batch
+  for (let i = 0; i < starts.length; i++) {
+    if (statements[i]!.ids[cluster].length === shortAt(bytes, starts[i]! - 2)) continue
+    const ids = statements.map((child) => child.ids[cluster])
+    sendRewritten(connection, slot, withIds(bytes, start, end, starts, ids))
+    return
+  }
+  const at = connection.send(slot, bytes, start, end)
+  const out = connection.outputBuffer
+  for (let i = 0; i < starts.length; i++) {
+    out.set(statements[i]!.ids[cluster], at + starts[i]! - start)
+  }
+}
+
+const sendRewritten = (
+  connection: UpstreamConnection,
+  slot: number,
+  envelope: Uint8Array,
+): void => {
+  connection.send(slot, envelope, 0, envelope.length)
+}
+
+/**
+ * The envelope with the [short bytes] ids that begin at `idStarts` (of their bytes, not their length)
+ * replaced by others of any length.
+ */
+const withIds = (
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  idStarts: readonly number[],
+  ids: readonly Uint8Array[],
+): Uint8Array => {
+  const parts: Uint8Array[] = []
+  let from = start
+  for (let i = 0; i < ids.length; i++) {
+    const id = ids[i]!
+    const idStart = idStarts[i]!
+    parts.push(bytes.subarray(from, idStart - 2), Uint8Array.of(id.length >> 8, id.length), id)
+    from = idStart + shortAt(bytes, idStart - 2)
+  }
+  parts.push(bytes.subarray(from, end))
+  const envelope = new Uint8Array(Buffer.concat(parts))
+  const grownBy = envelope.length - (end - start)
+  writeBodyLength(envelope, 0, readBodyLength(bytes, start) + grownBy)
+  return envelope
+}

@@ -1,0 +1,163 @@
+/**
+ * The proxy's side of a handshake with a node (v5 §4.1.1, §4.1.2): STARTUP, SASL PLAIN where asked
+ * for, USE. Each step is a call on the connection; what the node refuses becomes a ClusterError that
+ * carries its answer.
+ */
+import { FLAGS_OFFSET, HEADER_LENGTH } from '../cql/envelope.ts'
+import { ProtocolError } from '../cql/errors.ts'
+import { decodeError, type ErrorMessage } from '../cql/messages/error.ts'
+import { skipResponsePrefix } from '../cql/messages/fields.ts'
+import { ErrorCode, Opcode, opcodeName } from '../cql/protocol.ts'
+import { BodyReader } from '../cql/reader.ts'
+import { BodyWriter } from '../cql/writer.ts'
+import type { CallAnswer, UpstreamConnection } from './connection.ts'
+import { ClusterError, ClusterErrorCode } from './errors.ts'
+import type { Credentials } from './profile.ts'
+import { DSE_AUTHENTICATOR, encodePlainToken, PLAIN_CHALLENGE, PLAIN_MECHANISM } from './sasl.ts'
+
+/** More rounds than any authenticator needs. */
+const AUTH_ROUNDS_MAX = 6
+const CONSISTENCY_ONE = 1
+
+/** A reader over the message of a call's answer, behind the warnings and the like in front of it. */
+export const answerBody = ({ envelope }: CallAnswer): BodyReader => {
+  const flags = envelope[FLAGS_OFFSET]!
+  return new BodyReader(
+    envelope,
+    skipResponsePrefix(envelope, HEADER_LENGTH, envelope.length, flags),
+  )
+}
+
+/** The node's refusal of a step as an error of the kind that its code means. */
+export const refusal = (
+  connection: UpstreamConnection,
+  step: string,
+  answer: CallAnswer,
+): ClusterError => {
+  const { cluster, node } = connection
+  const error = answer.opcode === Opcode.ERROR ? readError(answer) : null
+  if (error === null) {
+    const what = answer.opcode === Opcode.ERROR ? 'an unreadable ERROR' : opcodeName(answer.opcode)
+    return new ClusterError(
+      ClusterErrorCode.UNEXPECTED,
+      cluster,
+      `${node} answered ${step} with ${what}`,
+    )
+  }
+  return new ClusterError(
+    refusalCode(step, error.code),
+    cluster,
+    `${node} refused ${step}: ${error.message}`,
+    { envelope: answer.envelope },
+  )
+}
+
+const readError = (answer: CallAnswer): ErrorMessage | null => {
+  try {
+    return decodeError(answerBody(answer))
+  } catch (error) {
+    if (error instanceof ProtocolError) return null
+    throw error
+  }
+}
+
+/** A node that does not speak the version says so to the first message, whichever that is. */
+const refusalCode = (step: string, errorCode: number): ClusterErrorCode => {
+  if (errorCode === ErrorCode.AUTHENTICATION_ERROR) return ClusterErrorCode.AUTHENTICATION
+  const isFirst = step === 'OPTIONS' || step === 'STARTUP'
+  return isFirst && errorCode === ErrorCode.PROTOCOL_ERROR
+    ? ClusterErrorCode.VERSION
+    : ClusterErrorCode.UNEXPECTED
+}
+
+/** Sends STARTUP; resolves with READY or AUTHENTICATE. */
+export const startUp = async (
+  connection: UpstreamConnection,
+  options: ReadonlyMap<string, string>,
+): Promise<CallAnswer> => {
+  const answer = await connection.call(Opcode.STARTUP, new BodyWriter().writeStringMap(options))
+  if (answer.opcode === Opcode.READY || answer.opcode === Opcode.AUTHENTICATE) return answer
+  throw refusal(connection, 'STARTUP', answer)
+}
+
+/** Sends one SASL token; resolves with AUTH_CHALLENGE or AUTH_SUCCESS. */
+export const respond = async (
+  connection: UpstreamConnection,
+  token: Uint8Array | null,
+): Promise<CallAnswer> => {
+  const answer = await connection.call(Opcode.AUTH_RESPONSE, new BodyWriter().writeBytes(token))
+  if (answer.opcode === Opcode.AUTH_SUCCESS || answer.opcode === Opcode.AUTH_CHALLENGE) {
+    return answer
+  }
+  throw refusal(connection, 'the credentials', answer)
+}
+
+/** Completes a dialogue that the node has opened with AUTHENTICATE. */
+export const authenticate = async (
+  connection: UpstreamConnection,
+  authenticate: CallAnswer,
+  credentials: Credentials,
+): Promise<void> => {
+  const authenticator = answerBody(authenticate).readString()
+  const token = encodePlainToken(credentials)
+  let next = authenticator === DSE_AUTHENTICATOR ? PLAIN_MECHANISM : token
+  for (let round = 0; round < AUTH_ROUNDS_MAX; round++) {
+    const answer = await respond(connection, next)
+    if (answer.opcode === Opcode.AUTH_SUCCESS) return
+    const challenge = answerBody(answer).readBytes()
+    if (challenge === null || new TextDecoder().decode(challenge) !== PLAIN_CHALLENGE) break
+    next = token
+  }
+  throw new ClusterError(
+    ClusterErrorCode.AUTHENTICATION,
+    connection.cluster,
+    `${connection.node} asks for an authentication that is not SASL PLAIN (${authenticator})`,
+  )
+}
+
+/** Puts the connection into a keyspace given in its internal form. */
+export const useKeyspace = async (
+  connection: UpstreamConnection,
+  keyspace: string,
+): Promise<void> => {
+  const answer = await connection.call(
+    Opcode.QUERY,
+    queryBody(connection, `USE "${keyspace.replaceAll('"', '""')}"`),
+  )
+  if (answer.opcode !== Opcode.RESULT) throw refusal(connection, `USE ${keyspace}`, answer)
+  connection.keyspace = keyspace
+}
+
+/** The body of a QUERY without values at consistency ONE, for the proxy's own statements. */
+export const queryBody = (connection: UpstreamConnection, text: string): BodyWriter => {
+  const body = new BodyWriter().writeLongString(text).writeShort(CONSISTENCY_ONE)
+  return connection.traits.hasIntFlags ? body.writeInt(0) : body.writeByte(0)
+}
+
+/** The whole handshake, to a connection that takes requests. */
+export const completeHandshake = async (
+  connection: UpstreamConnection,
+  options: ReadonlyMap<string, string>,
+  credentials: Credentials | null,
+  keyspace: string | null,
+): Promise<void> => {
+  const answer = await startUp(connection, options)
+  if (answer.opcode === Opcode.AUTHENTICATE) {
+    if (credentials === null) {
+      throw new ClusterError(
+        ClusterErrorCode.AUTHENTICATION,
+        connection.cluster,
+        `${connection.node} asks for credentials, and none are known for this connection`,
+      )
+    }
+    await authenticate(connection, answer, credentials)
+  }
+  if (keyspace !== null) await useKeyspace(connection, keyspace)
+  if (!connection.becomeReady()) {
+    throw new ClusterError(
+      ClusterErrorCode.CONNECTION_LOST,
+      connection.cluster,
+      `the connection to ${connection.node} was lost at the end of its handshake`,
+    )
+  }
+}

@@ -1,0 +1,330 @@
+/**
+ * The connections of one profile to one cluster: at least one per node, more under load, and back
+ * again after a loss. Choosing is synchronous and never waits; a node that is down is skipped
+ * (architecture §2.3). At most one connection is being opened to a node at a time.
+ */
+import type { Clock, Timer } from '../clock.ts'
+import { type Cluster, clusterName } from '../routing/cluster.ts'
+import type { Endpoint, UpstreamConnection } from './connection.ts'
+import { ClusterError, ClusterErrorCode } from './errors.ts'
+import { firstToOpen } from './first-to-open.ts'
+
+/** A node that this instance may use, as the control plane's snapshot names it. */
+export type Node = { readonly hostId: string; readonly label: string; readonly endpoint: Endpoint }
+
+/** A server reads a connection on one thread: above this many in flight another one is worth it. */
+export const GROW_ABOVE_IN_FLIGHT = 128
+/**
+ * A connection that owes more answers nobody waits for is replaced; one with fewer than twice as many
+ * stream ids already when half of them are lost to such answers.
+ */
+export const ORPHANS_MAX = 1024
+export const RECONNECT_DELAY_MIN_MS = 100
+export const RECONNECT_DELAY_MAX_MS = 10_000
+/**
+ * A connection that is lost sooner counts as a failure to open: a node that accepts and closes again
+ * would be called without a pause otherwise.
+ */
+export const STABLE_AFTER_MS = 10_000
+
+export type PoolOptions = {
+  readonly cluster: Cluster
+  readonly connectionsPerNodeMax: number
+  /** Connect to one node only: the one-to-one model. */
+  readonly isExclusive: boolean
+  readonly clock: Clock
+  /** Opens a connection and completes the profile's handshake on it. */
+  open(node: Node, signal: AbortSignal): Promise<UpstreamConnection>
+  /**
+   * The pool is exclusive to a session that must go: its connection is lost, or its node was removed
+   * and the connection finishes what is in flight.
+   */
+  onExclusiveLost(why: 'lost' | 'removed'): void
+  /** A node of a pool in use could not be reached; it is tried again. */
+  onReconnectFailed(node: Node, error: unknown): void
+  /** A connection with too many orphans has been replaced. */
+  onOrphanedReplaced?(node: Node): void
+}
+
+type NodeConnections = {
+  readonly node: Node
+  connections: UpstreamConnection[]
+  /** Shared by all who wait for it. */
+  opening: Promise<UpstreamConnection> | null
+  /** In a row, for the back-off. */
+  failures: number
+  /** Runs while the node is left alone after a failure. */
+  retryTimer: Timer | null
+}
+
+export class UpstreamPool {
+  readonly cluster: Cluster
+  readonly #options: PoolOptions
+  readonly #abort = new AbortController()
+  #nodes: NodeConnections[] = []
+  #first: Promise<UpstreamConnection> | null = null
+  /** A session has asked for it: from now on every node is to have a connection. */
+  #isStarted = false
+  #isClosed = false
+
+  constructor(options: PoolOptions, nodes: readonly Node[]) {
+    this.cluster = options.cluster
+    this.#options = options
+    this.setNodes(nodes)
+  }
+
+  /** The nodes to use from now on, in the assignment's order. Connections to others are drained. */
+  setNodes(nodes: readonly Node[]): void {
+    const before = new Map(this.#nodes.map((entry) => [entry.node.hostId, entry]))
+    this.#nodes = nodes.map((node) => {
+      const known = before.get(node.hostId)
+      if (known?.node.label !== node.label) {
+        return { node, connections: [], opening: null, failures: 0, retryTimer: null }
+      }
+      before.delete(node.hostId)
+      return known
+    })
+    const wasInUse = [...before.values()].some((entry) => entry.connections.length > 0)
+    for (const gone of before.values()) this.#retire(gone)
+    if (wasInUse && this.#options.isExclusive) this.#options.onExclusiveLost('removed')
+    this.#fill()
+  }
+
+  /**
+   * The connection to use next: a ready one of the preferred node (an index that may be larger than
+   * the number of nodes), else of the nodes after it; null when there is none. One without a free
+   * stream id only when no node has better.
+   */
+  pick(preferred: number): UpstreamConnection | null {
+    const count = this.#nodes.length
+    let full: UpstreamConnection | null = null
+    for (let i = 0; i < count; i++) {
+      const entry = this.#nodes[(preferred + i) % count]!
+      const connection = leastLoaded(entry.connections)
+      if (connection === null) continue
+      const { hasFree } = connection.slots
+      if (!hasFree || connection.inFlight >= GROW_ABOVE_IN_FLIGHT) this.#grow(entry)
+      if (hasFree) return connection
+      full ??= connection
+    }
+    return full
+  }
+
+  /** Like `pick`, but waits for a first connection. Rejects with the ClusterError of the last node tried. */
+  async ready(preferred: number): Promise<UpstreamConnection> {
+    const connection = this.pick(preferred)
+    if (connection !== null) {
+      this.#start()
+      return connection
+    }
+    this.#first ??= this.#openFirst(preferred).finally(() => {
+      this.#first = null
+    })
+    return this.#first
+  }
+
+  /** A connection to one certain node, opened if there is none. Rejects with a ClusterError. */
+  async connectionTo(label: string): Promise<UpstreamConnection> {
+    const entry = this.#nodes.find((candidate) => candidate.node.label === label)
+    if (entry === undefined) throw this.#notUsed(label)
+    return leastLoaded(entry.connections) ?? this.#open(entry)
+  }
+
+  /** Takes over a connection whose handshake a client has just made, unless it is not needed. */
+  adopt(connection: UpstreamConnection): void {
+    const entry = this.#nodes.find((candidate) => candidate.node.label === connection.node)
+    const hasRoom = entry !== undefined && this.#hasRoom(entry)
+    // It may have been lost while the other cluster's handshake took its time.
+    if (this.#isClosed || !hasRoom || !connection.becomeReady()) {
+      connection.drain()
+      return
+    }
+    this.#add(entry, connection)
+    this.#start()
+  }
+
+  /** Replaces connections that owe too many answers nobody waits for. */
+  sweep(): void {
+    for (const entry of this.#nodes) {
+      for (const connection of entry.connections) {
+        if (!connection.isUsable || !hasTooManyOrphans(connection)) continue
+        if (this.#options.isExclusive) connection.drain()
+        else this.#replace(entry, connection)
+      }
+    }
+  }
+
+  /** Finishes what is in flight and closes. */
+  close(): void {
+    this.#isClosed = true
+    this.#abort.abort()
+    for (const entry of this.#nodes) this.#retire(entry)
+    this.#nodes = []
+  }
+
+  #retire(entry: NodeConnections): void {
+    this.#options.clock.clearTimeout(entry.retryTimer)
+    for (const connection of entry.connections) connection.drain()
+  }
+
+  /** Nodes that have just failed come last. */
+  async #openFirst(preferred: number): Promise<UpstreamConnection> {
+    const count = this.#nodes.length
+    const nodes = this.#nodes.map((_, i) => this.#nodes[(preferred + i) % count]!)
+    const candidates = [
+      ...nodes.filter((entry) => entry.retryTimer === null),
+      ...nodes.filter((entry) => entry.retryTimer !== null),
+    ]
+    if (candidates.length === 0) {
+      throw new ClusterError(
+        ClusterErrorCode.UNAVAILABLE,
+        this.cluster,
+        `no node of ${clusterName(this.cluster)} is known to this instance`,
+      )
+    }
+    const connection = await firstToOpen(candidates, (entry) => this.#open(entry), {
+      clock: this.#options.clock,
+      // A refusal is the cluster's word; another node would say the same.
+      isFinal: (error) => error instanceof ClusterError && error.envelope !== null,
+      discard: () => {},
+    })
+    this.#start()
+    return connection
+  }
+
+  #open(entry: NodeConnections): Promise<UpstreamConnection> {
+    entry.opening ??= this.#openNew(entry).finally(() => {
+      entry.opening = null
+    })
+    return entry.opening
+  }
+
+  async #openNew(entry: NodeConnections): Promise<UpstreamConnection> {
+    try {
+      if (!this.#isWanted(entry)) throw this.#notUsed(entry.node.label)
+      const connection = await this.#options.open(entry.node, this.#abort.signal)
+      if (!this.#isWanted(entry) || !connection.isUsable || this.#hasExclusive()) {
+        connection.drain()
+        throw this.#notUsed(entry.node.label)
+      }
+      this.#add(entry, connection)
+      return connection
+    } catch (error) {
+      this.#onOpenFailed(entry, error)
+      throw error
+    }
+  }
+
+  #onOpenFailed(entry: NodeConnections, error: unknown): void {
+    if (!this.#isWanted(entry) || this.#options.isExclusive) return
+    // Before its first connection a pool has nothing to keep up: whoever asked is told, and that is all.
+    if (!this.#isStarted && entry.connections.length === 0) return
+    this.#options.onReconnectFailed(entry.node, error)
+    this.#retryLater(entry)
+  }
+
+  #add(entry: NodeConnections, connection: UpstreamConnection): void {
+    const sinceMs = this.#options.clock.now()
+    entry.connections.push(connection)
+    connection.onClosed = () => {
+      entry.connections = entry.connections.filter((other) => other !== connection)
+      if (this.#isWanted(entry)) this.#onClosed(entry, this.#options.clock.now() - sinceMs)
+    }
+  }
+
+  #onClosed(entry: NodeConnections, livedMs: number): void {
+    if (this.#options.isExclusive) {
+      if (entry.connections.length === 0) this.#options.onExclusiveLost('lost')
+      return
+    }
+    if (leastLoaded(entry.connections) !== null) return
+    if (livedMs >= STABLE_AFTER_MS) {
+      entry.failures = 0
+      this.#openIfNone(entry)
+    } else this.#retryLater(entry)
+  }
+
+  #start(): void {
+    this.#isStarted = true
+    this.#fill()
+  }
+
+  /** Opens a connection to each node that has none. */
+  #fill(): void {
+    for (const entry of this.#nodes) this.#openIfNone(entry)
+  }
+
+  #openIfNone(entry: NodeConnections): void {
+    if (!this.#isStarted || this.#options.isExclusive || !this.#isWanted(entry)) return
+    if (leastLoaded(entry.connections) === null) this.#openInBackground(entry)
+  }
+
+  #grow(entry: NodeConnections): void {
+    if (this.#hasRoom(entry)) this.#openInBackground(entry)
+  }
+
+  /** The new one first: while the node does not take it, the old one is better than none. */
+  #replace(entry: NodeConnections, connection: UpstreamConnection): void {
+    this.#openInBackground(entry, () => {
+      connection.drain()
+      this.#options.onOrphanedReplaced?.(entry.node)
+    })
+  }
+
+  /** Opens, unless the node is being called or left alone for a while. */
+  #openInBackground(entry: NodeConnections, onOpen: () => void = () => {}): void {
+    if (entry.opening !== null || entry.retryTimer !== null) return
+    // A failure has been told, and is tried again, where it happened.
+    this.#open(entry).then(onOpen, () => {})
+  }
+
+  #retryLater(entry: NodeConnections): void {
+    if (entry.retryTimer !== null) return
+    const delayMs = Math.min(RECONNECT_DELAY_MIN_MS * 2 ** entry.failures, RECONNECT_DELAY_MAX_MS)
+    entry.failures++
+    entry.retryTimer = this.#options.clock.setTimeout(() => {
+      entry.retryTimer = null
+      this.#openIfNone(entry)
+    }, delayMs)
+  }
+
+  #isWanted(entry: NodeConnections): boolean {
+    return !this.#isClosed && this.#nodes.includes(entry)
+  }
+
+  /** Of two nodes that were tried at once an exclusive pool keeps the first. */
+  #hasExclusive(): boolean {
+    return (
+      this.#options.isExclusive &&
+      this.#nodes.some((entry) => leastLoaded(entry.connections) !== null)
+    )
+  }
+
+  #hasRoom(entry: NodeConnections): boolean {
+    let usable = 0
+    for (let i = 0; i < entry.connections.length; i++) if (entry.connections[i]!.isUsable) usable++
+    return usable < this.#options.connectionsPerNodeMax
+  }
+
+  #notUsed(label: string): ClusterError {
+    return new ClusterError(
+      ClusterErrorCode.UNAVAILABLE,
+      this.cluster,
+      `${label} is not used any more`,
+    )
+  }
+}
+
+const hasTooManyOrphans = (connection: UpstreamConnection): boolean =>
+  connection.slots.orphans > Math.min(ORPHANS_MAX, connection.options.streamIdsMax / 2)
+
+/** By the stream ids that are taken, orphans included: those are the mark of a slow connection. */
+const leastLoaded = (connections: readonly UpstreamConnection[]): UpstreamConnection | null => {
+  let best: UpstreamConnection | null = null
+  for (let i = 0; i < connections.length; i++) {
+    const connection = connections[i]!
+    if (!connection.isUsable) continue
+    if (best === null || connection.slots.used < best.slots.used) best = connection
+  }
+  return best
+}

@@ -1,0 +1,896 @@
+import { describe, expect, test } from 'vitest'
+import { backoffMs } from '../../src/cluster/control-connection.ts'
+import { EnvelopeFlag, ErrorCode, Opcode, Version } from '../../src/cql/protocol.ts'
+import { Cluster } from '../../src/routing/cluster.ts'
+import { ClusterErrorCode } from '../../src/upstream/errors.ts'
+import { dseAuthenticator, passwordAuthenticator } from '../support/fake-cluster/answers.ts'
+import type { FakeCluster } from '../support/fake-cluster/cluster.ts'
+import { errorAnswer, rowsAnswer, voidAnswer } from '../support/fake-cluster/results.ts'
+import {
+  type Condition,
+  closeSocket,
+  delay,
+  drop,
+  halfClose,
+  type Reaction,
+  rawBytes,
+  resetSocket,
+  respond,
+  respondError,
+} from '../support/fake-cluster/script.ts'
+import {
+  CALL_TIMEOUT_MS,
+  CONNECT_TIMEOUT_MS,
+  ControlHarness,
+  connected,
+  eventually,
+  HEARTBEAT_INTERVAL_MS,
+  IDLE_TIMERS,
+  REFRESH_DELAY_MS,
+  SWEEP_INTERVAL_MS,
+  someTurns,
+  startCluster,
+} from './control-harness.ts'
+
+const LOCAL = /FROM system\.local/
+const PEERS = /FROM system\.peers$/
+const PEERS_V2 = /FROM system\.peers_v2/
+const CREDENTIALS = { username: 'zdm', password: 'do-not-show-this' }
+const VERSIONS = [Version.V3, Version.V4, Version.V5]
+
+/** The error that a promise rejects with. */
+const rejection = async (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => 'it did not reject',
+    (error: unknown) => error,
+  )
+
+const endpointOf = (cluster: FakeCluster, node = 0): string =>
+  `${cluster.nodes[node]!.address}:${cluster.port}`
+
+/** The nodes that were asked, in order. */
+const askedNodes = (cluster: FakeCluster): number[] =>
+  cluster.received.filter(({ opcode }) => opcode === Opcode.OPTIONS).map(({ node }) => node)
+
+const openNodes = (cluster: FakeCluster): number[] =>
+  cluster.openConnections.map(({ node }) => node.index)
+
+describe('the opening', () => {
+  test.each(VERSIONS)('v%i: asks for what it needs and no more', async (version) => {
+    const cluster = await startCluster({ maxVersion: version })
+    const { knowledge, control } = await connected(cluster, { versionMax: version })
+    const startup = cluster.received.find(({ opcode }) => opcode === Opcode.STARTUP)
+    const register = cluster.received.find(({ opcode }) => opcode === Opcode.REGISTER)
+    expect(cluster.received.map(({ opcode, text }) => text ?? opcode)).toEqual([
+      Opcode.OPTIONS,
+      Opcode.STARTUP,
+      Opcode.REGISTER,
+      'SELECT * FROM system.local',
+      'SELECT * FROM system.peers',
+      'SELECT * FROM system.peers_v2',
+    ])
+    expect(startup!.startupOptions).toEqual(new Map([['CQL_VERSION', '3.0.0']]))
+    expect(register!.eventTypes).toEqual(['TOPOLOGY_CHANGE', 'STATUS_CHANGE', 'SCHEMA_CHANGE'])
+    expect(knowledge).toMatchObject([
+      { version, requiresAuthentication: false, topology: { clusterName: 'origin' } },
+    ])
+    expect(knowledge[0]!.supported.get('CQL_VERSION')).toEqual(['3.4.6'])
+    expect(control).toMatchObject({ failures: 0, endpoint: endpointOf(cluster) })
+    expect(cluster.violations).toEqual([])
+  })
+
+  test.each([
+    { versionMax: Version.V5, spoken: Version.V5, steps: [5] },
+    { versionMax: Version.V5, spoken: Version.V4, steps: [5, 4] },
+    { versionMax: Version.V5, spoken: Version.V3, steps: [5, 4, 3] },
+    { versionMax: Version.V4, spoken: Version.V5, steps: [4] },
+  ])(
+    'steps down from v$versionMax through $steps where v$spoken is the highest spoken',
+    async ({ versionMax, spoken, steps }) => {
+      const cluster = await startCluster({ maxVersion: spoken })
+      const { knowledge, lines } = await connected(cluster, { versionMax })
+      expect(knowledge.map(({ version }) => version)).toEqual([steps.at(-1)])
+      expect(cluster.connections).toHaveLength(steps.length)
+      await cluster.waitUntil(() => cluster.openConnections.length === 1)
+      expect(lines.filter(({ level }) => level !== 'debug')).toEqual([])
+    },
+  )
+
+  test('steps down where STARTUP is what a node refuses', async () => {
+    const cluster = await startCluster()
+    cluster.on(
+      { opcode: Opcode.STARTUP, where: ({ version }) => version === Version.V5 },
+      respondError(ErrorCode.PROTOCOL_ERROR, 'Beta version of the protocol used (5/v5-beta)'),
+    )
+    const { knowledge } = await connected(cluster)
+    expect(knowledge.map(({ version }) => version)).toEqual([Version.V4])
+    expect(cluster.connections).toHaveLength(2)
+  })
+
+  test('fails where no version is common, with what the node says', async () => {
+    const cluster = await startCluster({ minVersion: Version.V4 })
+    const { control } = new ControlHarness(cluster, { versionMax: Version.V3 })
+    const error = await rejection(control.connect())
+    expect(error).toMatchObject({ code: ClusterErrorCode.VERSION })
+    expect(String(error)).toContain('unsupported protocol version (3)')
+  })
+
+  test('fails with the setting to change where the highest version allowed is not spoken here', async () => {
+    const cluster = await startCluster()
+    const { control } = new ControlHarness(cluster, { versionMax: 2 })
+    const error = await rejection(control.connect())
+    expect(error).toMatchObject({ code: ClusterErrorCode.VERSION })
+    expect(String(error)).toContain('raise control_conn_max_protocol_version')
+    expect(cluster.connections).toHaveLength(0)
+  })
+
+  test.each(
+    VERSIONS.flatMap((version) => [
+      {
+        version,
+        name: 'password',
+        authenticator: passwordAuthenticator('zdm', 'do-not-show-this'),
+      },
+      { version, name: 'DSE', authenticator: dseAuthenticator('zdm', 'do-not-show-this') },
+    ]),
+  )(
+    'v$version: gives its credentials to a $name authenticator',
+    async ({ version, authenticator }) => {
+      const cluster = await startCluster({ authenticator, maxVersion: version })
+      const harness = await connected(cluster, { credentials: CREDENTIALS, versionMax: version })
+      expect(harness.knowledge).toMatchObject([{ requiresAuthentication: true }])
+      expect(cluster.connections[0]!.username).toBe('zdm')
+      expect(cluster.violations).toEqual([])
+    },
+  )
+
+  test('keeps its credentials where nobody asks for them', async () => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster, { credentials: CREDENTIALS })
+    expect(harness.knowledge).toMatchObject([{ requiresAuthentication: false }])
+    expect(harness.received(Opcode.AUTH_RESPONSE)).toBe(0)
+  })
+
+  test.each([
+    { cluster: Cluster.ORIGIN, text: 'set origin_username and origin_password' },
+    { cluster: Cluster.TARGET, text: 'set target_username and target_password' },
+  ])('without credentials: $text', async ({ cluster, text }) => {
+    const fake = await startCluster({ authenticator: passwordAuthenticator('u', 'p') })
+    const { control } = new ControlHarness(fake, { cluster })
+    const error = await rejection(control.connect())
+    expect(error).toMatchObject({ code: ClusterErrorCode.AUTHENTICATION, cluster })
+    expect(String(error)).toContain(text)
+  })
+
+  test.each([passwordAuthenticator('zdm', 'other'), dseAuthenticator('zdm', 'other')])(
+    'wrong credentials are an error, and the password is nowhere ($name)',
+    async (authenticator) => {
+      const cluster = await startCluster({ authenticator })
+      const { control, logText } = new ControlHarness(cluster, { credentials: CREDENTIALS })
+      const error = await rejection(control.connect())
+      expect(error).toMatchObject({ code: ClusterErrorCode.AUTHENTICATION })
+      expect(logText).not.toEqual([])
+      expect(`${logText.join('')}${JSON.stringify(error)}${String(error)}`).not.toContain(
+        CREDENTIALS.password,
+      )
+    },
+  )
+})
+
+const SCHEMA_EVENT = '\0\x0dSCHEMA_CHANGE\0\x07CREATED\0\x08KEYSPACE\0\x02ks'
+const DAMAGED_EVENT = '\0\x0dSCHEMA_CHANGE\0\x40'
+
+/** Sends an event's body as it is, on stream -1. */
+const pushRaw = (cluster: FakeCluster, body: string, flags = 0): void => {
+  const answer = { opcode: Opcode.EVENT, body: Buffer.from(body, 'latin1'), flags }
+  for (const connection of cluster.openConnections) connection.send(-1, answer)
+}
+
+/** What the answers that `release` lets go and the event behind them are to the peer: one read. */
+const inOneChunk = async (
+  cluster: FakeCluster,
+  release: () => void,
+  event: string,
+): Promise<void> => {
+  const { socket } = cluster.openConnections[0]!
+  socket.cork()
+  release()
+  await someTurns(2)
+  pushRaw(cluster, event)
+  socket.uncork()
+}
+
+const LONE_VERSION = new Uint8Array([0x84])
+const GARBAGE = new Uint8Array([0xff, 0xff, 0, 0, 0, 0, 0, 0, 0])
+const NO_ROWS = rowsAnswer({ name: { keyspace: 'system', table: 'local' }, columns: [], rows: [] })
+const truncated = (opcode: number, length = 3): Reaction =>
+  respond({ opcode, body: new Uint8Array(length).fill(0x01) })
+
+const UNUSABLE: readonly (readonly [string, Condition, Reaction])[] = [
+  ['closes', { opcode: Opcode.OPTIONS }, closeSocket()],
+  ['resets', { opcode: Opcode.STARTUP }, resetSocket()],
+  ['sends its end and nothing more', { opcode: Opcode.REGISTER }, halfClose()],
+  ['closes in the middle of an answer', { opcode: Opcode.STARTUP }, rawBytes(LONE_VERSION)],
+  ['sends garbage', { opcode: Opcode.OPTIONS }, rawBytes(GARBAGE)],
+  ['is overloaded', { opcode: Opcode.STARTUP }, respondError(ErrorCode.OVERLOADED)],
+  ['refuses REGISTER', { opcode: Opcode.REGISTER }, respondError(ErrorCode.SERVER_ERROR)],
+  ['answers OPTIONS with READY', { opcode: Opcode.OPTIONS }, truncated(Opcode.READY, 0)],
+  ['cannot be understood: SUPPORTED', { opcode: Opcode.OPTIONS }, truncated(Opcode.SUPPORTED)],
+  [
+    'cannot be understood: AUTHENTICATE',
+    { opcode: Opcode.STARTUP },
+    truncated(Opcode.AUTHENTICATE),
+  ],
+  ['cannot be understood: RESULT', { text: PEERS }, truncated(Opcode.RESULT)],
+  ['cannot be understood: ERROR', { text: LOCAL }, truncated(Opcode.ERROR)],
+  ['refuses system.local', { text: LOCAL }, respondError(ErrorCode.UNAUTHORIZED)],
+  ['refuses system.peers_v2', { text: PEERS_V2 }, respondError(ErrorCode.SERVER_ERROR)],
+  ['answers a SELECT with VOID', { text: PEERS }, respond(voidAnswer())],
+  ['has no row in system.local', { text: LOCAL }, respond(NO_ROWS)],
+]
+
+describe('the candidates', () => {
+  test.each(UNUSABLE)('one that %s is left for the next', async (_what, condition, reaction) => {
+    const cluster = await startCluster({ nodes: 2 })
+    if (reaction.kind === 'rawBytes') {
+      // The connection ends behind the bytes, as that of a process that dies does.
+      cluster.on({ ...condition, node: 0 }, reaction)
+      void cluster
+        .waitFor(({ node, opcode }) => node === 0 && opcode === condition.opcode)
+        .then(() => cluster.nodes[0]!.connections[0]!.socket.end())
+    } else cluster.on({ ...condition, node: 0 }, reaction)
+    const harness = await connected(cluster, { credentials: CREDENTIALS })
+    expect(harness.control.endpoint).toBe(endpointOf(cluster, 1))
+    await cluster.waitUntil(() => cluster.openConnections.length === 1)
+    expect(openNodes(cluster)).toEqual([1])
+    expect(harness.codes('warn')).toEqual(['CONTROL_CANDIDATE_FAILED'])
+    expect(harness.lines.find(({ level }) => level === 'warn')!.msg).toContain(endpointOf(cluster))
+    expect(harness.knowledge).toHaveLength(1)
+    await harness.idle()
+  })
+
+  test('one whose partitioner is not supported is left for the next', async () => {
+    const partitioner = 'org.apache.cassandra.dht.ByteOrderedPartitioner'
+    const cluster = await startCluster({ nodes: [{ cells: { partitioner } }, {}] })
+    const harness = await connected(cluster)
+    expect(harness.control.endpoint).toBe(endpointOf(cluster, 1))
+    expect(harness.lines.find(({ level }) => level === 'warn')!.msg).toContain(partitioner)
+    await cluster.waitUntil(() => cluster.openConnections.length === 1)
+  })
+
+  test('one where nobody listens is left for the next', async () => {
+    const cluster = await startCluster()
+    const contactPoints = ['127.0.0.9', ...cluster.contactPoints]
+    const { control, lines } = await connected(cluster, { contactPoints })
+    expect(control.endpoint).toBe(endpointOf(cluster))
+    expect(lines.map(({ code, node }) => [code, node])).toEqual([
+      ['CONTROL_CANDIDATE_FAILED', `127.0.0.9:${cluster.port}`],
+    ])
+    expect(lines[0]!.msg).toContain('ECONNREFUSED')
+  })
+
+  const STEPS: readonly (readonly [string, Condition])[] = [
+    ['OPTIONS', { opcode: Opcode.OPTIONS }],
+    ['STARTUP', { opcode: Opcode.STARTUP }],
+    ['AUTH_RESPONSE', { opcode: Opcode.AUTH_RESPONSE }],
+    ['REGISTER', { opcode: Opcode.REGISTER }],
+    ['the first SELECT', { text: LOCAL }],
+    ['the last SELECT', { text: PEERS_V2 }],
+  ]
+
+  test.each(STEPS)(
+    'one that never answers %s is left after the time for a call',
+    async (_step, condition) => {
+      const cluster = await startCluster({
+        nodes: 2,
+        authenticator: passwordAuthenticator('zdm', CREDENTIALS.password),
+      })
+      const silent = cluster.on({ ...condition, node: 0 }, drop())
+      const harness = new ControlHarness(cluster, { credentials: CREDENTIALS })
+      const connecting = harness.control.connect()
+      await cluster.waitUntil(() => silent.hits === 1)
+      harness.clock.advance(CALL_TIMEOUT_MS - 1)
+      await someTurns()
+      expect(openNodes(cluster)).toEqual([0])
+      harness.clock.advance(SWEEP_INTERVAL_MS)
+      await connecting
+      expect(harness.control.endpoint).toBe(endpointOf(cluster, 1))
+      expect(harness.lines.find(({ level }) => level === 'warn')!.msg).toContain(`did not answer`)
+    },
+  )
+
+  test.each([
+    { random: 0, order: [0, 1, 2] },
+    { random: 0.5, order: [1, 2, 0] },
+    { random: 0.999, order: [2, 0, 1] },
+  ])(
+    'contact points come in turn from a random one: $random gives $order',
+    async ({ random, order }) => {
+      const cluster = await startCluster({ nodes: 3 })
+      cluster.on({ opcode: Opcode.OPTIONS }, respondError(ErrorCode.IS_BOOTSTRAPPING, 'too early'))
+      const { control, clock } = new ControlHarness(cluster, {}, () => random)
+      const error = await rejection(control.connect())
+      expect(askedNodes(cluster)).toEqual(order)
+      expect(String(error)).toContain(endpointOf(cluster, order[2]))
+      expect(String(error)).toContain('too early')
+      control.close()
+      expect(clock.pendingTimers).toBe(0)
+      await cluster.waitUntil(() => cluster.openConnections.length === 0)
+    },
+  )
+
+  test('one that is lost in the turn of its last answer is left for the next', async () => {
+    const cluster = await startCluster({ nodes: 2 })
+    const held = delay()
+    cluster.on({ text: PEERS_V2, node: 0 }, held)
+    const harness = new ControlHarness(cluster)
+    const connecting = harness.control.connect()
+    await cluster.waitFor(({ text }) => text === 'SELECT * FROM system.peers_v2')
+    await inOneChunk(cluster, () => held.release(), DAMAGED_EVENT)
+    await connecting
+    expect(harness.control.endpoint).toBe(endpointOf(cluster, 1))
+    await harness.idle()
+  })
+
+  test('the datacenter that was settled on stays, whichever node is asked later', async () => {
+    const cluster = await startCluster({
+      nodes: [{ datacenter: 'dc1' }, { datacenter: 'dc2' }],
+    })
+    const harness = await connected(cluster)
+    await cluster.nodes[0]!.stopListening()
+    await eventually(() => harness.knowledge.length === 2)
+    expect(harness.control.endpoint).toBe(endpointOf(cluster, 1))
+    expect(harness.knowledge[1]!.topology.localDatacenter).toBe('dc1')
+  })
+})
+
+describe('events', () => {
+  test('a burst of all kinds is one refresh', async () => {
+    const cluster = await startCluster({ nodes: 2 })
+    const harness = await connected(cluster)
+    const node = { address: '127.0.0.2', port: cluster.port }
+    cluster.pushEvent({ type: 'TOPOLOGY_CHANGE', change: 'NEW_NODE', ...node })
+    cluster.pushEvent({ type: 'STATUS_CHANGE', change: 'DOWN', ...node })
+    cluster.pushEvent({ type: 'STATUS_CHANGE', change: 'UP', ...node })
+    await harness.pushSchemaChange()
+    harness.clock.advance(REFRESH_DELAY_MS - 1)
+    expect(harness.clock.pendingTimers).toBe(IDLE_TIMERS + 1)
+    harness.clock.advance(1)
+    await eventually(() => harness.knowledge.length === 2)
+    await someTurns()
+    expect(harness.reads).toBe(2)
+    expect(harness.clock.pendingTimers).toBe(IDLE_TIMERS)
+  })
+
+  test.each([
+    { type: 'TOPOLOGY_CHANGE', change: 'REMOVED_NODE' } as const,
+    { type: 'STATUS_CHANGE', change: 'DOWN' } as const,
+  ])('$type alone is a refresh, and not for clients', async (event) => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster)
+    cluster.pushEvent({ ...event, address: '127.0.0.2', port: 9042 })
+    await eventually(() => harness.clock.pendingTimers === IDLE_TIMERS + 1)
+    harness.clock.advance(REFRESH_DELAY_MS)
+    await eventually(() => harness.knowledge.length === 2)
+    expect(harness.schemaChanges).toEqual([])
+  })
+
+  test('a stream of events that never pauses does not put the refresh off for ever', async () => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster)
+    for (let passedMs = 0; passedMs < 1_200; passedMs += 60) {
+      await harness.pushSchemaChange()
+      harness.clock.advance(60)
+    }
+    await eventually(() => harness.knowledge.length === 2)
+    expect(harness.reads).toBe(2)
+  })
+
+  test('one that comes while the tables are read is another refresh afterwards', async () => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster)
+    const held = delay()
+    cluster.on({ text: LOCAL, times: 1 }, held)
+    await harness.pushSchemaChange()
+    harness.clock.advance(REFRESH_DELAY_MS)
+    await cluster.waitUntil(() => harness.reads === 2)
+    await harness.pushSchemaChange()
+    harness.clock.advance(REFRESH_DELAY_MS)
+    await someTurns()
+    expect(harness.reads).toBe(2)
+    held.release()
+    await eventually(() => harness.knowledge.length === 2)
+    await eventually(() => harness.clock.pendingTimers === IDLE_TIMERS + 1)
+    harness.clock.advance(REFRESH_DELAY_MS)
+    await eventually(() => harness.knowledge.length === 3)
+    expect(harness.reads).toBe(3)
+  })
+
+  test('one that comes while the connection is being opened is a refresh afterwards', async () => {
+    const cluster = await startCluster()
+    const held = delay()
+    cluster.on({ text: PEERS, times: 1 }, held)
+    const harness = new ControlHarness(cluster)
+    const connecting = harness.control.connect()
+    await cluster.waitFor(({ text }) => text === 'SELECT * FROM system.peers')
+    await harness.pushSchemaChange()
+    harness.clock.advance(REFRESH_DELAY_MS)
+    held.release()
+    await connecting
+    harness.clock.advance(REFRESH_DELAY_MS)
+    await eventually(() => harness.knowledge.length === 2)
+    expect(harness.reads).toBe(2)
+  })
+
+  test('a SCHEMA_CHANGE is told as it came, even if the refresh that follows fails', async () => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster)
+    const change = { change: 'UPDATED', target: 'TABLE', keyspace: 'ks', name: 't' }
+    cluster.on({ text: LOCAL, times: 1 }, respondError(ErrorCode.SERVER_ERROR))
+    cluster.pushEvent({ type: 'SCHEMA_CHANGE', ...change })
+    await eventually(() => harness.schemaChanges.length === 1)
+    harness.clock.advance(REFRESH_DELAY_MS)
+    await eventually(() => harness.codes('info').includes('CONTROL_REOPENED'))
+    expect(Buffer.from(harness.schemaChanges[0]!).toString('latin1')).toBe(
+      '\0\x0dSCHEMA_CHANGE\0\x07UPDATED\0\x05TABLE\0\x02ks\0\x01t',
+    )
+    expect(harness.codes('warn')).toEqual(['TOPOLOGY_REFRESH_FAILED'])
+    expect(harness.knowledge).toHaveLength(2)
+    expect(cluster.connections).toHaveLength(2)
+  })
+
+  test('warnings in front of an event are not part of what is told', async () => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster)
+    pushRaw(cluster, `\0\x01\0\x04oops${SCHEMA_EVENT}`, EnvelopeFlag.WARNING)
+    await eventually(() => harness.schemaChanges.length === 1)
+    expect(Buffer.from(harness.schemaChanges[0]!).toString('latin1')).toBe(SCHEMA_EVENT)
+  })
+
+  test('a type that nobody has registered for is passed over', async () => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster)
+    pushRaw(cluster, '\0\x0bTRACE_EVENT')
+    await harness.pushSchemaChange()
+    expect(harness.schemaChanges).toHaveLength(1)
+    expect(cluster.openConnections).toHaveLength(1)
+  })
+
+  test('one that cannot be understood ends the connection, and another takes its place', async () => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster)
+    pushRaw(cluster, DAMAGED_EVENT)
+    await eventually(() => harness.codes('info').includes('CONTROL_REOPENED'))
+    expect(harness.codes('warn')).toEqual(['CONTROL_LOST'])
+    expect(harness.schemaChanges).toEqual([])
+    expect(cluster.connections).toHaveLength(2)
+    expect(cluster.openConnections).toHaveLength(1)
+  })
+})
+
+describe('the heartbeat', () => {
+  test.each([
+    ['SUPPORTED', null],
+    ['an ERROR', respondError(ErrorCode.OVERLOADED)],
+  ])('%s is a sign of life', async (_what, reaction) => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster)
+    if (reaction !== null) cluster.on({ opcode: Opcode.OPTIONS }, reaction)
+    for (let beats = 1; beats <= 3; beats++) {
+      await harness.beat()
+      // The next heartbeat, the sweep, and the refresh that makes up for missed events.
+      await eventually(() => harness.clock.pendingTimers === IDLE_TIMERS + 1)
+      harness.clock.advance(REFRESH_DELAY_MS)
+      await eventually(() => harness.knowledge.length === 1 + beats)
+    }
+    expect(cluster.connections).toHaveLength(1)
+    expect(harness.control.failures).toBe(0)
+    expect(harness.codes('warn')).toEqual([])
+  })
+
+  test('without an answer in time another connection takes its place', async () => {
+    const cluster = await startCluster({ nodes: [{ rack: 'a' }, { rack: 'b' }] })
+    const harness = await connected(cluster)
+    cluster.on({ opcode: Opcode.OPTIONS, node: 0 }, drop())
+    const held = delay()
+    cluster.on({ opcode: Opcode.STARTUP, node: 1 }, held)
+    await harness.beat()
+    harness.clock.advance(CALL_TIMEOUT_MS - 1)
+    await someTurns()
+    expect(harness.control.failures).toBe(0)
+    harness.clock.advance(SWEEP_INTERVAL_MS)
+    // The same node is tried first, and does not answer either.
+    await cluster.waitUntil(() => askedNodes(cluster).length === 3)
+    expect(harness.control).toMatchObject({ failures: 1, endpoint: endpointOf(cluster) })
+    harness.clock.advance(CALL_TIMEOUT_MS + SWEEP_INTERVAL_MS)
+    await cluster.waitFor(({ opcode, node }) => opcode === Opcode.STARTUP && node === 1)
+    expect(harness.control).toMatchObject({ failures: 1, endpoint: endpointOf(cluster) })
+    held.release()
+    await eventually(() => harness.control.failures === 0)
+    expect(askedNodes(cluster)).toEqual([0, 0, 0, 1])
+    expect(harness.control.endpoint).toBe(endpointOf(cluster, 1))
+    await cluster.waitUntil(() => cluster.openConnections.length === 1)
+    expect(harness.codes('warn')).toEqual(['CONTROL_HEARTBEAT_FAILED', 'CONTROL_CANDIDATE_FAILED'])
+    await harness.idle()
+  })
+})
+
+describe('a connection that is lost', () => {
+  test('in the turn of its heartbeat is replaced, and nothing is left of it', async () => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster)
+    const held = delay()
+    cluster.on({ opcode: Opcode.OPTIONS, times: 1 }, held)
+    await harness.beat()
+    await inOneChunk(cluster, () => held.release(), DAMAGED_EVENT)
+    await eventually(() => harness.codes('info').includes('CONTROL_REOPENED'))
+    expect(harness.clock.pendingTimers).toBe(IDLE_TIMERS)
+    expect(harness.codes('warn')).toEqual(['CONTROL_LOST'])
+  })
+
+  test('by an ERROR on stream 0 is replaced, even if it owes an answer', async () => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster)
+    cluster.on({ opcode: Opcode.OPTIONS, times: 1 }, drop())
+    await harness.beat()
+    cluster.openConnections[0]!.send(0, errorAnswer(ErrorCode.PROTOCOL_ERROR, 'bad frame'))
+    await eventually(() => harness.codes('info').includes('CONTROL_REOPENED'))
+    expect(harness.lines.find(({ code }) => code === 'CONTROL_LOST')!.msg).toContain('bad frame')
+  })
+
+  test('with a refresh due does not hurry the next one', async () => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster)
+    await harness.pushSchemaChange()
+    cluster.openConnections[0]!.destroy()
+    await eventually(() => harness.codes('info').includes('CONTROL_REOPENED'))
+    harness.clock.advance(2_000)
+    await harness.pushSchemaChange()
+    harness.clock.advance(REFRESH_DELAY_MS - 1)
+    expect(harness.clock.pendingTimers).toBe(IDLE_TIMERS + 1)
+  })
+
+  const DURING: readonly (readonly [string, (harness: ControlHarness) => Promise<void>])[] = [
+    ['with nothing to do', async () => {}],
+    ['while a refresh is due', (harness) => harness.pushSchemaChange()],
+    [
+      'while the tables are read and another refresh is asked for',
+      async (harness) => {
+        const silent = harness.cluster.on({ text: PEERS, times: 1 }, drop())
+        await harness.pushSchemaChange()
+        harness.clock.advance(REFRESH_DELAY_MS)
+        await harness.cluster.waitUntil(() => silent.hits === 1)
+        await harness.pushSchemaChange()
+        harness.clock.advance(REFRESH_DELAY_MS)
+      },
+    ],
+    [
+      'while it owes a heartbeat',
+      async (harness) => {
+        harness.cluster.on({ opcode: Opcode.OPTIONS, times: 1 }, drop())
+        await harness.beat()
+      },
+    ],
+  ]
+
+  test.each(DURING)('%s is replaced once', async (_when, prepare) => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster)
+    await prepare(harness)
+    const knowledge = harness.knowledge.length
+    cluster.connections[0]!.destroy()
+    await eventually(() => harness.codes('info').includes('CONTROL_REOPENED'))
+    await someTurns()
+    expect(cluster.connections).toHaveLength(2)
+    expect(cluster.openConnections).toHaveLength(1)
+    expect(harness.codes('warn')).toEqual(['CONTROL_LOST'])
+    expect(harness.codes('info')).toEqual(['CONTROL_REOPENED'])
+    expect(harness.control).toMatchObject({ failures: 0, endpoint: endpointOf(cluster) })
+    expect(harness.knowledge).toHaveLength(knowledge + 1)
+    await harness.idle()
+  })
+
+  test('is replaced by known nodes, the local ones first, then by contact points', async () => {
+    const cluster = await startCluster({
+      nodes: [
+        { datacenter: 'dc2' },
+        { datacenter: 'dc1', rack: 'a' },
+        { datacenter: 'dc1', rack: 'b' },
+      ],
+    })
+    const harness = await connected(cluster, {
+      contactPoints: ['127.0.0.9', '127.0.0.2'],
+      localDatacenter: 'dc1',
+    })
+    expect(askedNodes(cluster)).toEqual([1])
+    cluster.on({ opcode: Opcode.OPTIONS }, closeSocket())
+    const before = harness.lines.length
+    cluster.openConnections[0]!.destroy()
+    await eventually(() => harness.control.failures === 2)
+    const nodes = harness.lines
+      .slice(before)
+      .flatMap(({ code, node }) => (code === 'CONTROL_CANDIDATE_FAILED' ? [node] : []))
+    expect(nodes).toEqual([1, 2, 0].map((node) => endpointOf(cluster, node)))
+    // The contact point where nobody listens was told of within the same minute, at the start.
+    expect(harness.lines.filter(({ node }) => node?.startsWith('127.0.0.9'))).toHaveLength(1)
+    expect(harness.control.endpoint).toBe(endpointOf(cluster, 1))
+  })
+
+  test('is replaced within the same turn of the clock by a node that is up', async () => {
+    const cluster = await startCluster({ nodes: 2 })
+    const harness = await connected(cluster)
+    await cluster.nodes[0]!.stopListening()
+    await eventually(() => harness.control.endpoint === endpointOf(cluster, 1))
+    expect(harness.clock.now()).toBe(0)
+    expect(harness.control.failures).toBe(0)
+  })
+})
+
+describe('reopening', () => {
+  /** The waits between attempts; the other timers have lengths of their own. */
+  const waits = (harness: ControlHarness): number[] =>
+    harness.clock.delays.filter(
+      (delayMs) => ![CONNECT_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, REFRESH_DELAY_MS].includes(delayMs),
+    )
+
+  const BACKOFF = { retryDelayMinMs: 200, retryDelayMaxMs: 700, retryFactor: 2 }
+  const WAITS = [200, 300, 500, 700, 700]
+
+  test('waits longer after each failure, which each count one', async () => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster, BACKOFF, () => 0.5)
+    await cluster.stopListening()
+    for (const [round, waitMs] of WAITS.entries()) {
+      // One for the loss, one for every round that failed.
+      await eventually(() => harness.control.failures === 2 + round)
+      expect(waits(harness)).toEqual(WAITS.slice(0, round + 1))
+      // The sweep and the wait.
+      expect(harness.clock.pendingTimers).toBe(2)
+      harness.clock.advance(waitMs - 1)
+      await someTurns(3)
+      expect(harness.control.failures).toBe(2 + round)
+      harness.clock.advance(1)
+    }
+    expect(harness.control.endpoint).toBe(endpointOf(cluster))
+    await eventually(() => harness.control.failures === 7)
+    await cluster.resume()
+    harness.clock.advance(700)
+    await eventually(() => harness.control.failures === 0)
+    expect(harness.codes('info')).toEqual(['CONTROL_REOPENED'])
+    await harness.idle()
+  })
+
+  test('begins with no wait again once a heartbeat was answered', async () => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster, BACKOFF, () => 0.5)
+    await cluster.stopListening()
+    await eventually(() => harness.control.failures === 2)
+    await cluster.resume()
+    harness.clock.advance(200)
+    await eventually(() => harness.control.failures === 0)
+    await harness.beat()
+    await eventually(() => harness.clock.pendingTimers === IDLE_TIMERS + 1)
+    cluster.openConnections[0]!.destroy()
+    await eventually(() => harness.codes('info').length === 2)
+    expect(waits(harness)).toEqual([200])
+  })
+
+  test('waits where a connection that was just opened dies before its first heartbeat', async () => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster, BACKOFF, () => 0.5)
+    for (const [round, waitMs] of [0, ...WAITS].entries()) {
+      cluster.openConnections[0]!.destroy()
+      await eventually(() => harness.control.failures === 1)
+      harness.clock.advance(waitMs)
+      await eventually(() => harness.codes('info').length === 1 + round)
+      await cluster.waitUntil(() => cluster.openConnections.length === 1)
+    }
+    expect(waits(harness)).toEqual(WAITS)
+  })
+
+  test('says little of a cluster that is down for long', async () => {
+    const cluster = await startCluster({ nodes: 2 })
+    const harness = await connected(cluster)
+    await cluster.stopListening()
+    const rounds = 250
+    for (let failures = 2; failures < 2 + rounds; failures++) {
+      await eventually(() => harness.control.failures === failures)
+      harness.clock.advance(1_000)
+    }
+    const minutes = Math.ceil(harness.clock.now() / 60_000)
+    for (const code of ['CONTROL_REOPEN_FAILED', 'CONTROL_CANDIDATE_FAILED', 'CONTROL_LOST']) {
+      const lines = harness.lines.filter((line) => line.code === code)
+      const perMinute = code === 'CONTROL_CANDIDATE_FAILED' ? 2 : 1
+      expect(lines.length, code).toBeGreaterThan(0)
+      expect(lines.length, code).toBeLessThanOrEqual(perMinute * minutes)
+    }
+    const last = harness.lines.findLast(({ code }) => code === 'CONTROL_REOPEN_FAILED')!
+    expect(last).toMatchObject({ level: 'error', suppressed: expect.any(Number) })
+    expect(last.msg).toMatch(/^no control connection to Origin, next try in \d+ ms: /)
+  })
+})
+
+describe('the back-off law', () => {
+  const law = (attempt: number, random: number): number =>
+    backoffMs(attempt, 100, 10_000, 2, () => random)
+
+  test.each([
+    { attempt: 0, random: 0.99, expected: 100 },
+    { attempt: 1, random: 0.5, expected: 150 },
+    { attempt: 3, random: 0.5, expected: 450 },
+    { attempt: 10, random: 0.999, expected: 10_000 },
+    { attempt: 10, random: 0, expected: 100 },
+    { attempt: 5_000, random: 0.5, expected: 10_000 },
+    { attempt: 5_000, random: 0, expected: 100 },
+  ])('attempt $attempt with $random: $expected ms', ({ attempt, random, expected }) => {
+    expect(law(attempt, random)).toBe(expected)
+  })
+
+  test('a least wait above the longest one gives way to it', () => {
+    expect(backoffMs(0, 500, 300, 2, () => 0)).toBe(300)
+  })
+})
+
+describe('close', () => {
+  /** Everything is over, and stays over. */
+  const expectEnd = async (harness: ControlHarness): Promise<void> => {
+    const { clock, cluster, lines, knowledge, schemaChanges } = harness
+    const before = [lines.length, knowledge.length, schemaChanges.length]
+    harness.control.close()
+    expect(clock.pendingTimers).toBe(0)
+    await cluster.waitUntil(() => cluster.openConnections.length === 0)
+    await someTurns()
+    clock.advance(10 * HEARTBEAT_INTERVAL_MS)
+    await someTurns()
+    expect(clock.pendingTimers).toBe(0)
+    expect(cluster.openConnections).toEqual([])
+    expect([lines.length, knowledge.length, schemaChanges.length]).toEqual(before)
+  }
+
+  const OPENING: readonly (readonly [string, Condition])[] = [
+    ['OPTIONS', { opcode: Opcode.OPTIONS }],
+    ['STARTUP', { opcode: Opcode.STARTUP }],
+    ['AUTH_RESPONSE', { opcode: Opcode.AUTH_RESPONSE }],
+    ['REGISTER', { opcode: Opcode.REGISTER }],
+    ['the first SELECT', { text: LOCAL }],
+    ['the last SELECT', { text: PEERS_V2 }],
+  ]
+
+  test.each(OPENING)(
+    'ends an opening that waits for the answer to %s',
+    async (_step, condition) => {
+      const cluster = await startCluster({
+        nodes: 2,
+        authenticator: passwordAuthenticator('zdm', CREDENTIALS.password),
+      })
+      const silent = cluster.on(condition, drop())
+      const harness = new ControlHarness(cluster, { credentials: CREDENTIALS })
+      const connecting = rejection(harness.control.connect())
+      await cluster.waitUntil(() => silent.hits === 1)
+      await expectEnd(harness)
+      expect(await connecting).toBeInstanceOf(Error)
+      expect(harness.knowledge).toEqual([])
+      expect(harness.lines).toEqual([])
+    },
+  )
+
+  test('ends an opening that is still being dialled', async () => {
+    const cluster = await startCluster()
+    const harness = new ControlHarness(cluster)
+    const connecting = rejection(harness.control.connect())
+    harness.control.close()
+    expect(String(await connecting)).toContain('is not wanted any more')
+    expect(harness.clock.pendingTimers).toBe(0)
+    await someTurns()
+    expect(cluster.received).toEqual([])
+    expect(cluster.openConnections).toEqual([])
+  })
+
+  test('ends an opening in the moment in which its dialling succeeds', async () => {
+    const cluster = await startCluster()
+    cluster.on({}, drop())
+    const harness = new ControlHarness(cluster)
+    const clearTimeout = harness.clock.clearTimeout.bind(harness.clock)
+    // The dialler gives its timer back when the connection stands.
+    harness.clock.clearTimeout = (timer) => {
+      clearTimeout(timer)
+      harness.clock.clearTimeout = clearTimeout
+      queueMicrotask(() => harness.control.close())
+    }
+    expect(await rejection(harness.control.connect())).toBeInstanceOf(Error)
+    await cluster.waitUntil(() => cluster.openConnections.length === 0)
+    expect(harness.clock.pendingTimers).toBe(0)
+  })
+
+  const CONNECTED: readonly (readonly [string, (harness: ControlHarness) => Promise<void>])[] = [
+    ['with nothing to do', async () => {}],
+    ['while a refresh is due', (harness) => harness.pushSchemaChange()],
+    [
+      'while the tables are read and another refresh is asked for',
+      async (harness) => {
+        const silent = harness.cluster.on({ text: PEERS }, drop())
+        await harness.pushSchemaChange()
+        harness.clock.advance(REFRESH_DELAY_MS)
+        await harness.cluster.waitUntil(() => silent.hits === 1)
+        await harness.pushSchemaChange()
+        harness.clock.advance(REFRESH_DELAY_MS)
+      },
+    ],
+    [
+      'while a heartbeat is owed',
+      async (harness) => {
+        harness.cluster.on({ opcode: Opcode.OPTIONS }, drop())
+        await harness.beat()
+      },
+    ],
+    [
+      'while another connection is being opened',
+      async (harness) => {
+        const silent = harness.cluster.on({ text: PEERS }, drop())
+        harness.cluster.openConnections[0]!.destroy()
+        await harness.cluster.waitUntil(() => silent.hits === 1)
+      },
+    ],
+    [
+      'while the next attempt is waited for',
+      async (harness) => {
+        await harness.cluster.stopListening()
+        await eventually(() => harness.control.failures === 2)
+      },
+    ],
+  ]
+
+  test.each(CONNECTED)('%s ends everything', async (_when, prepare) => {
+    const harness = await connected(await startCluster())
+    await prepare(harness)
+    await expectEnd(harness)
+  })
+
+  test('in the middle of a burst of events: what follows is told to nobody', async () => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster)
+    harness.schemaChanges.push = (...bodies) => {
+      harness.control.close()
+      return Array.prototype.push.apply(harness.schemaChanges, bodies)
+    }
+    const change = { change: 'CREATED', target: 'KEYSPACE', keyspace: 'ks' }
+    const connection = cluster.openConnections[0]!
+    connection.socket.cork()
+    for (let i = 0; i < 3; i++) cluster.pushEvent({ type: 'SCHEMA_CHANGE', ...change })
+    connection.socket.uncork()
+    await connection.closed
+    expect(harness.schemaChanges).toHaveLength(1)
+    expect(harness.clock.pendingTimers).toBe(0)
+  })
+
+  test('in the turn of the last row: what was read is told to nobody', async () => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster)
+    const held = delay()
+    const rule = cluster.on({ text: PEERS_V2 }, held)
+    await harness.pushSchemaChange()
+    harness.clock.advance(REFRESH_DELAY_MS)
+    await cluster.waitUntil(() => rule.hits === 1)
+    harness.schemaChanges.push = () => {
+      harness.control.close()
+      return 0
+    }
+    const [connection] = cluster.openConnections
+    await inOneChunk(cluster, () => held.release(), SCHEMA_EVENT)
+    await connection!.closed
+    expect(harness.knowledge).toHaveLength(1)
+    expect(harness.clock.pendingTimers).toBe(0)
+    expect(harness.lines).toEqual([])
+  })
+
+  test('twice is once, and nothing opens afterwards', async () => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster)
+    harness.control.close()
+    harness.control.close()
+    const error = await rejection(harness.control.connect())
+    expect(String(error)).toContain('the control connection is closed')
+    expect(cluster.connections).toHaveLength(1)
+    expect(harness.clock.pendingTimers).toBe(0)
+  })
+})

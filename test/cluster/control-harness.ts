@@ -1,0 +1,162 @@
+/**
+ * A control connection to a fake cluster, with a clock that a test moves, and all that it has told:
+ * for the tests of this folder.
+ */
+import { afterEach } from 'vitest'
+import type { Timer } from '../../src/clock.ts'
+import {
+  type ClusterKnowledge,
+  ControlConnection,
+  type ControlConnectionSettings,
+} from '../../src/cluster/control-connection.ts'
+import { Opcode, Version } from '../../src/cql/protocol.ts'
+import { createLogger } from '../../src/log.ts'
+import { Cluster } from '../../src/routing/cluster.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { FakeCluster, type FakeClusterOptions } from '../support/fake-cluster/cluster.ts'
+
+export const CONNECT_TIMEOUT_MS = 5_000
+export const CALL_TIMEOUT_MS = 10_000
+export const HEARTBEAT_INTERVAL_MS = 30_000
+/** A call whose time is over is ended by the next sweep. */
+export const SWEEP_INTERVAL_MS = 250
+export const REFRESH_DELAY_MS = 100
+/** With nothing to do there are the sweep and the next heartbeat. */
+export const IDLE_TIMERS = 2
+
+const cleanUps: (() => unknown)[] = []
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
+})
+
+/** Runs after the test, the last one first. */
+export const afterTest = (cleanUp: () => unknown): void => {
+  cleanUps.push(cleanUp)
+}
+
+export const startCluster = async (
+  options: Partial<FakeClusterOptions> = {},
+): Promise<FakeCluster> => {
+  const cluster = await FakeCluster.start({ name: 'origin', ...options })
+  afterTest(() => cluster.stop())
+  return cluster
+}
+
+/** Resolves when the condition holds; asked again after every turn of the event loop. */
+export const eventually = async (isDone: () => boolean): Promise<void> => {
+  while (!isDone()) await new Promise((resolve) => setImmediate(resolve))
+}
+
+/** A few turns of the event loop: for what must not happen. */
+export const someTurns = async (turns = 20): Promise<void> => {
+  for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+/** Remembers for how long timers were set. */
+class RecordingClock extends FakeClock {
+  readonly delays: number[] = []
+
+  override setTimeout(callback: () => void, delayMs: number): Timer {
+    this.delays.push(delayMs)
+    return super.setTimeout(callback, delayMs)
+  }
+}
+
+export type Line = {
+  readonly level: string
+  readonly code: string
+  readonly msg: string
+  readonly node?: string
+  readonly suppressed?: number
+}
+
+export class ControlHarness {
+  readonly clock = new RecordingClock()
+  readonly lines: Line[] = []
+  /** The log as it was written. */
+  readonly logText: string[] = []
+  readonly knowledge: ClusterKnowledge[] = []
+  readonly schemaChanges: Uint8Array[] = []
+  readonly control: ControlConnection
+  readonly cluster: FakeCluster
+
+  constructor(
+    cluster: FakeCluster,
+    settings: Partial<ControlConnectionSettings> = {},
+    random: () => number = () => 0,
+  ) {
+    this.cluster = cluster
+    const sink = {
+      write: (line: string): void => {
+        this.logText.push(line)
+        this.lines.push(JSON.parse(line))
+      },
+    }
+    this.control = new ControlConnection(
+      {
+        cluster: Cluster.ORIGIN,
+        contactPoints: cluster.contactPoints,
+        port: cluster.port,
+        localDatacenter: null,
+        credentials: null,
+        connectTimeoutMs: CONNECT_TIMEOUT_MS,
+        versionMax: Version.V5,
+        heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
+        retryDelayMinMs: 100,
+        retryDelayMaxMs: 1_000,
+        retryFactor: 2,
+        ...settings,
+      },
+      {
+        onKnowledge: (_cluster, knowledge) => this.knowledge.push(knowledge),
+        onSchemaChange: (_cluster, body) => this.schemaChanges.push(body),
+      },
+      { clock: this.clock, log: createLogger({ level: 'debug', clock: this.clock, sink }), random },
+    )
+    afterTest(() => this.control.close())
+  }
+
+  codes(level: string): string[] {
+    return this.lines.filter((line) => line.level === level).map((line) => line.code)
+  }
+
+  /** How often system.local was asked for. */
+  get reads(): number {
+    return this.cluster.received.filter(({ text }) => text === 'SELECT * FROM system.local').length
+  }
+
+  received(opcode: number): number {
+    return this.cluster.received.filter((request) => request.opcode === opcode).length
+  }
+
+  /** Sends an event of the schema and waits until it, and all that was sent before, has come. */
+  async pushSchemaChange(keyspace = 'ks'): Promise<void> {
+    const before = this.schemaChanges.length
+    const change = { change: 'CREATED', target: 'KEYSPACE', keyspace }
+    this.cluster.pushEvent({ type: 'SCHEMA_CHANGE', ...change })
+    await eventually(() => this.schemaChanges.length > before)
+  }
+
+  /** Moves the clock to the next heartbeat and waits until a node has got it. */
+  async beat(): Promise<void> {
+    const before = this.received(Opcode.OPTIONS)
+    this.clock.advance(HEARTBEAT_INTERVAL_MS)
+    await this.cluster.waitUntil(() => this.received(Opcode.OPTIONS) > before)
+  }
+
+  /** Nothing to do but to wait for the next heartbeat. */
+  async idle(): Promise<void> {
+    await eventually(() => this.clock.pendingTimers === IDLE_TIMERS)
+  }
+}
+
+/** A control connection that has been opened. */
+export const connected = async (
+  cluster: FakeCluster,
+  settings: Partial<ControlConnectionSettings> = {},
+  random?: () => number,
+): Promise<ControlHarness> => {
+  const harness = new ControlHarness(cluster, settings, random)
+  await harness.control.connect()
+  return harness
+}

@@ -1,0 +1,124 @@
+/** REGISTER and what clients hear of it (request-path §6.3): Origin's schema changes, and nothing else. */
+import { describe, expect, test } from 'vitest'
+import { decodeEvent } from '../../src/cql/messages/event.ts'
+import { Opcode, ResultKind, Version } from '../../src/cql/protocol.ts'
+import { BodyReader } from '../../src/cql/reader.ts'
+import { BodyWriter } from '../../src/cql/writer.ts'
+import { registerBody, resultKind } from '../support/fake-cluster/request-bodies.ts'
+import { type ClusterEvent, eventAnswer } from '../support/fake-cluster/results.ts'
+import type { Envelope } from '../support/fake-cluster/wire.ts'
+import { eventually, type PlaneRig, someTurns, startPlane } from '../support/plane.ts'
+import type { RawClient } from '../support/raw-client.ts'
+
+const TABLE: ClusterEvent = {
+  type: 'SCHEMA_CHANGE',
+  change: 'CREATED',
+  target: 'TABLE',
+  keyspace: 'ks',
+  name: 't',
+}
+const UP: ClusterEvent = { type: 'STATUS_CHANGE', change: 'UP', address: '127.0.0.1', port: 9042 }
+const NEW_NODE: ClusterEvent = { ...UP, type: 'TOPOLOGY_CHANGE', change: 'NEW_NODE' }
+
+const register = (driver: RawClient, types: readonly string[]): Promise<Envelope> =>
+  driver.request(Opcode.REGISTER, registerBody(types))
+
+const eventOf = (envelope: Envelope): unknown => {
+  expect(envelope).toMatchObject({ opcode: Opcode.EVENT, streamId: -1 })
+  return decodeEvent(new BodyReader(envelope.body))
+}
+
+/** The control connections have registered. */
+const registered = (rig: PlaneRig): Promise<void> =>
+  eventually(() =>
+    [rig.origin, rig.target].every((cluster) =>
+      cluster.openConnections.some(({ eventTypes }) => eventTypes.has('SCHEMA_CHANGE')),
+    ),
+  )
+
+describe.each([Version.V3, Version.V4, Version.V5])('v%i', (version) => {
+  test('a change of Origin’s schema reaches whoever has registered for it, once', async () => {
+    const rig = await startPlane()
+    await registered(rig)
+    const [one, two, three] = [
+      await rig.client(version),
+      await rig.client(version),
+      await rig.client(version),
+    ]
+    await register(one, ['SCHEMA_CHANGE', 'STATUS_CHANGE', 'TOPOLOGY_CHANGE'])
+    await register(one, ['SCHEMA_CHANGE'])
+    await register(two, ['STATUS_CHANGE'])
+    rig.origin.pushEvent(TABLE)
+    const schemaChange = { change: 'CREATED', target: 'TABLE', keyspace: 'ks', name: 't' }
+    expect(eventOf(await one.next())).toEqual({ type: 'SCHEMA_CHANGE', schemaChange })
+    await someTurns()
+    expect([one.unread, two.unread, three.unread]).toEqual([[], [], []])
+    expect(resultKind(await one.query('SELECT * FROM ks.t'))).toBe(ResultKind.ROWS)
+  })
+
+  test('what else happens reaches nobody', async () => {
+    const rig = await startPlane({ settings: { primaryCluster: 'TARGET' } })
+    await registered(rig)
+    const driver = await rig.client(version)
+    await register(driver, ['SCHEMA_CHANGE', 'STATUS_CHANGE', 'TOPOLOGY_CHANGE'])
+    rig.target.pushEvent(TABLE)
+    for (const cluster of [rig.origin, rig.target]) {
+      cluster.pushEvent(UP)
+      cluster.pushEvent(NEW_NODE)
+    }
+    // Events of one connection keep their order: this one is behind the others.
+    rig.origin.pushEvent({ ...TABLE, change: 'DROPPED' })
+    const event = eventOf(await driver.next())
+    expect(event).toMatchObject({ schemaChange: { change: 'DROPPED' } })
+    await someTurns()
+    expect(driver.unread).toEqual([])
+  })
+})
+
+test('v3 clients hear of functions as a change of their keyspace', async () => {
+  const rig = await startPlane()
+  await registered(rig)
+  const [v3, v4] = [await rig.client(Version.V3), await rig.client(Version.V4)]
+  for (const driver of [v3, v4]) await register(driver, ['SCHEMA_CHANGE'])
+  const connection = rig.origin.openConnections.find(({ eventTypes }) => eventTypes.size > 0)!
+
+  for (const target of ['FUNCTION', 'AGGREGATE']) {
+    const body = new BodyWriter()
+      .writeString('SCHEMA_CHANGE')
+      .writeString('CREATED')
+      .writeString(target)
+      .writeString('ks')
+      .writeString('f')
+      .writeStringList(['int'])
+      .toBytes()
+    connection.send(-1, { opcode: Opcode.EVENT, body })
+    const keyspaceChanged = { change: 'UPDATED', target: 'KEYSPACE', keyspace: 'ks' }
+    expect(eventOf(await v3.next())).toEqual({
+      type: 'SCHEMA_CHANGE',
+      schemaChange: keyspaceChanged,
+    })
+    expect(eventOf(await v4.next())).toMatchObject({ schemaChange: { target, name: 'f' } })
+  }
+})
+
+test('events of a request connection are nobody’s', async () => {
+  const rig = await startPlane()
+  const driver = await rig.client()
+  await register(driver, ['SCHEMA_CHANGE'])
+
+  for (const connection of rig.origin.openConnections.filter(({ index }) => index > 0)) {
+    connection.send(-1, eventAnswer(TABLE))
+  }
+  expect(resultKind(await driver.query('SELECT * FROM ks.t'))).toBe(ResultKind.ROWS)
+  expect(driver.unread).toEqual([])
+})
+
+test('a client that has gone is told nothing', async () => {
+  const rig = await startPlane()
+  await registered(rig)
+  const [gone, stays] = [await rig.client(), await rig.client()]
+  for (const driver of [gone, stays]) await register(driver, ['SCHEMA_CHANGE'])
+  await gone.close()
+  rig.origin.pushEvent(TABLE)
+  expect(eventOf(await stays.next())).toMatchObject({ type: 'SCHEMA_CHANGE' })
+})

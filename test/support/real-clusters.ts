@@ -1,0 +1,100 @@
+/**
+ * The integration suite's global set-up: Origin and Target, started once for the whole run and handed
+ * to the tests by `inject('clusters')`. `ZDM_TEST_ORIGIN` and `ZDM_TEST_TARGET` (host:port) name
+ * clusters that run already. Where none can be had the run fails; it never skips.
+ */
+import cassandra from 'cassandra-driver'
+import type { TestProject } from 'vitest/node'
+import type { ContactPoint } from '../../clusters/cluster.ts'
+import { StartProgress } from '../../clusters/progress.ts'
+import { startPair } from '../../clusters/start.ts'
+import { StatusLine, standardError } from '../../clusters/status-line.ts'
+
+export interface ProvidedCluster {
+  readonly contactPoints: ContactPoint[]
+  readonly localDatacenter: string
+  /** As the cluster says, e.g. `4.1.10`. */
+  readonly version: string
+}
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    clusters: { readonly origin: ProvidedCluster; readonly target: ProvidedCluster }
+  }
+}
+
+const tell = (text: string): void => {
+  process.stderr.write(`${text}\n`)
+}
+
+const parseContactPoint = (variable: string, text: string): ContactPoint => {
+  const match = /^(.+):(\d+)$/.exec(text)
+  if (match === null) {
+    throw new Error(`Cannot use ${variable}=${text}: give it as host:port, e.g. 127.0.0.2:9042`)
+  }
+  return { address: match[1]!, port: Number(match[2]) }
+}
+
+const describeCluster = async (contactPoint: ContactPoint): Promise<ProvidedCluster> => {
+  const { policies } = cassandra
+  const client = new cassandra.Client({
+    contactPoints: [`${contactPoint.address}:${contactPoint.port}`],
+    policies: { loadBalancing: new policies.loadBalancing.RoundRobinPolicy() },
+  })
+  try {
+    const result = await client.execute('SELECT data_center, release_version FROM system.local')
+    const row = result.first()
+    return {
+      contactPoints: [contactPoint],
+      localDatacenter: String(row['data_center']),
+      version: String(row['release_version']),
+    }
+  } finally {
+    await client.shutdown()
+  }
+}
+
+interface Running {
+  readonly origin: ContactPoint
+  readonly target: ContactPoint
+  stop(): Promise<void>
+}
+
+const alreadyRunning = (): Running | undefined => {
+  const origin = process.env['ZDM_TEST_ORIGIN'] ?? ''
+  const target = process.env['ZDM_TEST_TARGET'] ?? ''
+  if (origin === '' && target === '') return undefined
+  return {
+    origin: parseContactPoint('ZDM_TEST_ORIGIN', origin),
+    target: parseContactPoint('ZDM_TEST_TARGET', target),
+    stop: () => Promise.resolve(),
+  }
+}
+
+const startBoth = async (): Promise<Running> => {
+  const progress = new StartProgress(new StatusLine(standardError()))
+  const { origin, target } = await startPair({ onProgress: progress.update }).finally(progress.end)
+  return {
+    origin: origin.contactPoints[0]!,
+    target: target.contactPoints[0]!,
+    stop: async () => {
+      await Promise.all([origin.stop(), target.stop()])
+    },
+  }
+}
+
+export default async (project: TestProject): Promise<() => Promise<void>> => {
+  const running = alreadyRunning() ?? (await startBoth())
+  try {
+    const [origin, target] = await Promise.all([
+      describeCluster(running.origin),
+      describeCluster(running.target),
+    ])
+    tell(`Origin ${origin.version} and Target ${target.version} are ready`)
+    project.provide('clusters', { origin, target })
+  } catch (error) {
+    await running.stop()
+    throw error
+  }
+  return () => running.stop()
+}
