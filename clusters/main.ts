@@ -1,0 +1,41 @@
+/**
+ * Starts Origin and Target and keeps them until Ctrl-C, for whoever develops against real clusters:
+ * prints their addresses and the environment that lets tests use them instead of their own pair.
+ */
+import { once } from 'node:events'
+import { ClusterStartError, type RunningCluster } from './cluster.ts'
+import { StartProgress } from './progress.ts'
+import { startPair } from './start.ts'
+import { StatusLine, standardError } from './status-line.ts'
+
+const describe = (cluster: RunningCluster): string =>
+  `${cluster.contactPoints[0]?.address}:${cluster.contactPoints[0]?.port}`
+
+const main = async (): Promise<number> => {
+  const interrupted = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => interrupted.abort())
+  }
+  const { signal } = interrupted
+  const progress = new StartProgress(new StatusLine(standardError()))
+  try {
+    const { origin, target } = await startPair({ onProgress: progress.update, signal })
+    progress.end()
+    console.error('Both clusters are ready. Ctrl-C stops them and removes their data.')
+    console.log(`export ZDM_TEST_ORIGIN=${describe(origin)}`)
+    console.log(`export ZDM_TEST_TARGET=${describe(target)}`)
+    // Nothing but the clusters' processes keeps us alive, and an engine's containers would not.
+    const keepAlive = setInterval(() => undefined, 60_000)
+    if (!signal.aborted) await once(signal, 'abort')
+    clearInterval(keepAlive)
+    await Promise.all([origin.stop(), target.stop()])
+    return 0
+  } catch (error) {
+    progress.end()
+    if (signal.aborted) return 130
+    console.error(error instanceof ClusterStartError ? `${error.code}: ${error.message}` : error)
+    return 1
+  }
+}
+
+process.exit(await main())
