@@ -47,7 +47,8 @@ export const planeThreads = (settings: Settings, canSharePort: boolean): number 
 export const initialRouting = (settings: Settings): RoutingState => ({
   revision: 0,
   primary: clusterNamed(settings.primaryCluster),
-  readMode: 'PRIMARY_ONLY',
+  readMode: settings.readMode,
+  writeMode: 'both',
   systemQueries: clusterNamed(settings.systemQueriesMode),
 })
 

@@ -36,7 +36,13 @@ describe('where a request goes', () => {
     const statementClass = StatementClass[given.name as keyof typeof StatementClass]
     const { primary, systemQueries } = given
     for (const revision of [0, 7]) {
-      const routing = { revision, primary, readMode: 'PRIMARY_ONLY', systemQueries } as const
+      const routing = {
+        revision,
+        primary,
+        readMode: 'PRIMARY_ONLY',
+        writeMode: 'both',
+        systemQueries,
+      } as const
       expect(forwardDecision(statementClass, routing)).toBe(given.expected)
     }
   })
@@ -46,6 +52,7 @@ describe('where a request goes', () => {
       revision: 0,
       primary: Cluster.TARGET,
       readMode: 'PRIMARY_ONLY',
+      writeMode: 'both',
       systemQueries: Cluster.TARGET,
     } as const
     expect(forwardDecision(99 as StatementClass, routing)).toBe(BOTH)
