@@ -202,7 +202,7 @@ export const startOnDocker = async (
   try {
     await cluster.pull(tell)
     for (const address of place.addresses) {
-      tell(`starting a container on ${address}:${port}`)
+      tell('starting a container')
       await cluster.startNode({ address, port }, place.storagePort)
     }
     const first = cluster.nodes[0]

@@ -50,9 +50,9 @@ const getJars = (spec: ClusterSpec, signal: AbortSignal, tell: Tell): Promise<Ja
     onWait: () => tell('waiting for another run that fetches the same jars'),
     fetch: async (directory) => {
       await requireMaven()
-      tell('fetching jars with Maven')
+      tell('fetching jars')
       await fetchWithMaven(release, directory, signal, (total) =>
-        tell(`fetching jars with Maven: ${Math.floor(total / 1e6)} MB`),
+        tell(`fetching jars: ${Math.floor(total / 1e6)} MB`),
       )
     },
   })
@@ -86,7 +86,7 @@ const boot = async (
   // One after the other: the first is the seed, and two at once choose tokens without knowing each other.
   for (const [i, node] of nodes.entries()) {
     const which = nodes.length > 1 ? ` node ${i + 1} of ${nodes.length}` : ''
-    tell(`starting${which} on ${node.address}:${node.port}`)
+    tell(`starting${which}`)
     await node.start(signal)
   }
   const first = nodes[0]

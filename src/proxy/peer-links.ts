@@ -4,6 +4,7 @@
  * PREPARE knew the statement before its client did, hence whoever asks afterwards is told.
  */
 import type { MessagePort } from 'node:worker_threads'
+import type { Clock, Timer } from '../clock.ts'
 import type { SharedStatement } from '../prepared/statement.ts'
 
 type Message =
@@ -14,16 +15,25 @@ type Message =
       readonly statement: SharedStatement | null
     }
 
+/** A thread that is stuck must not keep a client waiting: it gets UNPREPARED and prepares again. */
+const ANSWER_TIMEOUT_MS = 1_000
+
 type Question = {
   /** The planes that have not answered yet. */
   readonly waitsFor: Set<MessagePort>
+  readonly timer: Timer
   resolve(statement: SharedStatement | null): void
 }
 
 export class PeerLinks {
   readonly #ports = new Set<MessagePort>()
   readonly #questions = new Map<number, Question>()
+  readonly #clock: Clock
   #nextQuestion = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   /** `known` answers what other planes ask. */
   connect(port: MessagePort, known: (id: Uint8Array) => SharedStatement | null): void {
@@ -38,12 +48,13 @@ export class PeerLinks {
     })
   }
 
-  /** Resolves with the first answer that knows it, or null when nobody does. */
+  /** Resolves with the first answer that knows it, or null when nobody does, or not within a second. */
   ask(id: Uint8Array): Promise<SharedStatement | null> {
     if (this.#ports.size === 0) return Promise.resolve(null)
     const question = this.#nextQuestion++
     return new Promise((resolve) => {
-      this.#questions.set(question, { waitsFor: new Set(this.#ports), resolve })
+      const timer = this.#clock.setTimeout(() => this.#answer(question, null), ANSWER_TIMEOUT_MS)
+      this.#questions.set(question, { waitsFor: new Set(this.#ports), timer, resolve })
       for (const port of this.#ports) {
         port.postMessage({ kind: 'ask', question, id } satisfies Message)
       }
@@ -52,8 +63,7 @@ export class PeerLinks {
 
   close(): void {
     for (const port of this.#ports) port.close()
-    for (const question of this.#questions.values()) question.resolve(null)
-    this.#questions.clear()
+    for (const question of [...this.#questions.keys()]) this.#answer(question, null)
   }
 
   /** A plane that is gone answers nothing; whoever waits for it goes on without. */
@@ -66,7 +76,14 @@ export class PeerLinks {
     const question = this.#questions.get(number)
     if (question?.waitsFor.delete(port) !== true) return
     if (statement === null && question.waitsFor.size > 0) return
+    this.#answer(number, statement)
+  }
+
+  #answer(number: number, statement: SharedStatement | null): void {
+    const question = this.#questions.get(number)
+    if (question === undefined) return
     this.#questions.delete(number)
+    this.#clock.clearTimeout(question.timer)
     question.resolve(statement)
   }
 }

@@ -7,7 +7,7 @@ import { PeerLinks } from './peer-links.ts'
 import type { CallResult, FromPlane, PlaneCall, PlaneStart, ToPlane } from './plane-messages.ts'
 
 const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
-  const links = new PeerLinks()
+  const links = new PeerLinks(systemClock)
   const plane = new DataPlane({
     ...start,
     log: createLogger({

@@ -44,12 +44,12 @@ export class Healer {
     const { requests } = this.#context
     const cluster = connection.cluster
     const toPrepare = this.#statements(request)
-    if (toPrepare.length === 0 || requests.heals[request]! >= HEALS_MAX) {
+    if (toPrepare.length === 0 || requests.healsOn(request, cluster) >= HEALS_MAX) {
       const reply = this.#unpreparedForClient(request, cluster, error)
       answers.settle(request, cluster, Answer.ERROR, reply, 0, reply.length)
       return
     }
-    requests.heals[request]!++
+    requests.countHeal(request, cluster)
     if (cluster === 0) this.#context.metrics.preparedHeals.origin++
     else this.#context.metrics.preparedHeals.target++
     const generation = requests.generation[request]!

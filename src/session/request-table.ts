@@ -18,6 +18,9 @@ export const RequestKind = {
   ON_BOTH: 3,
 } as const
 
+/** Per cluster in one byte of `heals`: counts up to 15. */
+const HEAL_BITS = 4
+
 const bit = (cluster: number): number => 1 << cluster
 
 export class RequestTable {
@@ -108,6 +111,15 @@ export class RequestTable {
       this.targetConnection[index] = connection
       this.targetSlot[index] = slot
     }
+  }
+
+  /** How often a node of the cluster was taught for this request. */
+  healsOn(index: number, cluster: number): number {
+    return (this.heals[index]! >> (cluster * HEAL_BITS)) & ((1 << HEAL_BITS) - 1)
+  }
+
+  countHeal(index: number, cluster: number): void {
+    this.heals[index]! += 1 << (cluster * HEAL_BITS)
   }
 
   owes(index: number, cluster: number): boolean {

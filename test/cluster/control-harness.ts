@@ -160,3 +160,43 @@ export const connected = async (
   await harness.control.connect()
   return harness
 }
+
+/** The error that a promise rejects with. */
+export const rejection = async (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => 'it did not reject',
+    (error: unknown) => error,
+  )
+
+export const endpointOf = (cluster: FakeCluster, node = 0): string =>
+  `${cluster.nodes[node]!.address}:${cluster.port}`
+
+/** The nodes that were asked, in order. */
+export const askedNodes = (cluster: FakeCluster): number[] =>
+  cluster.received.filter(({ opcode }) => opcode === Opcode.OPTIONS).map(({ node }) => node)
+
+export const openNodes = (cluster: FakeCluster): number[] =>
+  cluster.openConnections.map(({ node }) => node.index)
+
+export const SCHEMA_EVENT = '\0\x0dSCHEMA_CHANGE\0\x07CREATED\0\x08KEYSPACE\0\x02ks'
+export const DAMAGED_EVENT = '\0\x0dSCHEMA_CHANGE\0\x40'
+
+/** Sends an event's body as it is, on stream -1. */
+export const pushRaw = (cluster: FakeCluster, body: string, flags = 0): void => {
+  const answer = { opcode: Opcode.EVENT, body: Buffer.from(body, 'latin1'), flags }
+  for (const connection of cluster.openConnections) connection.send(-1, answer)
+}
+
+/** What the answers that `release` lets go and the event behind them are to the peer: one read. */
+export const inOneChunk = async (
+  cluster: FakeCluster,
+  release: () => void,
+  event: string,
+): Promise<void> => {
+  const { socket } = cluster.openConnections[0]!
+  socket.cork()
+  release()
+  await someTurns(2)
+  pushRaw(cluster, event)
+  socket.uncork()
+}

@@ -3,6 +3,9 @@ import { afterEach, describe, expect, test } from 'vitest'
 import type { SharedStatement } from '../../src/prepared/statement.ts'
 import { PeerLinks } from '../../src/proxy/peer-links.ts'
 import { StatementClass } from '../../src/statement/classify.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+
+const clock = new FakeClock()
 
 const links: PeerLinks[] = []
 afterEach(() => {
@@ -26,7 +29,7 @@ type Plane = { readonly link: PeerLinks; readonly asked: string[]; readonly know
 /** So many planes, each linked with each. */
 const planes = (count: number): Plane[] => {
   const made = Array.from({ length: count }, (): Plane => {
-    const link = new PeerLinks()
+    const link = new PeerLinks(clock)
     links.push(link)
     return { link, asked: [], known: new Set() }
   })
@@ -49,7 +52,7 @@ const planes = (count: number): Plane[] => {
 
 /** A peer that does with each question what the test says, and answers none. */
 const withPeer = (onAsk: (port: MessagePort) => void): PeerLinks => {
-  const link = new PeerLinks()
+  const link = new PeerLinks(clock)
   links.push(link)
   const { port1, port2 } = new MessageChannel()
   link.connect(port1, () => null)
@@ -119,7 +122,7 @@ describe('a plane that is gone', () => {
   test('while it owes an answer: another that knows is still heard', async () => {
     const link = withPeer((port) => port.close())
     const { port1, port2 } = new MessageChannel()
-    const knowing = new PeerLinks()
+    const knowing = new PeerLinks(clock)
     links.push(knowing)
     link.connect(port1, () => null)
     knowing.connect(port2, (id) => statementOf(new TextDecoder().decode(id)))
@@ -143,5 +146,15 @@ describe('close', () => {
     first!.link.close()
     expect(await first!.link.ask(idOf('t'))).toBeNull()
     first!.link.close()
+  })
+
+  test('a plane that does not answer within a second counts as one that does not know', async () => {
+    const { promise: asked, resolve } = Promise.withResolvers<void>()
+    const link = withPeer(() => resolve())
+    const answer = link.ask(idOf('t'))
+    await asked
+    clock.advance(1000)
+    expect(await answer).toBeNull()
+    expect(clock.pendingTimers).toBe(0)
   })
 })

@@ -13,7 +13,7 @@ import {
   readError,
   readTextRows,
 } from '../support/fake-cluster/request-bodies.ts'
-import { rowsAnswer } from '../support/fake-cluster/results.ts'
+import { errorAnswer, rowsAnswer } from '../support/fake-cluster/results.ts'
 import {
   closeSocket,
   delayUntil,
@@ -31,6 +31,8 @@ import type { RawClient } from '../support/raw-client.ts'
 const CLIENTS = 10
 const ROUNDS = 12
 const REQUESTS_PER_ROUND = 12
+/** The request time-out, the sweep, and what a heal may add. */
+const UNANSWERED_AFTER_MS = 60_000
 const SEEDS =
   process.env['SIM_SEED'] === undefined
     ? [1, 20_260, 987_654_321]
@@ -115,7 +117,7 @@ class Fate {
     if (random.chance(0.01)) return closeSocket()
     if (random.chance(0.005)) return resetSocket()
     if (random.chance(0.05)) return respondError(ErrorCode.UNAVAILABLE)
-    if (random.chance(0.05)) this.#cluster.nodes[received.node]!.forgetPrepared()
+    if (random.chance(0.02)) this.#cluster.nodes[received.node]!.forgetPrepared()
     const answer = this.#answer(received, tag)
     if (random.chance(0.03)) return delayUntil(this.#late.promise, answer)
     return random.chance(0.3) ? delayUntil(someTurns(random.below(20)), answer) : answer
@@ -125,8 +127,10 @@ class Fate {
     if (tag === undefined) return proceed()
     const { prepared } = this.#cluster.nodes[received.node]!
     const ids = [received.statementId, ...(received.children ?? []).map((c) => c.statementId)]
-    const isUnknown = ids.some((id) => id !== undefined && !prepared.has(id))
-    if (isUnknown) return proceed()
+    const unknown = ids.find((id) => id !== undefined && !prepared.has(id))
+    if (unknown !== undefined) {
+      return respond(errorAnswer(ErrorCode.UNPREPARED, 'unknown', Buffer.from(unknown, 'hex')))
+    }
     this.executed.set(tag, (this.executed.get(tag) ?? 0) + 1)
     return respond(tagged(tag))
   }
@@ -171,7 +175,6 @@ class Application {
     const tag = this.#nextTag()
     const statement = this.#statements.length > 0 ? random.pick(this.#statements) : undefined
     const text = (verb: string): string => `${verb} /* ${tag} */`
-    const streamId = undefined
     switch (random.below(8)) {
       case 0:
         void driver.query(`USE ks${random.below(3)}`)
@@ -194,15 +197,17 @@ class Application {
       case 5:
         return { tag, isWrite: true, answer: driver.query(text('UPDATE ks.t SET v = 1')) }
     }
-    expect(streamId).toBeUndefined()
     return { tag, isWrite: false, answer: driver.query(text('SELECT * FROM ks.t')) }
   }
 }
 
 const outcomeOf = (envelope: Envelope): string => {
-  if (envelope.opcode !== Opcode.ERROR) return readTextRows(envelope).rows[0]?.[0] ?? 'no tag'
-  const { code } = readError(envelope)
-  return `error 0x${code.toString(16)}`
+  try {
+    if (envelope.opcode !== Opcode.ERROR) return readTextRows(envelope).rows[0]?.[0] ?? 'no tag'
+    return `error 0x${readError(envelope).code.toString(16)}`
+  } catch (error) {
+    return `unreadable answer: ${error}`
+  }
 }
 
 const resultOf = async ({ tag, isWrite, answer }: Asked): Promise<Result> => {
@@ -212,17 +217,21 @@ const resultOf = async ({ tag, isWrite, answer }: Asked): Promise<Result> => {
 
 /** Waits for all; time passes only when nothing happens any more. */
 const settle = async (clock: FakeClock, asked: readonly Asked[]): Promise<Result[]> => {
-  let open = asked.length
+  const open = new Set(asked)
   const results = Promise.all(
     asked.map(async (each) => {
       const result = await resultOf(each)
-      open--
+      open.delete(each)
       return result
     }),
   )
-  for (let before = open; open > 0; before = open) {
+  const deadlineMs = clock.now() + UNANSWERED_AFTER_MS
+  while (open.size > 0) {
+    const before = open.size
     await someTurns(60)
-    if (open === before) clock.advance(3_000)
+    if (open.size === before) clock.advance(3_000)
+    const tags = [...open].map(({ tag }) => tag).join(' ')
+    if (clock.now() > deadlineMs) throw new Error(`no answer to ${tags}`)
   }
   return results
 }
@@ -234,6 +243,8 @@ const ERRORS = new Set(
     ErrorCode.READ_TIMEOUT,
     ErrorCode.WRITE_TIMEOUT,
     ErrorCode.SERVER_ERROR,
+    // From a node that forgets faster than it can be taught.
+    ErrorCode.UNPREPARED,
   ].map((code) => `error 0x${code.toString(16)}`),
 )
 
