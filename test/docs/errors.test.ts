@@ -1,0 +1,57 @@
+/** docs/errors.md lists every code that the sources use, and none that they do not. */
+import { globSync, readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+
+const ROOT = new URL('../../', import.meta.url).pathname
+
+/** Codes are the quoted words in capitals, */
+const CODE = /'([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)'/g
+/** and these, */
+const SHORT_CODES = /\bcode(?::| =) ?'([A-Z0-9]+)'/g
+/** but for words of the protocol and values of settings. */
+const OTHER_WORDS = new Set([
+  'APPLICATION_NAME',
+  'APPLICATION_VERSION',
+  'CLIENT_ID',
+  'CQL_VERSION',
+  'DUAL_ASYNC_ON_SECONDARY',
+  'DUPLICATE_KEY',
+  'NOT_CONNECTED',
+  'PRIMARY_ONLY',
+  'PROTOCOL_VERSIONS',
+  'SCHEMA_CHANGE',
+  'STATUS_CHANGE',
+  'TOPOLOGY_CHANGE',
+  'UNLOGGED_BATCH',
+])
+
+const codesIn = (source: string): string[] =>
+  [CODE, SHORT_CODES].flatMap((pattern) => [...source.matchAll(pattern)].map((match) => match[1]!))
+
+const codesInSources = (): string[] => {
+  const files = globSync('src/**/*.ts', { cwd: ROOT })
+  expect(files.length).toBeGreaterThan(50)
+  const codes = files.flatMap((file) => codesIn(readFileSync(`${ROOT}${file}`, 'utf8')))
+  return [...new Set(codes)].filter((code) => !OTHER_WORDS.has(code)).sort()
+}
+
+/** The first cell of each row, which may list several. */
+const codesInDocument = (): string[] =>
+  readFileSync(`${ROOT}docs/errors.md`, 'utf8')
+    .split('\n')
+    .filter((line) => /^\| [A-Z]/.test(line) && !line.startsWith('| Code'))
+    .flatMap((line) =>
+      line
+        .split('|')[1]!
+        .split(',')
+        .map((code) => code.trim()),
+    )
+
+test('every code of the sources is explained, and nothing else', () => {
+  expect(codesInDocument().sort()).toEqual(codesInSources())
+})
+
+test('no code is explained twice', () => {
+  const codes = codesInDocument()
+  expect(codes.filter((code, at) => codes.indexOf(code) !== at)).toEqual([])
+})
