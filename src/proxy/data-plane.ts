@@ -37,13 +37,14 @@ import { ProfileRegistry } from '../upstream/profile-registry.ts'
 
 /** The error of a time-out is at most one sweep. */
 const SWEEP_INTERVAL_MS = 250
-const PREPARED_ENTRIES_MAX = 10_000
 
 export type DataPlaneSettings = SessionSettings & {
   readonly listenAddress: string
   readonly clientConnectionsMax: number
   readonly streamIdsMax: number
   readonly connectionsPerNodeMax: number
+  readonly preparedEntriesMax: number
+  readonly preparedBytesMax: number
   readonly connectTimeoutMs: readonly [number, number]
   readonly latencyBoundsSeconds: readonly [readonly number[], readonly number[]]
 }
@@ -65,7 +66,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   readonly turn: Turn
   readonly flusher = new Flusher((flush) => setImmediate(flush))
   readonly requests = new RequestTable()
-  readonly prepared = new PreparedCache(PREPARED_ENTRIES_MAX)
+  readonly prepared: PreparedCache
   readonly profiles: ProfileRegistry
   readonly metrics: DataPlaneMetrics
   readonly log: Logger
@@ -90,6 +91,8 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.settings = options.settings
     this.clock = options.clock
     this.turn = new Turn(options.clock)
+    const { preparedEntriesMax, preparedBytesMax } = options.settings
+    this.prepared = new PreparedCache(preparedEntriesMax, preparedBytesMax)
     this.log = options.log
     this.snapshot = options.snapshot
     this.routing = options.routing

@@ -69,6 +69,8 @@ export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
       ? STREAM_IDS_MAX
       : Math.min(settings.proxyMaxStreamIds, STREAM_IDS_MAX),
   connectionsPerNodeMax: settings.upstreamConnectionsMaxPerNode,
+  preparedEntriesMax: settings.preparedCacheMaxEntries,
+  preparedBytesMax: settings.preparedCacheMaxMib * BYTES_PER_MIB,
   connectTimeoutMs: [settings.originConnectionTimeoutMs, settings.targetConnectionTimeoutMs],
   latencyBoundsSeconds: [
     boundsInSeconds(settings.metricsOriginLatencyBucketsMs),

@@ -263,6 +263,26 @@ export const EXTENSIONS = {
       description: 'Answers queued for a client that does not read them, before it is closed.',
     },
     {
+      key: 'prepared_cache_max_entries',
+      type: 'int',
+      default: 10_000,
+      min: 100,
+      max: 10_000_000,
+      status: 'active',
+      description:
+        'Prepared statements that are remembered, per thread; the least recently used are forgotten, and clients prepare them again.',
+    },
+    {
+      key: 'prepared_cache_max_mib',
+      type: 'int',
+      default: 64,
+      min: 1,
+      max: 4096,
+      unit: 'MiB',
+      status: 'active',
+      description: 'Memory for prepared statements, per thread, texts included.',
+    },
+    {
       key: 'shutdown_timeout_ms',
       type: 'int',
       default: 15_000,
