@@ -53,6 +53,7 @@ export class ProxyInstance {
   #phase: InstancePhase = 'starting'
   #service: Service | null = null
   #starting: Promise<void> = Promise.resolve()
+  #stopped: Promise<void> | null = null
   #routing: RoutingState
 
   constructor(settings: Settings, tools: InstanceTools) {
@@ -124,10 +125,14 @@ export class ProxyInstance {
 
   /**
    * Stops accepting, lets requests in flight end within shutdown_timeout_ms, closes everything.
-   * Aborting `force` ends the wait at once. Safe to call while starting, and twice.
+   * Aborting `force` ends the wait at once. Safe to call while starting; called again, it is the same stop.
    */
-  async stop(force: AbortSignal): Promise<void> {
-    if (this.#isStopping) return
+  stop(force: AbortSignal): Promise<void> {
+    this.#stopped ??= this.#stop(force)
+    return this.#stopped
+  }
+
+  async #stop(force: AbortSignal): Promise<void> {
     this.#stopping.abort()
     await this.#starting
     const { log } = this.#tools

@@ -16,6 +16,8 @@ const OWN_SETTINGS = [
   ['data_plane_threads', 0],
   ['upstream_connections', 'shared'],
   ['upstream_connections_max_per_node', 4],
+  ['prepared_cache_max_entries', 10_000],
+  ['prepared_cache_max_mib', 64],
   ['proxy_timeout_reply', 'error'],
   ['proxy_max_envelope_mib', 256],
   ['proxy_client_output_max_mib', 64],

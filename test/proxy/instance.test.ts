@@ -175,13 +175,15 @@ describe('several threads', () => {
     const rule = rig.target.on({ text: /INSERT/ }, held)
     const writes = drivers.map((driver) => driver.query(WRITE))
     await rig.target.waitUntil(() => rule.hits === CLIENTS)
-    const stopped = rig.stop()
+    void rig.stop()
+    const stoppedAgain = rig.stop()
     held.release()
     expect((await Promise.all(writes)).map(resultKind)).toEqual(
       Array(CLIENTS).fill(ResultKind.VOID),
     )
     await Promise.all(drivers.map(({ closed }) => closed))
-    await stopped
+    await stoppedAgain
+    expect(rig.instance.phase).toBe('stopped')
     expect(codesOf(rig.log, 'SHUTDOWN_CUT_SHORT')).toBe(0)
     await eventually(
       () => rig.origin.openConnections.length + rig.target.openConnections.length === 0,

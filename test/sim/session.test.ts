@@ -156,11 +156,16 @@ class Application {
     this.#nextTag = nextTag
   }
 
+  /** Until a handshake succeeds. */
   async connect(): Promise<void> {
     if (this.#driver !== null && !this.#driver.socket.destroyed) return
-    const driver = await this.#rig.connect({ version: this.#version })
-    this.#driver = driver
-    await driver.handshake().catch(() => undefined)
+    for (;;) {
+      const driver = await this.#rig.connect({ version: this.#version })
+      this.#driver = driver
+      const answer = await driver.handshake().catch(() => null)
+      if (answer?.opcode === Opcode.READY) return
+      await driver.close()
+    }
   }
 
   async close(): Promise<void> {
@@ -177,7 +182,7 @@ class Application {
     const text = (verb: string): string => `${verb} /* ${tag} */`
     switch (random.below(8)) {
       case 0:
-        void driver.query(`USE ks${random.below(3)}`)
+        driver.query(`USE ks${random.below(3)}`).catch(() => {})
         break
       case 1:
         driver
