@@ -1,0 +1,76 @@
+/**
+ * Asks a proxy on this machine how it is: for the image's HEALTHCHECK, where there is no curl. It finds the
+ * proxy by the proxy's own settings. Exit status: 0 well, 1 not well or not there, 2 wrong arguments.
+ */
+import { get, type IncomingMessage } from 'node:http'
+import { text } from 'node:stream/consumers'
+import { parseArgs } from 'node:util'
+import { isAnyAddress } from './config/address.ts'
+import { loadSettings, settingsSource } from './config/load.ts'
+import { formatEndpoint } from './net/dialer.ts'
+import { bindAddress } from './proxy/derived-settings.ts'
+
+const USAGE = `Usage: node src/health-check.ts [--config PATH] [liveness|readiness]
+
+Takes its settings from where the proxy does: start both with the same --config, or both without.
+`
+const EXIT_USAGE = 2
+const TIMEOUT_MS = 4000
+
+type Question = { readonly configPath: string | null; readonly path: 'liveness' | 'readiness' }
+
+/** null: wrong arguments. */
+const parse = (argv: readonly string[]): Question | null => {
+  try {
+    const options = { config: { type: 'string' } } as const
+    const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true })
+    const [path = 'liveness', ...more] = positionals
+    if (more.length > 0 || (path !== 'liveness' && path !== 'readiness')) return null
+    return { configPath: values.config ?? null, path }
+  } catch {
+    return null
+  }
+}
+
+/** Who listens everywhere listens on the loopback too. */
+const reachableAddress = (listenAddress: string): string => {
+  const address = bindAddress(listenAddress)
+  if (!isAnyAddress(address)) return address
+  return address.includes(':') ? '::1' : '127.0.0.1'
+}
+
+/** Not fetch(), which refuses ports that browsers do not like. */
+const request = (address: string, port: number, path: string): Promise<IncomingMessage> =>
+  new Promise((resolve, reject) => {
+    const signal = AbortSignal.timeout(TIMEOUT_MS)
+    get({ host: address, port, path, signal, agent: false }, resolve).on('error', reject)
+  })
+
+/** Says why not, if not. */
+const ask = async ({ configPath, path }: Question): Promise<string | null> => {
+  try {
+    const { settings } = loadSettings(settingsSource(configPath, process.env))
+    const address = reachableAddress(settings.metricsAddress)
+    const response = await request(address, settings.metricsPort, `/health/${path}`)
+    const body = await text(response)
+    if (response.statusCode === 200) return null
+    return `${formatEndpoint(address, settings.metricsPort)} answers ${response.statusCode}: ${body}`
+  } catch (error) {
+    if (!(error instanceof Error)) throw error
+    const cause = error.cause instanceof Error ? `: ${error.cause.message}` : ''
+    return `${error.message}${cause}`
+  }
+}
+
+const main = async (): Promise<number> => {
+  const question = parse(process.argv.slice(2))
+  if (question === null) {
+    process.stderr.write(USAGE)
+    return EXIT_USAGE
+  }
+  const fault = await ask(question)
+  if (fault !== null) process.stderr.write(`${fault}\n`)
+  return fault === null ? 0 : 1
+}
+
+process.exitCode = await main()

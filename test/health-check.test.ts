@@ -1,0 +1,100 @@
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+
+const SCRIPT = join(import.meta.dirname, '../src/health-check.ts')
+const CREDENTIALS = {
+  ZDM_ORIGIN_CONTACT_POINTS: 'origin',
+  ZDM_ORIGIN_USERNAME: '',
+  ZDM_ORIGIN_PASSWORD: '',
+  ZDM_TARGET_CONTACT_POINTS: 'target',
+  ZDM_TARGET_USERNAME: '',
+  ZDM_TARGET_PASSWORD: '',
+}
+
+type Result = { readonly status: number; readonly error: string }
+
+const check = (arguments_: readonly string[], variables: Record<string, string>): Promise<Result> =>
+  new Promise((resolve) => {
+    execFile(process.execPath, [SCRIPT, ...arguments_], { env: variables }, (error, _, stderr) => {
+      resolve({ status: error === null ? 0 : Number(error.code), error: stderr })
+    })
+  })
+
+const answers = new Map<string, number>()
+let requested: (string | undefined)[] = []
+const server = createServer((request, response) => {
+  requested.push(request.url)
+  response.writeHead(answers.get(request.url ?? '') ?? 404).end('what it said')
+})
+let port: string
+let directory: string
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'zdm-health-'))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  port = String((server.address() as AddressInfo).port)
+})
+
+afterAll(() => {
+  server.close()
+  rmSync(directory, { recursive: true })
+})
+
+beforeEach(() => {
+  requested = []
+  answers.clear()
+  answers.set('/health/liveness', 200)
+})
+
+describe('the health check', { timeout: 30_000 }, () => {
+  test.each(['localhost', '127.0.0.1', '0.0.0.0'])(
+    'finds a proxy that listens on %s and is alive',
+    async (address) => {
+      const variables = { ...CREDENTIALS, ZDM_METRICS_ADDRESS: address, ZDM_METRICS_PORT: port }
+      expect(await check([], variables)).toEqual({ status: 0, error: '' })
+      expect(requested).toEqual(['/health/liveness'])
+    },
+  )
+
+  test('fails and says why where the proxy is not ready', async () => {
+    answers.set('/health/readiness', 503)
+    const { status, error } = await check(['readiness'], { ...CREDENTIALS, ZDM_METRICS_PORT: port })
+    expect(status).toBe(1)
+    expect(error).toBe(`127.0.0.1:${port} answers 503: what it said\n`)
+  })
+
+  test('fails where nobody listens', async () => {
+    const { status, error } = await check([], { ...CREDENTIALS, ZDM_METRICS_PORT: '1' })
+    expect(status).toBe(1)
+    expect(error).toContain('ECONNREFUSED')
+  })
+
+  test('takes the port from the same file as the proxy', async () => {
+    const path = join(directory, 'zdm.yaml')
+    writeFileSync(
+      path,
+      `origin_contact_points: origin\ntarget_contact_points: target\nmetrics_port: ${port}\n`,
+    )
+    expect(await check(['--config', path], {})).toEqual({ status: 0, error: '' })
+  })
+
+  test('fails with settings that the proxy would refuse', async () => {
+    const { status, error } = await check([], {})
+    expect(status).toBe(1)
+    expect(error).toContain('ZDM_ORIGIN_CONTACT_POINTS')
+  })
+
+  test.each([[['health']], [['liveness', 'readiness']], [['--port', '1']]])(
+    'does not take the arguments %j',
+    async (arguments_) => {
+      const { status, error } = await check(arguments_, {})
+      expect(status).toBe(2)
+      expect(error).toMatch(/^Usage: /)
+    },
+  )
+})
