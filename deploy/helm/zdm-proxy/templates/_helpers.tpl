@@ -1,0 +1,71 @@
+{{/* 52 characters: pods and Services add to it, and a name has at most 63. */}}
+{{- define "zdm-proxy.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "zdm-proxy.selectorLabels" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "zdm-proxy.labels" -}}
+{{ include "zdm-proxy.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{/*
+The name of an instance's Service. Kubernetes gives every pod variables called like the namespace's Services; a
+name beginning with zdm- would make them look like settings of the proxy.
+*/}}
+{{- define "zdm-proxy.instanceService" -}}
+{{- printf "cql-%s-%d" (include "zdm-proxy.fullname" .root) (int .index) -}}
+{{- end -}}
+
+{{- define "zdm-proxy.addressCount" -}}
+{{- if and .Values.topology.addresses (ne (len .Values.topology.addresses) (int .Values.replicas)) -}}
+{{- fail (printf "topology.addresses has %d addresses for %d replicas; it must name one for each" (len .Values.topology.addresses) (int .Values.replicas)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What drivers are shown: explicit addresses, or references that the kubelet replaces by the Services' cluster IPs. */}}
+{{- define "zdm-proxy.topologyAddresses" -}}
+{{- include "zdm-proxy.addressCount" . -}}
+{{- if .Values.topology.addresses -}}
+{{- join "," .Values.topology.addresses -}}
+{{- else -}}
+{{- $root := . -}}
+{{- $references := list -}}
+{{- range $index := until (int .Values.replicas) -}}
+{{- $service := include "zdm-proxy.instanceService" (dict "root" $root "index" $index) -}}
+{{- $references = append $references (printf "$(%s_SERVICE_HOST)" ($service | upper | replace "-" "_")) -}}
+{{- end -}}
+{{- join "," $references -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "zdm-proxy.credentials" -}}
+{{- $prefix := printf "ZDM_%s" (upper .cluster) -}}
+{{- $credentials := .values.credentials -}}
+{{- range $part := list "username" "password" }}
+- name: {{ $prefix }}_{{ upper $part }}
+  {{- if $credentials.secretName }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $credentials.secretName }}
+      key: {{ get $credentials (printf "%sKey" $part) }}
+  {{- else }}
+  value: ""
+  {{- end }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,302 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { parse, parseAllDocuments } from 'yaml'
+import { CHART, RENDERINGS, readRendered, withCurrentHead } from '../../deploy/renderings.ts'
+import { loadSettings } from '../../src/config/load.ts'
+import type { Settings } from '../../src/config/settings.ts'
+import { schemaFaults } from '../support/kubernetes-schema.ts'
+
+type Labels = Readonly<Record<string, string>>
+type EnvironmentVariable = {
+  readonly name: string
+  readonly value?: string
+  readonly valueFrom?: {
+    readonly fieldRef?: { readonly fieldPath: string }
+    readonly secretKeyRef?: { readonly name: string; readonly key: string }
+  }
+}
+type Port = { readonly name: string; readonly containerPort: number }
+type Probe = { readonly httpGet: { readonly path: string; readonly port: string } }
+type Container = {
+  readonly image: string
+  readonly env: readonly EnvironmentVariable[]
+  readonly envFrom: readonly { readonly configMapRef: { readonly name: string } }[]
+  readonly ports: readonly Port[]
+  readonly livenessProbe: Probe
+  readonly readinessProbe: Probe
+  readonly securityContext: Readonly<Record<string, unknown>>
+  readonly resources: { readonly limits: Labels }
+}
+type PodSpec = {
+  readonly containers: readonly [Container]
+  readonly terminationGracePeriodSeconds: number
+  readonly enableServiceLinks: boolean
+  readonly automountServiceAccountToken: boolean
+  readonly securityContext: Readonly<Record<string, unknown>>
+}
+type Manifest = {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly metadata: { readonly name: string; readonly labels: Labels }
+  readonly data: Labels
+  readonly spec: {
+    readonly replicas: number
+    readonly serviceName: string
+    readonly clusterIP?: string
+    readonly selector: Labels & { readonly matchLabels: Labels }
+    readonly maxUnavailable: number
+    readonly updateStrategy: { readonly type: string }
+    readonly ports: readonly { readonly port: number; readonly targetPort: string }[]
+    readonly template: { readonly metadata: { readonly labels: Labels }; readonly spec: PodSpec }
+  }
+}
+
+const MANIFESTS = new Map(
+  RENDERINGS.map((rendering) => {
+    const documents = parseAllDocuments(readRendered(rendering)).map((document) => {
+      expect(document.errors, rendering.path).toEqual([])
+      return document.toJS() as Manifest
+    })
+    return [rendering.path, documents] as const
+  }),
+)
+
+const ofKind = (manifests: readonly Manifest[], kind: string): readonly Manifest[] =>
+  manifests.filter((manifest) => manifest.kind === kind)
+
+const only = (manifests: readonly Manifest[], kind: string): Manifest => {
+  const found = ofKind(manifests, kind)
+  expect(found, kind).toHaveLength(1)
+  return found[0]!
+}
+
+const instanceServices = (manifests: readonly Manifest[]): readonly Manifest[] =>
+  ofKind(manifests, 'Service').filter(({ spec }) => spec.clusterIP === undefined)
+
+/** The variables that Kubernetes makes of the Services of a namespace, headless ones left out. */
+const serviceVariables = (manifests: readonly Manifest[]): Record<string, string> =>
+  Object.fromEntries(
+    instanceServices(manifests).flatMap(({ metadata, spec }, index) => {
+      const name = metadata.name.toUpperCase().replaceAll('-', '_')
+      const address = `10.96.0.${index + 1}`
+      const port = String(spec.ports[0]!.port)
+      return [
+        [`${name}_SERVICE_HOST`, address],
+        [`${name}_SERVICE_PORT`, port],
+        [`${name}_SERVICE_PORT_CQL`, port],
+        [`${name}_PORT`, `tcp://${address}:${port}`],
+      ]
+    }),
+  )
+
+/** What the container of pod `index` finds in its environment, as the kubelet makes it. */
+const environmentOf = (manifests: readonly Manifest[], index: number): Record<string, string> => {
+  const set = only(manifests, 'StatefulSet')
+  const { containers, enableServiceLinks } = set.spec.template.spec
+  const [container] = containers
+  const labels: Labels = {
+    ...set.spec.template.metadata.labels,
+    'apps.kubernetes.io/pod-index': String(index),
+  }
+  const environment = enableServiceLinks ? serviceVariables(manifests) : {}
+  for (const { configMapRef } of container.envFrom) {
+    const source = ofKind(manifests, 'ConfigMap').find(
+      ({ metadata }) => metadata.name === configMapRef.name,
+    )
+    Object.assign(environment, source!.data)
+  }
+  for (const { name, value, valueFrom } of container.env) {
+    const [, label] =
+      /^metadata\.labels\['(.+)'\]$/.exec(valueFrom?.fieldRef?.fieldPath ?? '') ?? []
+    if (label !== undefined) environment[name] = labels[label]!
+    else if (valueFrom?.secretKeyRef !== undefined) environment[name] = `secret of ${name}`
+    else {
+      environment[name] = value!.replace(
+        /\$\((\w+)\)/g,
+        (reference, variable: string) => environment[variable] ?? reference,
+      )
+    }
+  }
+  return environment
+}
+
+/** Strictly: a name that no setting has is an error. */
+const settingsOf = (manifests: readonly Manifest[], index: number): Settings => {
+  const variables = environmentOf(manifests, index)
+  const { settings, warnings } = loadSettings(
+    { kind: 'environment', variables },
+    { isStrict: true },
+  )
+  expect(warnings).toEqual([])
+  return settings
+}
+
+test.each(RENDERINGS)('$path is what Helm has made of the chart as it is', (rendering) => {
+  const file = readRendered(rendering)
+  // Stale or edited by hand: `node deploy/render.ts`.
+  expect(file.split('\n').slice(0, 4)).toEqual(
+    withCurrentHead(rendering, file).split('\n').slice(0, 4),
+  )
+})
+
+describe.each([...MANIFESTS])('%s', (_, manifests) => {
+  const set = only(manifests, 'StatefulSet')
+  const { spec: pod } = set.spec.template
+  const [container] = pod.containers
+
+  test("holds to Kubernetes' schema, without a field that it does not know", () => {
+    const own = manifests.filter(
+      ({ apiVersion }) => !apiVersion.startsWith('monitoring.coreos.com/'),
+    )
+    expect(own.length).toBeGreaterThan(3)
+    expect(own.flatMap((manifest) => schemaFaults(manifest))).toEqual([])
+  })
+
+  test('gives each instance settings that the proxy takes', () => {
+    for (let index = 0; index < set.spec.replicas; index++) {
+      const settings = settingsOf(manifests, index)
+      expect(settings.proxyTopologyIndex).toBe(index)
+      expect(settings.proxyTopologyAddresses).toHaveLength(set.spec.replicas)
+      expect(settings.proxyTopologyAddresses).toEqual(
+        settingsOf(manifests, 0).proxyTopologyAddresses,
+      )
+      expect(settings.proxyListenAddress).toBe('0.0.0.0')
+      expect(settings.metricsAddress).toBe('0.0.0.0')
+    }
+  })
+
+  test('has a Service for each instance, in the order of the topology', () => {
+    const services = instanceServices(manifests)
+    const selected = services.map(({ spec }) => spec.selector['statefulset.kubernetes.io/pod-name'])
+    expect(selected).toEqual(
+      Array.from({ length: set.spec.replicas }, (__, index) => `${set.metadata.name}-${index}`),
+    )
+  })
+
+  test('lets clients and probes in where the proxy listens', () => {
+    const settings = settingsOf(manifests, 0)
+    const ports = new Map(container.ports.map(({ name, containerPort }) => [name, containerPort]))
+    expect(ports.get('cql')).toBe(settings.proxyListenPort)
+    expect(ports.get('metrics')).toBe(settings.metricsPort)
+    for (const { spec } of instanceServices(manifests)) {
+      // Drivers go to the other instances by the port of their contact point.
+      expect(spec.ports).toMatchObject([{ port: settings.proxyListenPort, targetPort: 'cql' }])
+    }
+    expect(container.livenessProbe.httpGet).toEqual({ path: '/health/liveness', port: 'metrics' })
+    expect(container.readinessProbe.httpGet).toEqual({ path: '/health/readiness', port: 'metrics' })
+  })
+
+  test('selects its own pods', () => {
+    const { labels } = set.spec.template.metadata
+    const headless = ofKind(manifests, 'Service').find(
+      ({ metadata }) => metadata.name === set.spec.serviceName,
+    )
+    expect(headless!.spec.clusterIP).toBe('None')
+    const selectors = [
+      set.spec.selector.matchLabels,
+      headless!.spec.selector,
+      ...ofKind(manifests, 'PodDisruptionBudget').map(({ spec }) => spec.selector.matchLabels),
+    ]
+    for (const selector of selectors) expect(labels).toMatchObject(selector)
+  })
+
+  test('waits for the drain', () => {
+    const { shutdownTimeoutMs } = settingsOf(manifests, 0)
+    expect(set.spec.updateStrategy).toEqual({ type: 'RollingUpdate' })
+    expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThan(shutdownTimeoutMs + 10_000)
+  })
+
+  test('runs without rights that it does not need', () => {
+    expect(pod.automountServiceAccountToken).toBe(false)
+    expect(pod.securityContext).toMatchObject({
+      runAsNonRoot: true,
+      seccompProfile: { type: 'RuntimeDefault' },
+    })
+    expect(container.securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    })
+    expect(container.resources.limits['memory']).toBeDefined()
+  })
+
+  test('has no password in itself', () => {
+    const credentials = container.env.filter(({ name }) => /_(?:USERNAME|PASSWORD)$/.test(name))
+    expect(credentials).toHaveLength(4)
+    for (const { name, value, valueFrom } of credentials) {
+      expect(value === '' || valueFrom?.secretKeyRef !== undefined, name).toBe(true)
+    }
+    expect(ofKind(manifests, 'Secret')).toEqual([])
+    const texts = ofKind(manifests, 'ConfigMap').flatMap(({ data }) => Object.keys(data))
+    expect(texts.filter((name) => /PASSWORD|USERNAME/.test(name))).toEqual([])
+  })
+})
+
+describe('the plain manifests', () => {
+  const manifests = MANIFESTS.get('deploy/kubernetes/zdm-proxy.yaml')!
+
+  test('have three instances, of which one at a time may be taken', () => {
+    expect(only(manifests, 'StatefulSet').spec.replicas).toBe(3)
+    expect(only(manifests, 'PodDisruptionBudget').spec.maxUnavailable).toBe(1)
+  })
+
+  test('show drivers the cluster IPs of the Services', () => {
+    expect(settingsOf(manifests, 0).proxyTopologyAddresses).toEqual([
+      '10.96.0.1',
+      '10.96.0.2',
+      '10.96.0.3',
+    ])
+  })
+
+  test('take credentials from Secrets', () => {
+    const { env } = only(manifests, 'StatefulSet').spec.template.spec.containers[0]
+    const references = env.flatMap(({ valueFrom }) => valueFrom?.secretKeyRef ?? [])
+    expect(references.map(({ name, key }) => `${name} ${key}`)).toEqual([
+      'zdm-origin username',
+      'zdm-origin password',
+      'zdm-target username',
+      'zdm-target password',
+    ])
+  })
+
+  test('bear no mark of Helm', () => {
+    const labels = manifests.flatMap(({ metadata }) => Object.keys(metadata.labels))
+    expect(labels).not.toContain('helm.sh/chart')
+    expect(labels).not.toContain('app.kubernetes.io/managed-by')
+  })
+})
+
+describe('with all values', () => {
+  const manifests = MANIFESTS.get('test/deploy/rendered/full.yaml')!
+
+  test('settings arrive as they were written', () => {
+    expect(settingsOf(manifests, 4)).toMatchObject({
+      originContactPoints: ['10.0.1.1', '10.0.1.2'],
+      originPort: 9142,
+      originLocalDatacenter: 'dc1',
+      primaryCluster: 'TARGET',
+      proxyMaxClientConnections: 1_000_000,
+      heartbeatRetryBackoffFactor: 1.5,
+      proxyTopologyAddresses: ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4', '192.0.2.5'],
+    })
+  })
+
+  test('the ServiceMonitor gives the job the name that dashboards ask for', () => {
+    expect(only(manifests, 'ServiceMonitor').spec).toMatchObject({
+      endpoints: [
+        { port: 'metrics', relabelings: [{ targetLabel: 'job', replacement: 'zdm_proxy' }, {}] },
+      ],
+    })
+  })
+})
+
+test("the chart installs this version's image", () => {
+  const root = join(import.meta.dirname, '../..')
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const chart = parse(readFileSync(join(CHART, 'Chart.yaml'), 'utf8'))
+  expect(chart.appVersion).toBe(version)
+  const { image } = only(MANIFESTS.get('deploy/kubernetes/zdm-proxy.yaml')!, 'StatefulSet').spec
+    .template.spec.containers[0]
+  expect(image).toBe(`zdm-proxy:${version}`)
+})
