@@ -3,6 +3,9 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { renderDashboard } from '../../deploy/grafana/dashboard.ts'
+import { INSIDE } from '../../deploy/grafana/inside.ts'
+import { MAY_I_ADVANCE } from '../../deploy/grafana/may-i-advance.ts'
 import { systemClock } from '../../src/clock.ts'
 import { DataPlaneMetrics } from '../../src/metrics/data-plane-metrics.ts'
 import { MetricsExposition } from '../../src/metrics/exposition.ts'
@@ -212,6 +215,15 @@ describe('every expression of a panel or a rule', () => {
       ),
     ).toEqual([])
   })
+})
+
+test.each([
+  ['may-i-advance.json', MAY_I_ADVANCE],
+  ['inside.json', INSIDE],
+])('deploy/grafana/dashboards/%s is rendered from its table', async (name, dashboard) => {
+  await expect(renderDashboard(dashboard)).toMatchFileSnapshot(
+    `../../deploy/grafana/dashboards/${name}`,
+  )
 })
 
 describe.each(DASHBOARDS)('the dashboard $name', ({ dashboard }) => {

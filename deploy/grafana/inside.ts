@@ -1,0 +1,251 @@
+/** The dashboard of the proxy's inside: where time, errors and memory are. */
+import {
+  type Dashboard,
+  lines,
+  type Query,
+  quantile,
+  type Row,
+  rate,
+  series,
+  stat,
+  sumBy,
+} from './dashboard.ts'
+
+const DURATION = 'zdm_proxy_request_duration_seconds'
+
+const latency = (type: string) =>
+  lines(
+    `Latency: ${type}`,
+    "Time from a request's arrival to the client's answer.",
+    ([0.5, 0.95, 0.99, 0.999] as const).map(
+      (share): Query => [quantile(share, DURATION, `type="${type}"`), `p${share * 100}`],
+    ),
+    { unit: 's' },
+  )
+
+const CLIENTS: Row = {
+  title: 'Clients and requests',
+  panels: [
+    lines(
+      'Requests',
+      'By what they are.',
+      [[sumBy('type', rate(`${DURATION}_count`)), '{{type}}']],
+      { unit: 'reqps' },
+    ),
+    ...['writes', 'reads_origin', 'reads_target'].map(latency),
+    lines('Requests in flight', 'Not answered by the clusters yet.', [
+      [sumBy('type', series('zdm_proxy_inflight_requests_total')), '{{type}}'],
+    ]),
+    lines(
+      'Clients',
+      'Connections by instance, those in their handshake included. The limit is proxy_max_client_connections.',
+      [[series('zdm_client_connections_total'), '{{instance}}']],
+    ),
+    lines(
+      'Clients that the proxy closed',
+      'By the reason.',
+      [[sumBy('reason', rate('zdm_clients_closed_total')), '{{reason}}']],
+      { unit: 'cps' },
+    ),
+    lines(
+      'Failed reads',
+      'Answered with an error, by cluster.',
+      [[sumBy('cluster', rate('zdm_proxy_failed_reads_total')), '{{cluster}}']],
+      { unit: 'reqps' },
+    ),
+    lines(
+      'Failed writes',
+      'Answered with an error, by the cluster that they failed on.',
+      [[sumBy('failed_on', rate('zdm_proxy_failed_writes_total')), '{{failed_on}}']],
+      { unit: 'reqps' },
+    ),
+  ],
+}
+
+const PREPARED: Row = {
+  title: 'Prepared statements',
+  panels: [
+    lines(
+      'Statements remembered',
+      'Of all threads. A line that never flattens: applications put values into the text.',
+      [[series('zdm_pscache_entries_total'), '{{instance}}']],
+    ),
+    lines(
+      'Misses',
+      'Executions of a statement that the proxy does not know; the client prepares it again.',
+      [[sumBy('instance', rate('zdm_pscache_miss_total')), '{{instance}}']],
+      { unit: 'reqps' },
+    ),
+    lines(
+      'Healed',
+      'Statements prepared again because a node had forgotten them.',
+      [[sumBy('cluster', rate('zdm_prepared_heals_total')), '{{cluster}}']],
+      { unit: 'reqps' },
+    ),
+  ],
+}
+
+const lateness = (name: string, cluster: string) =>
+  lines(
+    `${name}: time-outs and late answers`,
+    'A late answer came after its request had timed out.',
+    [
+      [`sum(${rate('zdm_requests_timed_out_total', cluster)})`, 'timed out'],
+      [`sum(${rate('zdm_late_answers_total', cluster)})`, 'answered late'],
+    ],
+    { width: 24, height: 6, unit: 'reqps' },
+  )
+
+const nodes = (name: 'Origin' | 'Target'): Row => {
+  const prefix = `zdm_${name.toLowerCase()}`
+  const cluster = `cluster="${name.toLowerCase()}"`
+  return {
+    title: `Nodes of ${name}`,
+    panels: [
+      lines(
+        `${name}: requests`,
+        'By node and kind.',
+        [
+          [
+            sumBy('node, type', rate(`${prefix}_request_duration_seconds_count`)),
+            '{{node}} {{type}}',
+          ],
+        ],
+        { unit: 'reqps' },
+      ),
+      lines(
+        `${name}: latency p99`,
+        "By node and kind, up to the node's answer.",
+        [
+          [
+            quantile(0.99, `${prefix}_request_duration_seconds`, '', 'node, type'),
+            '{{node}} {{type}}',
+          ],
+        ],
+        { unit: 's' },
+      ),
+      lines(
+        `${name}: errors`,
+        'By node and kind of error; client_timeout is no answer in time.',
+        [
+          [
+            `${sumBy('node, error', rate(`${prefix}_requests_failed_total`))} > 0`,
+            '{{node}} {{error}}',
+          ],
+        ],
+        { unit: 'reqps' },
+      ),
+      lines(
+        `${name}: connections`,
+        'Open request connections by node.',
+        [[sumBy('node', series(`${prefix}_connections_total`)), '{{node}}']],
+        { width: 6 },
+      ),
+      lines(
+        `${name}: connections not opened`,
+        'Failed attempts by node.',
+        [[sumBy('node', rate(`${prefix}_failed_connections_total`)), '{{node}}']],
+        { width: 6, unit: 'cps' },
+      ),
+      lines(
+        `${name}: connections opened and lost`,
+        "Lost: ended without the proxy's wish.",
+        [
+          [`sum(${rate('zdm_upstream_connections_opened_total', cluster)})`, 'opened'],
+          [`sum(${rate('zdm_upstream_connections_lost_total', cluster)})`, 'lost'],
+          [
+            `sum(${rate('zdm_upstream_orphaned_connections_replaced_total', cluster)})`,
+            'replaced, answers overdue',
+          ],
+        ],
+        { width: 6, unit: 'cps' },
+      ),
+      lines(
+        `${name}: stream ids`,
+        'Answers that each node owes.',
+        [[sumBy('node', series(`${prefix}_used_stream_ids_total`)), '{{node}}']],
+        { width: 6 },
+      ),
+      lateness(name, cluster),
+    ],
+  }
+}
+
+const PROCESS: Row = {
+  title: 'Threads and memory',
+  panels: [
+    lines(
+      'How busy each thread is',
+      "Share of the time that its event loop works. From about 0.9 on all of a thread's clients wait.",
+      [[rate('zdm_event_loop_active_seconds_total'), '{{instance}} thread {{thread}}']],
+      { unit: 'percentunit', defaults: { max: 1 } },
+    ),
+    lines('CPU', 'Cores in use.', [
+      [rate('process_cpu_seconds_total'), '{{instance}}'],
+      [`sum(${rate('process_cpu_user_seconds_total')})`, 'user, all'],
+      [`sum(${rate('process_cpu_system_seconds_total')})`, 'system, all'],
+    ]),
+    lines(
+      'Garbage collection',
+      'Share of the time that threads stood still for it, all threads together.',
+      [[rate('go_gc_duration_seconds_sum'), '{{instance}}']],
+      { unit: 'percentunit' },
+    ),
+    lines(
+      'Pauses for garbage collection',
+      'The longest and the median of late; each stops one thread.',
+      [
+        [series('go_gc_duration_seconds', 'quantile="1"'), '{{instance}} longest'],
+        [series('go_gc_duration_seconds', 'quantile="0.5"'), '{{instance}} median'],
+      ],
+      { unit: 's' },
+    ),
+    lines(
+      'Memory of the process',
+      'Resident.',
+      [[series('process_resident_memory_bytes'), '{{instance}}']],
+      { unit: 'bytes' },
+    ),
+    lines(
+      'Memory of JavaScript',
+      'Objects in use, heaps, and buffers outside of them.',
+      [
+        [series('nodejs_heap_size_used_bytes'), '{{instance}} used'],
+        [series('nodejs_heap_size_total_bytes'), '{{instance}} heap'],
+        [series('nodejs_external_memory_bytes'), '{{instance}} buffers'],
+      ],
+      { unit: 'bytes' },
+    ),
+    lines(
+      'Allocation',
+      'What the garbage collector has to clear away again.',
+      [[rate('go_memstats_alloc_bytes_total'), '{{instance}}']],
+      { unit: 'Bps' },
+    ),
+    lines(
+      'File descriptors',
+      'Share of the limit; one that only climbs is a leak.',
+      [[`${series('process_open_fds')} / ${series('process_max_fds')}`, '{{instance}}']],
+      { unit: 'percentunit' },
+    ),
+    stat(
+      'Version and start',
+      'Of each instance.',
+      [
+        [
+          `${series('zdm_build_info')} * on (instance) group_left () (time() - ${series('process_start_time_seconds')})`,
+          '{{instance}} {{version}}',
+        ],
+      ],
+      { height: 8, unit: 's' },
+    ),
+  ],
+}
+
+export const INSIDE: Dashboard = {
+  uid: 'zdm-inside',
+  title: 'ZDM proxy: inside',
+  description:
+    'What the proxy itself does: clients, requests, connections to the clusters, threads, memory.',
+  rows: [CLIENTS, PREPARED, nodes('Origin'), nodes('Target'), PROCESS],
+}

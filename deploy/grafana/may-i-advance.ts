@@ -1,0 +1,265 @@
+/** The dashboard for one decision: whether a migration takes its next step now. */
+import {
+  type Dashboard,
+  increase,
+  lines,
+  NEUTRAL,
+  NONE_IS_GOOD,
+  quantile,
+  type Row,
+  rate,
+  series,
+  stat,
+  sumBy,
+  table,
+  text,
+} from './dashboard.ts'
+
+const ONE_CLUSTER = 'failed_on=~"origin|target"'
+const DURATION = 'zdm_proxy_request_duration_seconds_count'
+
+const ANSWER: Row = {
+  title: 'The answer',
+  panels: [
+    stat(
+      'Reasons to wait',
+      "Alerts that are firing and stand against the next step. None says that nothing in the metrics is against it, not that the data was compared: that is the validation's word.",
+      [
+        [
+          'count(count by (alertname) (ALERTS{alertstate="firing", blocks_advance="true"})) or 0 * count(up{job="zdm_proxy"} == 1)',
+          'reasons',
+        ],
+      ],
+      {
+        width: 5,
+        height: 7,
+        thresholds: NONE_IS_GOOD,
+        defaults: {
+          noValue: 'No instance answers',
+          mappings: [{ type: 'value', options: { 0: { text: 'None seen', color: 'green' } } }],
+        },
+      },
+    ),
+    table(
+      'What is firing',
+      'Each firing alert with its labels. Its description in deploy/prometheus/alerts.yml says what to do.',
+      [['ALERTS{alertstate="firing", alertname=~"Zdm.*"}', '']],
+      {
+        width: 11,
+        height: 7,
+        defaults: { noValue: 'Nothing' },
+        extra: {
+          transformations: [
+            {
+              id: 'organize',
+              options: {
+                excludeByName: {
+                  Time: true,
+                  Value: true,
+                  __name__: true,
+                  alertstate: true,
+                  job: true,
+                },
+                indexByName: { alertname: 0, severity: 1, blocks_advance: 2 },
+              },
+            },
+          ],
+        },
+      },
+    ),
+    stat(
+      'Instances that answer',
+      'Of those that Prometheus knows. One that has not reached both clusters since its start does not answer.',
+      [
+        ['sum(up{job="zdm_proxy"})', 'answer'],
+        ['count(up{job="zdm_proxy"})', 'known'],
+      ],
+      { width: 4, height: 7 },
+    ),
+    stat(
+      'Versions',
+      'Instances of each version. More than one only while a roll is going on.',
+      [['count by (version) (zdm_build_info{job="zdm_proxy"})', '{{version}}']],
+      { width: 4, height: 7 },
+    ),
+  ],
+}
+
+const AGREEMENT: Row = {
+  title: 'Do both clusters hold the same?',
+  panels: [
+    stat(
+      'Writes that failed on one cluster',
+      "In the dashboard's time range, on one alone. Each is a difference unless its client retried with success; choose the range to begin at the last validation.",
+      [
+        [
+          sumBy('failed_on', increase('zdm_proxy_failed_writes_total', ONE_CLUSTER)),
+          '{{failed_on}}',
+        ],
+      ],
+      { thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
+    ),
+    stat(
+      'Requests that timed out',
+      "In the dashboard's time range. Nobody knows whether a write that timed out was carried out.",
+      [[sumBy('cluster', increase('zdm_requests_timed_out_total')), '{{cluster}}']],
+      { thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
+    ),
+    stat(
+      'Share of writes on which the clusters agreed',
+      "In the dashboard's time range: both took them, or both refused them. Time-outs are not counted.",
+      [
+        [
+          `1 - sum(${increase('zdm_proxy_failed_writes_total', ONE_CLUSTER)}) / sum(${increase(DURATION, 'type="writes"')})`,
+          'writes',
+        ],
+      ],
+      {
+        unit: 'percentunit',
+        thresholds: [
+          ['red', null],
+          ['yellow', 0.999],
+          ['green', 0.99999],
+        ],
+        defaults: { max: 1, decimals: 4 },
+      },
+    ),
+    lines(
+      'Failed writes',
+      'By the cluster that they failed on.',
+      [[sumBy('failed_on', rate('zdm_proxy_failed_writes_total')), '{{failed_on}}']],
+      { unit: 'reqps' },
+    ),
+    lines(
+      'Time-outs',
+      'By the cluster that had not answered.',
+      [[sumBy('cluster', rate('zdm_requests_timed_out_total')), '{{cluster}}']],
+      { unit: 'reqps' },
+    ),
+    lines(
+      'Errors of the clusters',
+      'By their kind. unprepared is healed by the proxy and hurts nobody.',
+      [
+        [`${sumBy('error', rate('zdm_origin_requests_failed_total'))} > 0`, 'Origin {{error}}'],
+        [`${sumBy('error', rate('zdm_target_requests_failed_total'))} > 0`, 'Target {{error}}'],
+      ],
+      { unit: 'reqps' },
+    ),
+  ],
+}
+
+const compareLatency = (title: string, type: 'reads' | 'writes') =>
+  lines(
+    `${title}: Origin against Target`,
+    "Time from a request's arrival to the cluster's answer, half and 99 of 100. Compare the shapes over a whole business day, not a quiet hour.",
+    [0.5, 0.99].flatMap((share) =>
+      (['origin', 'target'] as const).map(
+        (cluster) =>
+          [
+            quantile(share, `zdm_${cluster}_request_duration_seconds`, `type="${type}"`),
+            `${cluster === 'origin' ? 'Origin' : 'Target'} p${share * 100}`,
+          ] as const,
+      ),
+    ),
+    { unit: 's' },
+  )
+
+const CAPACITY: Row = {
+  title: 'Can Target carry the load?',
+  panels: [
+    compareLatency('Writes', 'writes'),
+    compareLatency('Reads', 'reads'),
+    lines(
+      'Who serves the reads',
+      "Reads by cluster: the primary's, in fact and not by configuration. Both at once for long means that instances disagree.",
+      [[sumBy('type', rate(DURATION, 'type=~"reads_.*"')), '{{type}}']],
+      { unit: 'reqps' },
+    ),
+    lines(
+      'Answers that Target owes',
+      'Stream ids in use: a line that climbs without end says that Target cannot keep up.',
+      [[sumBy('node', series('zdm_target_used_stream_ids_total')), '{{node}}']],
+      { width: 12 },
+    ),
+    lines(
+      'Answers that Origin owes',
+      'The same of Origin, to compare.',
+      [[sumBy('node', series('zdm_origin_used_stream_ids_total')), '{{node}}']],
+      { width: 12 },
+    ),
+  ],
+}
+
+const INSTANCES: Row = {
+  title: 'Are all instances the same, and all clients on them?',
+  panels: [
+    lines(
+      'Clients by instance',
+      'Connections. Before the cut-over is over they must be 0 on every instance; before dual writes count, nobody may be on Origin directly, which only Origin can tell.',
+      [[series('zdm_client_connections_total'), '{{instance}}']],
+    ),
+    lines(
+      'Requests by instance',
+      'An instance that stands out is unlike the others, or drivers do not know it.',
+      [[sumBy('instance', rate(DURATION)), '{{instance}}']],
+      { unit: 'reqps' },
+    ),
+    lines(
+      'Reads from Target by instance',
+      'All instances must agree on the primary: between none and all of the reads there is nothing but a roll.',
+      [
+        [
+          `${sumBy('instance', rate(DURATION, 'type="reads_target"'))} / (${sumBy('instance', rate(DURATION, 'type=~"reads_.*"'))} > 0)`,
+          '{{instance}}',
+        ],
+      ],
+      { unit: 'percentunit', defaults: { max: 1 } },
+    ),
+    stat(
+      'Running since',
+      'Time since the start of each instance.',
+      [[`time() - ${series('process_start_time_seconds')}`, '{{instance}}']],
+      { width: 12, height: 5, unit: 's', thresholds: NEUTRAL },
+    ),
+    stat(
+      'Clients turned away',
+      "In the dashboard's time range: for want of a connection to a cluster, or because of the limit.",
+      [
+        [
+          sumBy('cluster', increase('zdm_proxy_failed_connections_total')),
+          'no connection to {{cluster}}',
+        ],
+        [`sum(${increase('zdm_clients_closed_total', 'reason="limit"')})`, 'limit reached'],
+      ],
+      { width: 12, height: 5, thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
+    ),
+  ],
+}
+
+const STEPS: Row = {
+  title: 'What each step asks',
+  panels: [
+    text(
+      'Before you take the next step',
+      `| Step | Must be so | Seen here? |
+|---|---|---|
+| Clients move to the proxies | every instance up, same version, same settings; Target accepts writes | Instances, Versions, Clients by instance |
+| Existing data is copied | **no** writer is left on Origin directly; writes failing on Target are next to none | Failed writes; Origin's own list of clients |
+| Reads are tried on Target | validation clean in both directions; no write has failed on one cluster since | Writes that failed on one cluster, from the validation on |
+| Reads move to Target | Target has carried them for a whole business day: errors, latency, answers owed | Origin against Target, Answers that Target owes |
+| Clients move to Target | all instances read from Target, held for the agreed time; validation clean again; backups | Reads from Target by instance |
+| The proxies go | no client on any instance for the agreed time | Clients by instance |
+
+Never two steps at once, and none while instances disagree. Going back is allowed until clients have left the proxies.`,
+      { height: 9 },
+    ),
+  ],
+}
+
+export const MAY_I_ADVANCE: Dashboard = {
+  uid: 'zdm-may-i-advance',
+  title: 'ZDM proxy: may I advance?',
+  description:
+    'What to look at before a migration takes its next step: instances in agreement, clusters that hold the same, Target that can carry the reads.',
+  rows: [ANSWER, AGREEMENT, CAPACITY, INSTANCES, STEPS],
+}
