@@ -102,18 +102,25 @@ const exposed = async (): Promise<ReadonlyMap<string, Family>> => {
 }
 
 const EXPOSED = await exposed()
+/** What a family's lines are called. */
+const SUFFIXES: Readonly<Record<string, readonly string[]>> = {
+  histogram: ['_bucket', '_sum', '_count'],
+  summary: ['', '_sum', '_count'],
+}
+
+/** Also of families that have no series before something has happened. */
+const familyLabels = ({ name, samples }: Family): readonly string[] => {
+  const declared = FAMILIES.find((family) => familyName(family, 'zdm') === name)?.labels ?? {}
+  return [...Object.keys(declared), ...samples.flatMap(({ labels }) => Object.keys(labels))]
+}
+
 /** Labels by the name of a series, `…_bucket` and its like included. */
 const SERIES: ReadonlyMap<string, ReadonlySet<string>> = new Map([
-  ...[...EXPOSED.values()].flatMap(({ samples }) => {
-    const labels = new Map<string, Set<string>>()
-    for (const sample of samples) {
-      labels.set(
-        sample.name,
-        new Set([...(labels.get(sample.name) ?? []), ...Object.keys(sample.labels)]),
-      )
-    }
-    return [...labels]
-  }),
+  ...[...EXPOSED.values()].flatMap((family) =>
+    (SUFFIXES[family.type] ?? ['']).map(
+      (suffix) => [family.name + suffix, new Set(familyLabels(family))] as const,
+    ),
+  ),
   ...[...PROMETHEUS_SERIES].map(([name, labels]) => [name, new Set(labels)] as const),
 ])
 
