@@ -19,7 +19,7 @@ import { Opcode, SUPPORTED_VERSIONS, type Version, versionTraits } from '../cql/
 import { BodyReader } from '../cql/reader.ts'
 import { BodyWriter } from '../cql/writer.ts'
 import type { Logger } from '../log.ts'
-import { NodeMetrics } from '../metrics/data-plane-metrics.ts'
+import { NodeMetrics } from '../metrics/node-metrics.ts'
 import { Dialer, formatEndpoint } from '../net/dialer.ts'
 import { Flusher } from '../net/output.ts'
 import { type Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'

@@ -3,11 +3,11 @@
  * changes in place. What they are called and how they add up over planes: families.ts and
  * exposition.ts. When each changes: operations §3.2, request path §5.7.
  */
-import { ErrorCode } from '../cql/protocol.ts'
+import { AsyncMetrics } from './async-metrics.ts'
 import { LatencyHistogram } from './histogram.ts'
+import { NodeMetrics } from './node-metrics.ts'
 import type {
   ClusterKey,
-  NodeSeries,
   PerCloseReason,
   PerCluster,
   PerFailedWrite,
@@ -16,83 +16,10 @@ import type {
 } from './plane-series.ts'
 import { readThread, watchThread } from './thread-series.ts'
 
-/** The values of the label `error` (operations §3.3), as indices. */
-export const ErrorKind = {
-  UNPREPARED: 0,
-  READ_TIMEOUT: 1,
-  WRITE_TIMEOUT: 2,
-  OVERLOADED: 3,
-  READ_FAILURE: 4,
-  WRITE_FAILURE: 5,
-  UNAVAILABLE: 6,
-  OTHER: 7,
-  CLIENT_TIMEOUT: 8,
-} as const
-export type ErrorKind = (typeof ErrorKind)[keyof typeof ErrorKind]
-
-/** The label's text, by index. */
-export const ERROR_KIND_LABELS = Object.keys(ErrorKind).map((name) => name.toLowerCase())
-
-/** What a CQL error code counts as. */
-export const errorKindOf = (errorCode: number): ErrorKind => {
-  switch (errorCode) {
-    case ErrorCode.UNPREPARED:
-      return ErrorKind.UNPREPARED
-    case ErrorCode.READ_TIMEOUT:
-      return ErrorKind.READ_TIMEOUT
-    case ErrorCode.WRITE_TIMEOUT:
-      return ErrorKind.WRITE_TIMEOUT
-    case ErrorCode.OVERLOADED:
-      return ErrorKind.OVERLOADED
-    case ErrorCode.READ_FAILURE:
-      return ErrorKind.READ_FAILURE
-    case ErrorCode.WRITE_FAILURE:
-      return ErrorKind.WRITE_FAILURE
-    case ErrorCode.UNAVAILABLE:
-      return ErrorKind.UNAVAILABLE
-    default:
-      return ErrorKind.OTHER
-  }
-}
-
-/** One node of one cluster as one data plane sees it. Connections keep a reference. */
-export class NodeMetrics {
-  readonly cluster: ClusterKey
-  readonly node: string
-  readonly requestDurationReads: LatencyHistogram
-  readonly requestDurationWrites: LatencyHistogram
-  /** Indexed by ErrorKind. */
-  readonly failed = new Float64Array(ERROR_KIND_LABELS.length)
-  /** Open request connections. */
-  connections = 0
-  /** Openings that were given up. */
-  failedConnections = 0
-  usedStreamIds = 0
-
-  constructor(cluster: ClusterKey, node: string, boundsSeconds: readonly number[]) {
-    this.cluster = cluster
-    this.node = node
-    this.requestDurationReads = new LatencyHistogram(boundsSeconds)
-    this.requestDurationWrites = new LatencyHistogram(boundsSeconds)
-  }
-
-  toSeries(): NodeSeries {
-    return {
-      cluster: this.cluster,
-      node: this.node,
-      requestDurationReads: this.requestDurationReads.snapshot(),
-      requestDurationWrites: this.requestDurationWrites.snapshot(),
-      failed: Array.from(this.failed),
-      connections: this.connections,
-      failedConnections: this.failedConnections,
-      usedStreamIds: this.usedStreamIds,
-    }
-  }
-}
-
 export type DataPlaneMetricsOptions = {
   readonly originBoundsSeconds: readonly number[]
   readonly targetBoundsSeconds: readonly number[]
+  readonly asyncBoundsSeconds: readonly number[]
 }
 
 const perCluster = (): PerCluster => ({ origin: 0, target: 0 })
@@ -131,6 +58,7 @@ export class DataPlaneMetrics {
     limit: 0,
     internalError: 0,
   }
+  readonly asyncReads: AsyncMetrics
   readonly #options: DataPlaneMetricsOptions
   readonly #nodes: Record<ClusterKey, Map<string, NodeMetrics>> = {
     origin: new Map(),
@@ -139,6 +67,7 @@ export class DataPlaneMetrics {
 
   constructor(options: DataPlaneMetricsOptions) {
     this.#options = options
+    this.asyncReads = new AsyncMetrics(options.asyncBoundsSeconds)
     watchThread()
     // All three with Origin's bounds, as dashboards know them (operations §3.4).
     this.requestDuration = {
@@ -184,6 +113,7 @@ export class DataPlaneMetrics {
       upstreamConnectionsLost: { ...this.upstreamConnectionsLost },
       clientsClosed: { ...this.clientsClosed },
       nodes: nodes.map((node) => node.toSeries()),
+      asyncReads: this.asyncReads.toSeries(),
       thread: readThread(),
     }
   }

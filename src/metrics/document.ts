@@ -1,4 +1,5 @@
 /** The text of docs/metrics.md, from the table of families. A test holds the file to it. */
+import { ASYNC_FAMILIES } from './async-families.ts'
 import { FAMILIES, familyName, PROCESS_METRICS } from './families.ts'
 import type { MetricFamily } from './family.ts'
 import { NODE_FAMILIES } from './node-families.ts'
@@ -17,6 +18,11 @@ const SECTIONS: readonly { title: string; text: string; families: readonly Metri
     title: 'Nodes',
     text: 'A node has series from the first connection to it on.',
     families: NODE_FAMILIES,
+  },
+  {
+    title: 'Asynchronous reads',
+    text: 'With the read mode `DUAL_ASYNC_ON_SECONDARY`. A node has series from the first connection for such reads to it on, a table from its first mismatch on; what is counted by reason or result is there from the start.',
+    families: ASYNC_FAMILIES,
   },
   {
     title: 'The process',
@@ -65,7 +71,6 @@ over its counters within 5 s. Nothing is kept over a restart.
 
 Names are shown with the default \`metrics_prefix\`, \`${DEFAULT_PREFIX}\`. The last column tells whether the Go proxy has the same name, type and
 labels: ${shared} of these families, so that its dashboards and rules go on working. Several gauges end in \`_total\` for that reason.
-The families of mirrored reads (\`async_…\`) are not there yet.
 `
 }
 

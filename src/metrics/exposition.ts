@@ -40,6 +40,7 @@ export type MetricsExpositionOptions = {
   /** The bounds that the data planes' histograms were made with. */
   readonly originBoundsSeconds: readonly number[]
   readonly targetBoundsSeconds: readonly number[]
+  readonly asyncBoundsSeconds: readonly number[]
   /** The counters of all data planes. */
   readonly series: () => Promise<readonly PlaneSeries[]>
   readonly clock: Clock
@@ -64,9 +65,10 @@ export class MetricsExposition {
    */
   async exposition(): Promise<Exposition> {
     const planes = await this.#bounded(this.#gather())
-    const { version, originBoundsSeconds, targetBoundsSeconds } = this.#options
+    const { version, originBoundsSeconds, targetBoundsSeconds, asyncBoundsSeconds } = this.#options
     const threads = distinct([readThread(), ...planes.map((plane) => plane.thread)])
-    this.#gathered = { planes, threads, version, originBoundsSeconds, targetBoundsSeconds }
+    const bounds = { originBoundsSeconds, targetBoundsSeconds, asyncBoundsSeconds }
+    this.#gathered = { planes, threads, version, ...bounds }
     // The registry calls every family's get() before it waits for anything, so a scrape that comes
     // in between cannot mix its values into these.
     return { contentType: this.#registry.contentType, body: await this.#registry.metrics() }

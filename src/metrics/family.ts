@@ -13,6 +13,7 @@ export type Gathered = {
   readonly threads: readonly ThreadSeries[]
   readonly originBoundsSeconds: readonly number[]
   readonly targetBoundsSeconds: readonly number[]
+  readonly asyncBoundsSeconds: readonly number[]
   readonly version: string
 }
 

@@ -2,8 +2,9 @@
  * The families of single nodes (operations §3.2): the same five for Origin and for Target. A node has series
  * from the first connection to it on, and keeps them; what several data planes counted of it adds up.
  */
-import { ERROR_KIND_LABELS } from './data-plane-metrics.ts'
+
 import { type Gathered, histogramPoints, type MetricFamily, type Point } from './family.ts'
+import { ERROR_KIND_LABELS } from './node-metrics.ts'
 import type { ClusterKey, NodeSeries } from './plane-series.ts'
 
 const REFERENCE = { isPrefixed: true, isReference: true } as const

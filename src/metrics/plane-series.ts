@@ -42,6 +42,54 @@ export type NodeSeries = {
   readonly usedStreamIds: number
 }
 
+export type AsyncNodeSeries = NodeSeries & { readonly inflight: number }
+
+/** A number per reason for which a read was not copied, or its copy was given up. */
+export type PerDropReason = {
+  /** async_reads_max_in_flight were under way. */
+  inFlightLimit: number
+  /** No connection for copies was ready. */
+  noConnection: number
+  /** All stream ids of the connection were in use. */
+  noStreamId: number
+  /** The node did not know the statement, and could not be taught it. */
+  notPrepared: number
+  /** The node did not take what was queued for it. */
+  queueFull: number
+}
+
+/** A number per outcome of a comparison that was made. */
+export type PerComparisonResult = {
+  equal: number
+  /** Different at first, and equal when both were read again. */
+  equalLater: number
+  /** Different twice. */
+  mismatch: number
+}
+
+/** A number per reason for which two answers were not compared. */
+export type PerSkipReason = {
+  /** Too much was waiting to be compared or read again. */
+  busy: number
+  noRows: number
+  notComparable: number
+  tooLarge: number
+}
+
+export type TableCount = {
+  readonly keyspace: string
+  readonly table: string
+  readonly count: number
+}
+
+export type AsyncSeries = {
+  readonly nodes: readonly AsyncNodeSeries[]
+  readonly dropped: Readonly<PerDropReason>
+  readonly compared: Readonly<PerComparisonResult>
+  readonly skipped: Readonly<PerSkipReason>
+  readonly mismatches: readonly TableCount[]
+}
+
 export type PlaneSeries = {
   readonly clientConnections: number
   readonly preparedEntries: number
@@ -63,6 +111,7 @@ export type PlaneSeries = {
   readonly upstreamConnectionsLost: Readonly<PerCluster>
   readonly clientsClosed: Readonly<PerCloseReason>
   readonly nodes: readonly NodeSeries[]
+  readonly asyncReads: AsyncSeries
   /** The thread that it runs in; the control plane's own where there is only one. */
   readonly thread: ThreadSeries
 }

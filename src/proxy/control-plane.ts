@@ -137,6 +137,7 @@ export class ControlPlane implements ControlConnectionListener {
       supported: offeredOptions(known[0], known[1], SPOKEN_COMPRESSIONS),
       errorVersion: Math.min(known[0].version, known[1].version),
       virtualTables: virtualTables(backing, hosts),
+      isSameTokenOrder: known[0].topology.partitioner === known[1].topology.partitioner,
     }
   }
 

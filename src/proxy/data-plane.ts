@@ -3,6 +3,8 @@
  * Shared-nothing: it gets immutable snapshots from the control plane, and asks other planes only for
  * prepared statements that it does not know (architecture §2.1).
  */
+import { type AsyncReadSettings, AsyncReads } from '../async/async-reads.ts'
+import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { ProtocolError } from '../cql/errors.ts'
 import { EVENT_STREAM_ID } from '../cql/messages/event.ts'
@@ -47,6 +49,8 @@ export type DataPlaneSettings = SessionSettings & {
   readonly preparedBytesMax: number
   readonly connectTimeoutMs: readonly [number, number]
   readonly latencyBoundsSeconds: readonly [readonly number[], readonly number[]]
+  readonly asyncLatencyBoundsSeconds: readonly number[]
+  readonly asyncReads: AsyncReadSettings
 }
 
 export type DataPlaneOptions = {
@@ -71,6 +75,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   readonly metrics: DataPlaneMetrics
   readonly log: Logger
   readonly dispatcher: RequestDispatcher
+  readonly readCopies: AsyncReads
   readonly waitingForUpstream = new Set<Session>()
   readonly askOthers: (id: Uint8Array) => Promise<SharedStatement | null>
   snapshot: Snapshot
@@ -99,10 +104,20 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.askOthers = options.askOthers
     this.#clientCount = new Int32Array(options.clientCount)
     const [originBoundsSeconds, targetBoundsSeconds] = options.settings.latencyBoundsSeconds
-    this.metrics = new DataPlaneMetrics({ originBoundsSeconds, targetBoundsSeconds })
-    this.profiles = new ProfileRegistry((cluster, profile, key) =>
-      this.#makePool(cluster, profile, key),
+    this.metrics = new DataPlaneMetrics({
+      originBoundsSeconds,
+      targetBoundsSeconds,
+      asyncBoundsSeconds: options.settings.asyncLatencyBoundsSeconds,
+    })
+    this.profiles = new ProfileRegistry((cluster, profile) =>
+      this.#makePool(cluster, profile, false),
     )
+    this.readCopies = new AsyncReads({
+      context: this,
+      settings: options.settings.asyncReads,
+      makePool: (cluster, profile) => this.#makePool(cluster, profile, true),
+      schedule: (run) => setImmediate(run),
+    })
     this.#answers = new Answers(this, new Healer(this))
     this.dispatcher = new RequestDispatcher(this, new SlowRequests(this))
     this.#sweepTimer = this.clock.setInterval(() => this.#sweep(), SWEEP_INTERVAL_MS)
@@ -119,12 +134,19 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.snapshot = snapshot
     for (const cluster of CLUSTERS) {
       this.profiles.setNodes(cluster, snapshot.clusters[cluster].nodes)
+      this.readCopies.setNodes(cluster, snapshot.clusters[cluster].nodes)
     }
   }
 
   /** Every request that starts from now on is routed by it. */
   setRouting(routing: RoutingState): void {
     this.routing = routing
+    for (const session of this.#sessions) this.readCopies.warm(session)
+  }
+
+  /** The last reads that the clusters have answered differently. */
+  mismatches(): readonly MismatchSample[] {
+    return this.readCopies.mismatches()
   }
 
   /** What another plane asks for. */
@@ -159,6 +181,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
     void this.#listener?.close()
     for (const session of [...this.#sessions]) session.destroy()
     this.profiles.closeAll()
+    this.readCopies.close()
     for (const connection of this.#connections) connection.destroy()
   }
 
@@ -180,7 +203,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       )
     }
     const candidates = nodes.map((_, i) => nodes[(preferred + i) % nodes.length]!)
-    return firstToOpen(candidates, (node) => this.#open(cluster, node, profile.traits), {
+    return firstToOpen(candidates, (node) => this.#open(cluster, node, profile.traits, false), {
       clock: this.clock,
       isFinal: () => false,
       discard: (late) => late.destroy(),
@@ -276,6 +299,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
     for (const connection of this.#connections) {
       connection.metrics.usedStreamIds += connection.slots.used
     }
+    this.readCopies.updateGauges()
     return this.metrics.toSeries()
   }
 
@@ -303,7 +327,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
     if (this.#isDraining && this.#sessions.size === 0) this.#onDrained?.()
   }
 
-  #makePool(cluster: Cluster, profile: Profile, _key: string): UpstreamPool {
+  #makePool(cluster: Cluster, profile: Profile, isForCopies: boolean): UpstreamPool {
     const { exclusiveTo } = profile
     return new UpstreamPool(
       {
@@ -311,7 +335,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
         connectionsPerNodeMax: exclusiveTo === null ? this.settings.connectionsPerNodeMax : 1,
         isExclusive: exclusiveTo !== null,
         clock: this.clock,
-        open: (node, signal) => this.#openForProfile(cluster, node, profile, signal),
+        open: (node, signal) => this.#openForProfile(cluster, node, profile, isForCopies, signal),
         onExclusiveLost: () => this.#drainExclusive(exclusiveTo),
         onReconnectFailed: (node, error) => this.#onReconnectFailed(cluster, node, error),
         onOrphanedReplaced: () => {
@@ -341,9 +365,12 @@ export class DataPlane implements SessionContext, UpstreamListener {
     cluster: Cluster,
     node: Node,
     traits: VersionTraits,
+    isForCopies: boolean,
     signal?: AbortSignal,
   ): Promise<UpstreamConnection> {
-    const metrics = this.metrics.node(clusterLabel(cluster), node.label)
+    const { asyncReads, requestTimeoutMs } = this.settings
+    const counters = isForCopies ? this.metrics.asyncReads : this.metrics
+    const metrics = counters.node(clusterLabel(cluster), node.label)
     const options = {
       cluster,
       endpoint: node.endpoint,
@@ -352,11 +379,16 @@ export class DataPlane implements SessionContext, UpstreamListener {
       metrics,
       streamIdsMax: this.settings.streamIdsMax,
       connectTimeoutMs: this.settings.connectTimeoutMs[cluster],
-      callTimeoutMs: this.settings.requestTimeoutMs,
+      callTimeoutMs: isForCopies ? asyncReads.handshakeTimeoutMs : requestTimeoutMs,
     }
     const context = { dialer: this.#dialer, flusher: this.flusher, turn: this.turn }
     try {
-      const connection = await UpstreamConnection.open(options, context, this, signal)
+      const listener = isForCopies ? this.readCopies : this
+      const connection = await UpstreamConnection.open(options, context, listener, signal)
+      if (isForCopies) {
+        this.readCopies.onOpened(connection)
+        return connection
+      }
       this.#connections.add(connection)
       metrics.connections++
       this.metrics.upstreamConnectionsOpened[clusterLabel(cluster)]++
@@ -371,9 +403,10 @@ export class DataPlane implements SessionContext, UpstreamListener {
     cluster: Cluster,
     node: Node,
     profile: Profile,
+    isForCopies: boolean,
     signal: AbortSignal,
   ): Promise<UpstreamConnection> {
-    const connection = await this.#open(cluster, node, profile.traits, signal)
+    const connection = await this.#open(cluster, node, profile.traits, isForCopies, signal)
     try {
       // Never the configured credentials: they would lend the proxy's identity to a client that
       // has shown none.
@@ -397,5 +430,6 @@ export class DataPlane implements SessionContext, UpstreamListener {
     for (const connection of this.#connections) connection.sweep(nowMs)
     for (const session of this.#sessions) session.sweep(nowMs)
     this.profiles.sweep(nowMs)
+    this.readCopies.sweep(nowMs)
   }
 }

@@ -3,6 +3,7 @@
  * told the same things, drained together (architecture §2.1). With one there is no thread: the plane
  * lives in the control plane's own.
  */
+import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { Clock } from '../clock.ts'
 import type { Logger, LogLevel } from '../log.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
@@ -72,6 +73,12 @@ export class DataPlanes {
 
   series(): Promise<PlaneSeries[]> {
     return Promise.all(this.#planes.map((plane) => plane.series()))
+  }
+
+  /** The last reads of every plane that the clusters have answered differently, the newest first. */
+  async mismatches(): Promise<readonly MismatchSample[]> {
+    const samples = await Promise.all(this.#planes.map((plane) => plane.mismatches()))
+    return samples.flat().sort((a, b) => b.atMs - a.atMs)
   }
 
   /**

@@ -2,6 +2,7 @@
  * From the operator's settings to what each part of the proxy asks for: units converted, names
  * resolved, "empty" turned into null. Nothing is validated here: config/ has done that.
  */
+import { randomBytes } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { isIP, isIPv4 } from 'node:net'
 import { availableParallelism } from 'node:os'
@@ -17,6 +18,7 @@ import type { DataPlaneSettings } from './data-plane.ts'
 
 /** From accept to READY (architecture §4). */
 const HANDSHAKE_TIMEOUT_MS = 10_000
+const HASH_SECRET_LENGTH = 32
 const BYTES_PER_MIB = 1024 * 1024
 /** What a two-byte stream id can count upwards, 0 left out (see upstream/slots.ts). */
 const STREAM_IDS_MAX = 32_767
@@ -76,6 +78,15 @@ export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
     boundsInSeconds(settings.metricsOriginLatencyBucketsMs),
     boundsInSeconds(settings.metricsTargetLatencyBucketsMs),
   ],
+  asyncLatencyBoundsSeconds: boundsInSeconds(settings.metricsAsyncReadLatencyBucketsMs),
+  asyncReads: {
+    inFlightMax: settings.asyncReadsMaxInFlight,
+    samplePercent: settings.asyncReadsSamplePercent,
+    compares: settings.compareAsyncReads,
+    recheckDelayMs: settings.compareAsyncReadsRecheckMs,
+    handshakeTimeoutMs: settings.asyncHandshakeTimeoutMs,
+    hashSecret: randomBytes(HASH_SECRET_LENGTH),
+  },
 })
 
 /** `DseV1` and `DseV2` ask for the highest version; what is not spoken is stepped over. */

@@ -5,6 +5,7 @@
  *   starting ──both clusters reachable, port bound──► running ──stop──► draining ──► stopped
  *      └── attempt failed: wait, try again ──┘                             (deadline, or `abort`)
  */
+import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { Clock, Timer } from '../clock.ts'
 import { backoffMs } from '../cluster/control-connection.ts'
 import type { Settings } from '../config/settings.ts'
@@ -83,6 +84,11 @@ export class ProxyInstance {
   /** The counters of all data planes; null before the first start attempt has succeeded. */
   series(): Promise<PlaneSeries[]> | null {
     return this.#service?.planes.series() ?? null
+  }
+
+  /** The last reads that the clusters have answered differently, the newest first. */
+  async mismatches(): Promise<readonly MismatchSample[]> {
+    return (await this.#service?.planes.mismatches()) ?? []
   }
 
   /**

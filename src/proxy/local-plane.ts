@@ -1,4 +1,5 @@
 /** The only data plane, in the control plane's own thread: nothing to post, nobody else to ask. */
+import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
@@ -30,6 +31,10 @@ export class LocalPlane implements Plane {
 
   series(): Promise<PlaneSeries> {
     return Promise.resolve(this.#plane.series())
+  }
+
+  mismatches(): Promise<readonly MismatchSample[]> {
+    return Promise.resolve(this.#plane.mismatches())
   }
 
   drain(): Promise<void> {

@@ -1,5 +1,6 @@
 /** What the control plane and a data plane in a thread of its own say to each other. */
 import type { MessagePort } from 'node:worker_threads'
+import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { LogLevel } from '../log.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
@@ -29,12 +30,14 @@ export type ToPlane =
 export type PlaneCall =
   | { readonly name: 'listen'; readonly port: number }
   | { readonly name: 'series' }
+  | { readonly name: 'mismatches' }
   | { readonly name: 'drain' }
   | { readonly name: 'close' }
 
 export type CallResult =
   | { readonly name: 'listen'; readonly port: number }
   | { readonly name: 'series'; readonly series: PlaneSeries }
+  | { readonly name: 'mismatches'; readonly samples: readonly MismatchSample[] }
   | { readonly name: 'drain' }
   | { readonly name: 'close' }
 

@@ -26,6 +26,8 @@ const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
         return { name: 'listen', port: await plane.listen(call.port, true) }
       case 'series':
         return { name: 'series', series: plane.series() }
+      case 'mismatches':
+        return { name: 'mismatches', samples: plane.mismatches() }
       case 'drain':
         await plane.drain()
         return { name: 'drain' }

@@ -1,4 +1,5 @@
 /** A data plane as the control plane sees it, whether it lives in this thread or in one of its own. */
+import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
@@ -12,6 +13,8 @@ export interface Plane {
   announceSchemaChange(body: Uint8Array): void
   /** Its counters as they are now. */
   series(): Promise<PlaneSeries>
+  /** The last reads that the clusters have answered differently, oldest first. */
+  mismatches(): Promise<readonly MismatchSample[]>
   /** Stops accepting and finishes what is in flight; resolves when the last client is gone. */
   drain(): Promise<void>
   /** Closes everything now. */

@@ -28,6 +28,7 @@ export const serveHealth = async (
     version,
     originBoundsSeconds: boundsInSeconds(settings.metricsOriginLatencyBucketsMs),
     targetBoundsSeconds: boundsInSeconds(settings.metricsTargetLatencyBucketsMs),
+    asyncBoundsSeconds: boundsInSeconds(settings.metricsAsyncReadLatencyBucketsMs),
     series: () => instance.series() ?? Promise.resolve([]),
     clock,
   })

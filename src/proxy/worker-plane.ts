@@ -1,5 +1,6 @@
 /** A data plane in a thread of its own, as the control plane holds it. */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
+import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
@@ -54,6 +55,12 @@ export class WorkerPlane implements Plane {
     const result = await this.#call({ name: 'series' })
     if (result.name !== 'series') throw new Error('a data plane answered another question')
     return result.series
+  }
+
+  async mismatches(): Promise<readonly MismatchSample[]> {
+    const result = await this.#call({ name: 'mismatches' })
+    if (result.name !== 'mismatches') throw new Error('a data plane answered another question')
+    return result.samples
   }
 
   async drain(): Promise<void> {

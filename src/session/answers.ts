@@ -16,7 +16,7 @@ import { WriteType } from '../cql/messages/error.ts'
 import { readConsistency, skipResponsePrefix } from '../cql/messages/fields.ts'
 import { BatchType, Consistency, ErrorCode, Opcode, ResultKind } from '../cql/protocol.ts'
 import { BodyReader } from '../cql/reader.ts'
-import { ErrorKind, errorKindOf } from '../metrics/data-plane-metrics.ts'
+import { ErrorKind, errorKindOf } from '../metrics/node-metrics.ts'
 import { CLUSTERS, Cluster, clusterName } from '../routing/cluster.ts'
 import { Answer, returnedCluster } from '../routing/outcome.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
@@ -145,6 +145,7 @@ export class Answers {
       const message = `${late.join(' and ')} did not answer within ${settings.requestTimeoutMs} ms (proxy_request_timeout_ms)`
       session.reply(requests.stream[request]!, this.#timeoutEnvelope(request, isSingle, message))
     }
+    requests.watcher[request]?.onAnswer(null, 0, 0)
     this.#finish(request, false)
   }
 
@@ -179,6 +180,8 @@ export class Answers {
       writeStreamId(session.output.buffer, at, requests.stream[request]!)
       session.noteQueued()
     }
+    const watcher = requests.watcher[request]!
+    if (watcher !== null) watcher.onAnswer(bytes, start, end)
     this.#finish(request, true)
   }
 

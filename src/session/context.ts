@@ -47,11 +47,21 @@ export type Snapshot = {
   /** The version of errors to clients whose own version is not known or not spoken. */
   readonly errorVersion: number
   readonly virtualTables: VirtualTables
+  /** Both clusters have the same partitioner: they go through partitions in the same order. */
+  readonly isSameTokenOrder: boolean
 }
 
 export interface Dispatcher {
   /** Takes one request envelope of a session that is ready. */
   dispatch(session: Session, bytes: Uint8Array, start: number, end: number): void
+}
+
+/** Copies of reads for the secondary, which nobody waits for. */
+export interface ReadCopies {
+  /** Copies a read of the request table that has just been sent to its cluster. Never throws. */
+  copy(request: number): void
+  /** A session has come, or has changed its profile: its reads are going to be copied. */
+  warm(session: Session): void
 }
 
 export interface SessionContext {
@@ -65,6 +75,7 @@ export interface SessionContext {
   readonly metrics: DataPlaneMetrics
   readonly log: Logger
   readonly dispatcher: Dispatcher
+  readonly readCopies: ReadCopies
   /** Sessions that read nothing until a node takes bytes again. */
   readonly waitingForUpstream: Set<Session>
   snapshot: Snapshot

@@ -89,7 +89,8 @@ export class RequestDispatcher implements Dispatcher {
     if (decision === ForwardDecision.PROXY || statementClass === StatementClass.USE) {
       this.#slow.executeHere(session, bytes, start, end, body, statement)
     } else {
-      this.#forward(session, bytes, start, end, decision, statement, null)
+      const request = this.#forward(session, bytes, start, end, decision, statement, null)
+      if (statementClass === StatementClass.READ) this.#copyRead(request)
     }
   }
 
@@ -113,7 +114,8 @@ export class RequestDispatcher implements Dispatcher {
     if (decision === ForwardDecision.PROXY || statementClass === StatementClass.USE) {
       this.#slow.queryHere(session, bytes, start, end, body, statementClass)
     } else {
-      this.#forward(session, bytes, start, end, decision, null, null)
+      const request = this.#forward(session, bytes, start, end, decision, null, null)
+      if (statementClass === StatementClass.READ) this.#copyRead(request)
     }
   }
 
@@ -129,6 +131,13 @@ export class RequestDispatcher implements Dispatcher {
     this.#forward(session, bytes, start, end, ForwardDecision.BOTH, null, batch)
   }
 
+  /** After the client's own; only the read mode of this moment counts (request-path §7). */
+  #copyRead(request: number): void {
+    const { readCopies, routing } = this.#context
+    if (routing.readMode !== 'PRIMARY_ONLY' && request !== NOT_SENT) readCopies.copy(request)
+  }
+
+  /** Returns the request's index in the table, or NOT_SENT where the client was refused. */
   #forward(
     session: Session,
     bytes: Uint8Array,
@@ -137,7 +146,7 @@ export class RequestDispatcher implements Dispatcher {
     decision: ForwardDecision,
     statement: PreparedStatement | null,
     batch: BatchIds | null,
-  ): void {
+  ): number {
     const both = decision === ForwardDecision.BOTH
     const first = both || decision === ForwardDecision.ORIGIN ? Cluster.ORIGIN : Cluster.TARGET
     const connection = session.upstream(first)
@@ -145,11 +154,11 @@ export class RequestDispatcher implements Dispatcher {
     // Room on both sides before anything is sent to either: a write must not reach one cluster only.
     if (connection === null || !connection.slots.hasFree) {
       this.#refuseFull(session, bytes, start, first)
-      return
+      return NOT_SENT
     }
     if (both && (second === null || !second.slots.hasFree)) {
       this.#refuseFull(session, bytes, start, Cluster.TARGET)
-      return
+      return NOT_SENT
     }
     const { requests, routing, turn, metrics } = this.#context
     const request = requests.take()
@@ -174,13 +183,14 @@ export class RequestDispatcher implements Dispatcher {
         metrics.inflight.readsTarget++
       }
       sendRequest(requests, request, connection, batch)
-      return
+      return request
     }
     requests.kind[request] = RequestKind.ON_BOTH
     requests.outstanding[request] = (1 << CLUSTERS.length) - 1
     metrics.inflight.writes++
     sendRequest(requests, request, connection, batch)
     sendRequest(requests, request, second, batch)
+    return request
   }
 
   #refuseFull(session: Session, bytes: Uint8Array, start: number, cluster: Cluster): void {
@@ -198,6 +208,8 @@ export class RequestDispatcher implements Dispatcher {
     session.reply(streamId, errorEnvelope(session.traits!.version, { code, message }))
   }
 }
+
+const NOT_SENT = -1
 
 const CLOSING =
   'This connection is being closed, for the proxy shuts down or has lost the node behind it; use another connection or host'

@@ -187,7 +187,7 @@ export class Healer {
   }
 }
 
-const prepareBody = (statement: PreparedStatement, traits: VersionTraits): BodyWriter =>
+export const prepareBody = (statement: PreparedStatement, traits: VersionTraits): BodyWriter =>
   encodePrepare(
     new BodyWriter(),
     statement.keyspace === null

@@ -21,6 +21,12 @@ export const RequestKind = {
 /** Per cluster in one byte of `heals`: counts up to 15. */
 const HEAL_BITS = 4
 
+/** Takes a look at the answer that a client gets, while its bytes are valid. Must not throw. */
+export interface AnswerWatcher {
+  /** Null where the request ends without an answer of a cluster. */
+  onAnswer(bytes: Uint8Array | null, start: number, end: number): void
+}
+
 const bit = (cluster: number): number => 1 << cluster
 
 export class RequestTable {
@@ -47,6 +53,8 @@ export class RequestTable {
   chunk: (Uint8Array | null)[] = []
   /** The first answer of a BOTH request, where it may be the one that is returned. */
   held: (Uint8Array | null)[] = []
+  /** Set for reads whose answers are compared, else null. */
+  watcher: (AnswerWatcher | null)[] = []
   originConnection: (UpstreamConnection | null)[] = []
   targetConnection: (UpstreamConnection | null)[] = []
   originSlot = new Int32Array(0)
@@ -85,6 +93,7 @@ export class RequestTable {
     this.statement[index] = null
     this.chunk[index] = null
     this.held[index] = null
+    this.watcher[index] = null
     this.originConnection[index] = null
     this.targetConnection[index] = null
     this.#free[this.#freeCount++] = index
@@ -152,6 +161,7 @@ export class RequestTable {
       this.statement.push(null)
       this.chunk.push(null)
       this.held.push(null)
+      this.watcher.push(null)
       this.originConnection.push(null)
       this.targetConnection.push(null)
     }

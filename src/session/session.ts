@@ -123,6 +123,7 @@ export class Session implements TransportHandler {
     this.state = 'ready'
     this.profile = profile
     this.#decoder.bodyLengthMax = this.#context.settings.envelopeBodyLengthMax
+    this.#context.readCopies.warm(this)
   }
 
   /** Uses another profile's pools from the next request on. */
@@ -136,6 +137,7 @@ export class Session implements TransportHandler {
     this.connections = [null, null]
     this.keyspaceClass = keyspaceClassOf(profile.profile.keyspace ?? '')
     if (before !== null) this.#context.profiles.release(before, this.#context.turn.nowMs)
+    this.#context.readCopies.warm(this)
   }
 
   /**

@@ -27,11 +27,24 @@ export const sendRequest = (
   const cluster = connection.cluster
   const slot = connection.slots.take(request)
   requests.setUpstream(request, cluster, connection, slot)
-  const statement = requests.statement[request]!
-  if (statement !== null && !statement.isVerbatim[cluster]) {
-    sendExecute(connection, slot, bytes, start, end, statement)
-  } else if (batch?.differsOn(cluster) === true) {
+  if (batch?.differsOn(cluster) === true) {
     sendBatch(connection, slot, bytes, start, end, batch)
+  } else {
+    sendEnvelope(connection, slot, bytes, start, end, requests.statement[request]!)
+  }
+}
+
+/** Sends a QUERY, or an EXECUTE of `statement` with the ids of the connection's cluster. */
+export const sendEnvelope = (
+  connection: UpstreamConnection,
+  slot: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  statement: PreparedStatement | null,
+): void => {
+  if (statement !== null && !statement.isVerbatim[connection.cluster]) {
+    sendExecute(connection, slot, bytes, start, end, statement)
   } else {
     connection.send(slot, bytes, start, end)
   }

@@ -117,7 +117,7 @@ describe('what is wrong', () => {
     const changes = {
       ZDM_TARGET_PASSWORD: undefined,
       ZDM_PRIMARY_CLUSTER: 'BOTH',
-      ZDM_READ_MODE: 'DUAL_ASYNC_ON_SECONDARY',
+      ZDM_READ_MODE: 'DUAL_SYNC',
       ZDM_ORIGIN_CONTACT_POINTS: '',
       ZDM_ORIGIN_PORT: 'abc',
       ZDM_PROXY_LISTEN_ADDRESS: '0.0.0.0',
@@ -126,7 +126,7 @@ describe('what is wrong', () => {
     expect(lines).toEqual([
       'ZDM_TARGET_PASSWORD: must be set; to the empty string where ',
       'ZDM_PRIMARY_CLUSTER: "BOTH" is not one of ORIGIN, TARGET',
-      'ZDM_READ_MODE: "DUAL_ASYNC_ON_SECONDARY" is not available in',
+      'ZDM_READ_MODE: "DUAL_SYNC" is not one of PRIMARY_ONLY, DUAL_',
       'ZDM_ORIGIN_PORT: "abc" is not a whole number from 1 to 65535',
       'ZDM_ORIGIN_CONTACT_POINTS: must name at least one node: host',
       'ZDM_PROXY_LISTEN_ADDRESS: "0.0.0.0" listens on every address',
@@ -254,13 +254,13 @@ describe('other warnings', () => {
   test('name the settings without effect, all on one line', () => {
     const { warnings } = fromEnvironment({
       ZDM_WRITE_MAX_WORKERS: '8',
-      ZDM_ASYNC_HANDSHAKE_TIMEOUT_MS: '0',
+      ZDM_READ_MAX_WORKERS: '0',
     })
     expect(warnings).toEqual([
       {
         code: 'CONFIG_IGNORED_SETTING',
         setting: null,
-        text: 'without effect in this release: ZDM_ASYNC_HANDSHAKE_TIMEOUT_MS, ZDM_WRITE_MAX_WORKERS',
+        text: 'without effect in this release: ZDM_WRITE_MAX_WORKERS, ZDM_READ_MAX_WORKERS',
       },
     ])
     expect(fromYaml('write_max_workers: 8').warnings).toMatchObject([

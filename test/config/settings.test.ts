@@ -21,6 +21,10 @@ const OWN_SETTINGS = [
   ['proxy_timeout_reply', 'error'],
   ['proxy_max_envelope_mib', 256],
   ['proxy_client_output_max_mib', 64],
+  ['async_reads_sample_percent', 100],
+  ['async_reads_max_in_flight', 2048],
+  ['compare_async_reads', false],
+  ['compare_async_reads_recheck_ms', 5000],
   ['shutdown_timeout_ms', 15_000],
 ] as const
 

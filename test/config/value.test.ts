@@ -244,7 +244,6 @@ describe('a value in a YAML file', () => {
 })
 
 const PLANNED: readonly (readonly [key: string, allowed: string, refused: string])[] = [
-  ['read_mode', 'primary_only', 'dual_async_on_secondary'],
   ['replace_cql_functions', 'false', 'true'],
   ['blocked_protocol_versions', '', 'v3'],
   ['tracing_enabled', 'false', 'true'],

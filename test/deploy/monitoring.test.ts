@@ -87,10 +87,15 @@ const PROMETHEUS_SERIES: ReadonlyMap<string, readonly string[]> = new Map([
 const SCRAPE_LABELS = ['job', 'instance']
 
 const exposed = async (): Promise<ReadonlyMap<string, Family>> => {
-  const bounds = { originBoundsSeconds: [0.01, 1], targetBoundsSeconds: [0.01, 1] }
+  const bounds = {
+    originBoundsSeconds: [0.01, 1],
+    targetBoundsSeconds: [0.01, 1],
+    asyncBoundsSeconds: [0.01, 1],
+  }
   const plane = new DataPlaneMetrics(bounds)
   plane.node('origin', '10.0.0.1:9042')
   plane.node('target', '10.0.1.1:9042')
+  plane.asyncReads.node('target', '10.0.1.1:9042')
   const exposition = new MetricsExposition({
     prefix: 'zdm',
     version: '1.2.3',

@@ -105,6 +105,45 @@ describe('where both clusters authenticate', () => {
   })
 })
 
+describe('asynchronous reads', () => {
+  test.each(['ORIGIN', 'TARGET'] as const)(
+    'primary %s: a secondary that stops and comes back costs the client nothing, and gets reads again',
+    async (primaryCluster) => {
+      const { instance, port } = await startInstanceBetween(origin, target, {
+        ...PROXY,
+        readMode: 'DUAL_ASYNC_ON_SECONDARY',
+        primaryCluster,
+        compareAsyncReads: true,
+      })
+      const client = await connectDriver(`127.0.0.1:${port}`, login(TARGET_USER))
+      await client.execute(`INSERT INTO ${keyspace}.t (k, v) VALUES (20, 'in both')`)
+      const read = async (): Promise<void> => {
+        const select = `SELECT v FROM ${keyspace}.t WHERE k = ?`
+        const rows = await client.execute(select, [20], { prepare: true })
+        expect(rows.first().get('v')).toBe('in both')
+      }
+      const counts = async () => (await instance.series()!)[0]!.asyncReads
+      const readUntil = async (isDone: (now: Awaited<ReturnType<typeof counts>>) => boolean) => {
+        const startMs = performance.now()
+        while (!isDone(await counts())) {
+          expect(performance.now() - startMs).toBeLessThan(60_000)
+          await read()
+          await new Promise((resolve) => setTimeout(resolve, 50))
+        }
+      }
+      await readUntil(({ compared }) => compared.equal >= 3)
+      const node = (primaryCluster === 'ORIGIN' ? target : origin).nodes[0]!
+      await node.stop()
+      await readUntil(({ dropped }) => dropped.noConnection >= 10)
+      await node.start()
+      const { equal } = (await counts()).compared
+      await readUntil(({ compared }) => compared.equal >= equal + 3)
+      expect((await counts()).compared.mismatch).toBe(0)
+    },
+    180_000,
+  )
+})
+
 describe('a node that is restarted', () => {
   test.each(['target', 'origin'] as const)(
     'the %s node has forgotten its statements: the proxy teaches it again, the client sees no error',

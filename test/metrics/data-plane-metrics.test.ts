@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import {
-  DataPlaneMetrics,
-  ERROR_KIND_LABELS,
-  ErrorKind,
-  errorKindOf,
-} from '../../src/metrics/data-plane-metrics.ts'
+import { DataPlaneMetrics } from '../../src/metrics/data-plane-metrics.ts'
+import { ERROR_KIND_LABELS, ErrorKind, errorKindOf } from '../../src/metrics/node-metrics.ts'
 import { GcPauses } from '../../src/metrics/thread-series.ts'
 import { ERROR_VALUES } from './reference-families.ts'
 
-const BOUNDS = { originBoundsSeconds: [0.001, 1], targetBoundsSeconds: [0.002] }
+const BOUNDS = {
+  originBoundsSeconds: [0.001, 1],
+  targetBoundsSeconds: [0.002],
+  asyncBoundsSeconds: [3],
+}
 
 describe('the kind of an error', () => {
   test.each([
@@ -42,6 +42,13 @@ describe('DataPlaneMetrics', () => {
     })
     const perCluster = { origin: 0, target: 0 }
     expect(series).toEqual({
+      asyncReads: {
+        nodes: [],
+        dropped: { inFlightLimit: 0, noConnection: 0, noStreamId: 0, notPrepared: 0, queueFull: 0 },
+        compared: { equal: 0, equalLater: 0, mismatch: 0 },
+        skipped: { busy: 0, noRows: 0, notComparable: 0, tooLarge: 0 },
+        mismatches: [],
+      },
       clientConnections: 0,
       preparedEntries: 0,
       preparedMisses: 0,

@@ -1,8 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { DataPlaneMetrics, ErrorKind } from '../../src/metrics/data-plane-metrics.ts'
+import { DataPlaneMetrics } from '../../src/metrics/data-plane-metrics.ts'
 import { MetricsExposition, type MetricsExpositionOptions } from '../../src/metrics/exposition.ts'
 import { boundsInSeconds } from '../../src/metrics/histogram.ts'
+import { ErrorKind } from '../../src/metrics/node-metrics.ts'
 import type { PlaneSeries } from '../../src/metrics/plane-series.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { type Family, parsePrometheusText, sampleValue } from '../support/prometheus-text.ts'
@@ -21,9 +22,14 @@ const DEFAULT_LE =
   '0.001 0.004 0.007 0.01 0.025 0.04 0.06 0.08 0.1 0.15 0.25 0.5 1 2.5 5 10 15 +Inf'.split(' ')
 const ORIGIN_BOUNDS = boundsInSeconds(DEFAULT_BUCKETS_MS)
 const TARGET_BOUNDS = [0.5]
+const ASYNC_BOUNDS = [0.05]
 
 const newPlane = (): DataPlaneMetrics =>
-  new DataPlaneMetrics({ originBoundsSeconds: ORIGIN_BOUNDS, targetBoundsSeconds: TARGET_BOUNDS })
+  new DataPlaneMetrics({
+    originBoundsSeconds: ORIGIN_BOUNDS,
+    targetBoundsSeconds: TARGET_BOUNDS,
+    asyncBoundsSeconds: ASYNC_BOUNDS,
+  })
 
 let clock: FakeClock
 
@@ -40,6 +46,7 @@ const expositionOf = (
     version: '1.2.3',
     originBoundsSeconds: ORIGIN_BOUNDS,
     targetBoundsSeconds: TARGET_BOUNDS,
+    asyncBoundsSeconds: ASYNC_BOUNDS,
     series: () => Promise.resolve(planes.map((plane) => plane.toSeries())),
     clock,
     ...overrides,

@@ -5,10 +5,14 @@ import { FAMILIES, familyName, PROCESS_METRICS } from '../../src/metrics/familie
 import type { Gathered, MetricFamily } from '../../src/metrics/family.ts'
 import type { PlaneSeries } from '../../src/metrics/plane-series.ts'
 import { quantile } from '../../src/metrics/runtime-families.ts'
-import { NODE_LEVEL, PROXY_LEVEL, RUNTIME } from './reference-families.ts'
+import { ASYNC_LEVEL, NODE_LEVEL, PROXY_LEVEL, RUNTIME } from './reference-families.ts'
 
-const REFERENCE = [...PROXY_LEVEL, ...NODE_LEVEL, ...RUNTIME]
-const BOUNDS = { originBoundsSeconds: [0.001, 1], targetBoundsSeconds: [0.002, 2] }
+const REFERENCE = [...PROXY_LEVEL, ...NODE_LEVEL, ...ASYNC_LEVEL, ...RUNTIME]
+const BOUNDS = {
+  originBoundsSeconds: [0.001, 1],
+  targetBoundsSeconds: [0.002, 2],
+  asyncBoundsSeconds: [3],
+}
 
 const findFamily = (name: string): MetricFamily | undefined =>
   FAMILIES.find((family) => familyName(family, 'zdm') === name)
@@ -23,6 +27,8 @@ const gather = (...planes: PlaneSeries[]): Gathered => ({
 const seriesOf = (nodes: readonly (readonly ['origin' | 'target', string])[] = []): PlaneSeries => {
   const metrics = new DataPlaneMetrics(BOUNDS)
   for (const [cluster, node] of nodes) metrics.node(cluster, node)
+  for (const [cluster, node] of nodes) metrics.asyncReads.node(cluster, node)
+  metrics.asyncReads.countMismatch('ks', 't')
   const series = metrics.toSeries()
   const gc = { count: 1, sumSeconds: 0.5, recentSeconds: [0.5] }
   return { ...series, thread: { ...series.thread, gc } }

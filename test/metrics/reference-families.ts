@@ -1,4 +1,4 @@
-/** The Go proxy's metrics as operations §3.2 and §3.3 have them, those of mirrored reads left out. */
+/** The Go proxy's metrics as operations §3.2 and §3.3 have them. */
 
 export type ReferenceFamily = {
   readonly name: string
@@ -60,6 +60,11 @@ export const PROXY_LEVEL: readonly ReferenceFamily[] = [
 export const NODE_LEVEL: readonly ReferenceFamily[] = [
   ...nodeLevel('origin'),
   ...nodeLevel('target'),
+]
+
+export const ASYNC_LEVEL: readonly ReferenceFamily[] = [
+  ...nodeLevel('async'),
+  { name: 'zdm_async_inflight_requests_total', type: 'gauge', labels: { node: null } },
 ]
 
 /** What dashboards for the Go runtime ask for and Node has too (operations §3.6). */

@@ -46,6 +46,7 @@ const snapshot = (virtualTables = TABLES): Snapshot => ({
   ],
   supported: new Map(),
   errorVersion: Version.V4,
+  isSameTokenOrder: true,
   virtualTables,
 })
 

@@ -24,7 +24,11 @@ export const afterFile = (cleanUp: () => Promise<unknown>): void => {
   cleanUps.push(cleanUp)
 }
 
-export type RealInstance = { readonly port: number; readonly log: readonly LogLine[] }
+export type RealInstance = {
+  readonly instance: ProxyInstance
+  readonly port: number
+  readonly log: readonly LogLine[]
+}
 
 type Contact = { readonly contactPoints: readonly ContactPoint[] }
 
@@ -57,7 +61,7 @@ export const startInstanceBetween = async (
   })
   afterFile(() => instance.stop(new AbortController().signal))
   await instance.start()
-  return { port: instance.port!, log }
+  return { instance, port: instance.port!, log }
 }
 
 /** An instance between the run's own Origin and Target. */

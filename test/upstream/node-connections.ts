@@ -1,6 +1,6 @@
 /** Real upstream connections to a fake cluster, for the tests of this folder. */
 import { Version, versionTraits } from '../../src/cql/protocol.ts'
-import { NodeMetrics } from '../../src/metrics/data-plane-metrics.ts'
+import { NodeMetrics } from '../../src/metrics/node-metrics.ts'
 import { Dialer } from '../../src/net/dialer.ts'
 import { Flusher } from '../../src/net/output.ts'
 import { Turn } from '../../src/turn.ts'

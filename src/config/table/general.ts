@@ -21,9 +21,9 @@ export const GLOBAL = {
       type: 'choice',
       default: 'PRIMARY_ONLY',
       choices: ['PRIMARY_ONLY', 'DUAL_ASYNC_ON_SECONDARY'],
-      status: 'planned',
+      status: 'active',
       description:
-        '`DUAL_ASYNC_ON_SECONDARY` sends reads to the other cluster too, without waiting for it.',
+        '`DUAL_ASYNC_ON_SECONDARY` sends reads to the other cluster too, without waiting for it. The first value only, where the routing state has been changed at run time.',
     },
     {
       key: 'replace_cql_functions',
@@ -37,9 +37,11 @@ export const GLOBAL = {
       key: 'async_handshake_timeout_ms',
       type: 'int',
       default: 4000,
+      min: 1,
       unit: 'ms',
-      status: 'ignored',
-      description: 'Belongs to the read mode `DUAL_ASYNC_ON_SECONDARY`.',
+      status: 'active',
+      description:
+        'How long each answer may take in the handshake of a connection for asynchronous reads, and when a statement is prepared there again. Clients do not wait for it.',
     },
     {
       key: 'log_level',

@@ -147,8 +147,8 @@ export const METRICS = {
       type: 'buckets',
       default: DEFAULT_BUCKETS_MS,
       unit: 'ms',
-      status: 'ignored',
-      description: 'Belongs to the read mode `DUAL_ASYNC_ON_SECONDARY`.',
+      status: 'active',
+      description: 'Bounds of the latency histograms of asynchronous reads.',
     },
   ],
 } as const satisfies Section
@@ -281,6 +281,44 @@ export const EXTENSIONS = {
       unit: 'MiB',
       status: 'active',
       description: 'Memory for prepared statements, per thread, texts included.',
+    },
+    {
+      key: 'async_reads_sample_percent',
+      type: 'int',
+      default: 100,
+      min: 0,
+      max: 100,
+      status: 'active',
+      description:
+        'The share of the reads that is sent to the secondary as well, chosen at random, with the read mode `DUAL_ASYNC_ON_SECONDARY`.',
+    },
+    {
+      key: 'async_reads_max_in_flight',
+      type: 'int',
+      default: 2048,
+      min: 1,
+      max: 1_000_000,
+      status: 'active',
+      description:
+        'Asynchronous reads that the secondary may owe an answer to, per thread. What comes beyond is not copied, and counted.',
+    },
+    {
+      key: 'compare_async_reads',
+      type: 'boolean',
+      default: false,
+      status: 'active',
+      description:
+        "Compares the secondary's answer to an asynchronous read with the client's, and counts differences per table.",
+    },
+    {
+      key: 'compare_async_reads_recheck_ms',
+      type: 'int',
+      default: 5000,
+      min: 0,
+      unit: 'ms',
+      status: 'active',
+      description:
+        'How long after a difference both clusters are asked again; only a second difference counts.',
     },
     {
       key: 'shutdown_timeout_ms',

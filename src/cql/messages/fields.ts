@@ -154,7 +154,8 @@ export const visitBatchChildren = (
   return at
 }
 
-const consistencyOffset = (
+/** Where the consistency of the QUERY, EXECUTE or BATCH at `messageStart` lies; its flags follow it in the first two. */
+export const consistencyOffset = (
   bytes: Uint8Array,
   messageStart: number,
   bodyEnd: number,
