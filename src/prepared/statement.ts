@@ -11,7 +11,7 @@ export type SharedStatement = {
   readonly id: Uint8Array
   /** Per cluster. */
   readonly ids: readonly [Uint8Array, Uint8Array]
-  /** Per cluster; v5 only. */
+  /** Per cluster: the cluster's own in v5, else the proxy's digest of the result's columns. */
   readonly resultMetadataIds: readonly [Uint8Array | null, Uint8Array | null]
   readonly statementClass: StatementClass
   /** The text as the client prepared it, UTF-8. */

@@ -10,6 +10,7 @@ import { encodePrepare } from '../cql/messages/prepare.ts'
 import { ErrorCode, Opcode, opcodeName, ResultKind, type VersionTraits } from '../cql/protocol.ts'
 import { BodyReader } from '../cql/reader.ts'
 import { BodyWriter } from '../cql/writer.ts'
+import { resultDigest } from '../prepared/result-digest.ts'
 import { equalBytes, type PreparedStatement } from '../prepared/statement.ts'
 import { type Cluster, clusterLabel } from '../routing/cluster.ts'
 import { Answer } from '../routing/outcome.ts'
@@ -104,6 +105,13 @@ export class Healer {
       const id = preparedId(answer)
       if (id === null) throw notPrepared(connection, answer)
       const statement = statements[at]!
+      if (hasOtherColumns(statement, connection, answer)) {
+        return unpreparedEnvelope(
+          connection.traits.version,
+          statement.id,
+          'The columns of its result have changed: the statement has to be prepared again',
+        )
+      }
       if (!equalBytes(id, statement.ids[cluster])) statement.learnId(cluster, id)
     }
     return null
@@ -179,11 +187,11 @@ export class Healer {
     )
     const id = statement?.id ?? named
     if (id === null) return error
-    return errorEnvelope(this.#context.requests.session[request]!.traits!.version, {
-      code: ErrorCode.UNPREPARED,
-      message: 'The statement is not prepared on the cluster, and preparing it again did not help',
-      details: { kind: 'unprepared', statementId: id },
-    })
+    return unpreparedEnvelope(
+      this.#context.requests.session[request]!.traits!.version,
+      id,
+      'The statement is not prepared on the cluster, and preparing it again did not help',
+    )
   }
 }
 
@@ -220,6 +228,31 @@ const preparedId = (answer: CallAnswer): Uint8Array | null => {
     return body.readInt() === ResultKind.PREPARED ? body.readShortBytes() : null
   })
 }
+
+/**
+ * Before v5 a client that has asked for no metadata reads rows by the columns that its own PREPARE told;
+ * when they are others now, only UNPREPARED makes it ask again. In v5 the node itself tells it (v5 §4.2.5.2).
+ */
+const hasOtherColumns = (
+  statement: PreparedStatement,
+  { traits, cluster }: UpstreamConnection,
+  answer: CallAnswer,
+): boolean => {
+  const known = statement.resultMetadataIds[cluster]
+  if (traits.hasResultMetadataId || known === null) return false
+  const body = bodyOf(answer.envelope)
+  body.readInt()
+  body.readShortBytes()
+  const found = resultDigest(body, traits)
+  return found !== null && !equalBytes(found, known)
+}
+
+const unpreparedEnvelope = (version: number, statementId: Uint8Array, message: string) =>
+  errorEnvelope(version, {
+    code: ErrorCode.UNPREPARED,
+    message,
+    details: { kind: 'unprepared', statementId },
+  })
 
 /** The id in an UNPREPARED error: `<code><message><id>` (v5 §9). */
 const unpreparedId = (envelope: Uint8Array): Uint8Array | null =>

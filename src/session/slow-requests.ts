@@ -11,9 +11,10 @@ import { decodePrepare } from '../cql/messages/prepare.ts'
 import { decodeQuery } from '../cql/messages/query.ts'
 import { decodeRegister } from '../cql/messages/register.ts'
 import { encodeSupported } from '../cql/messages/supported.ts'
-import { ErrorCode, Opcode, opcodeName, ResultKind } from '../cql/protocol.ts'
+import { ErrorCode, Opcode, opcodeName, ResultKind, type VersionTraits } from '../cql/protocol.ts'
 import { BodyReader } from '../cql/reader.ts'
 import { BodyWriter } from '../cql/writer.ts'
+import { resultDigest } from '../prepared/result-digest.ts'
 import { PreparedStatement, type SharedStatement } from '../prepared/statement.ts'
 import { Cluster } from '../routing/cluster.ts'
 import { Answer, returnedCluster } from '../routing/outcome.ts'
@@ -156,8 +157,8 @@ export class SlowRequests {
       )
       const chosen = returnedCluster(answerOf(origin), answerOf(target), Cluster.ORIGIN)
       if (answerOf(origin) === Answer.SUCCESS && answerOf(target) === Answer.SUCCESS) {
-        const a = preparedIds(origin, traits.hasResultMetadataId)
-        const b = preparedIds(target, traits.hasResultMetadataId)
+        const a = preparedIds(origin, traits)
+        const b = preparedIds(target, traits)
         remember({
           id: a.id,
           ids: [a.id, b.id],
@@ -283,7 +284,7 @@ const voidEnvelope = (session: Session): Uint8Array =>
 /** The ids of a PREPARED result. Throws ProtocolError where it is something else. */
 const preparedIds = (
   envelope: Uint8Array,
-  hasMetadataId: boolean,
+  traits: VersionTraits,
 ): { id: Uint8Array; metadataId: Uint8Array | null } => {
   const flags = envelope[FLAGS_OFFSET]!
   const start = skipResponsePrefix(envelope, HEADER_LENGTH, envelope.length, flags)
@@ -297,7 +298,10 @@ const preparedIds = (
     )
   }
   const id = body.readShortBytes().slice()
-  return { id, metadataId: hasMetadataId ? body.readShortBytes().slice() : null }
+  const metadataId = traits.hasResultMetadataId
+    ? body.readShortBytes().slice()
+    : resultDigest(body, traits)
+  return { id, metadataId }
 }
 
 /** A plain QUERY of the statement, whatever it came as. */

@@ -312,6 +312,37 @@ describe('a heal', () => {
     await rig.idle()
   })
 
+  test.each([
+    [Version.V3, ErrorCode.UNPREPARED],
+    [Version.V4, ErrorCode.UNPREPARED],
+    [Version.V5, null],
+  ])(
+    'that finds other columns: in v%i the client must prepare again, for it would read rows by the old ones',
+    async (version, code) => {
+      const rig = await startPlane()
+      const driver = await rig.client(version)
+      const prepared = await driver.prepare(SELECT)
+      rig.origin.forgetPrepared()
+      rig.clear()
+      const name = { keyspace: 'ks', table: 't' }
+      const id = Buffer.from(prepared.id)
+      const columns = ['k', 'added', 'v'].map((one) => ({ name: one, type: 'varchar' as const }))
+      const answer = preparedAnswer(
+        { id, resultMetadataId: Buffer.alloc(16, 9), name, binds: [], columns },
+        versionTraits(version)!,
+      )
+      rig.origin.on({ opcode: Opcode.PREPARE }, respond(answer))
+      const unprepared = errorAnswer(ErrorCode.UNPREPARED, 'forgotten', id)
+      rig.origin.on({ opcode: Opcode.EXECUTE, times: 1 }, respond(unprepared))
+      rig.origin.on({ opcode: Opcode.EXECUTE }, respond(voidAnswer()))
+      const answered = await driver.execute(prepared)
+      if (code === null) expect(resultKind(answered)).toBe(ResultKind.VOID)
+      else expect(readError(answered)).toMatchObject({ code, statementId: hex(prepared.id) })
+      expect(count(rig.origin, Opcode.EXECUTE)).toBe(code === null ? 2 : 1)
+      await rig.idle()
+    },
+  )
+
   test('that the node answers with something else: an error, for nothing was executed', async () => {
     const rig = await startPlane()
     const { driver, prepared } = await prepareAndForget(rig)

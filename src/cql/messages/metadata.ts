@@ -74,7 +74,11 @@ export const readCount = (reader: BodyReader, what: string): number => {
 export const decodeRowsMetadata = (reader: BodyReader, traits: VersionTraits): RowsMetadata => {
   const flags = reader.readInt('metadata flags')
   const columnCount = readCount(reader, 'column count')
-  const known = rowsFlags(traits)
+  // Cassandra says GLOBAL_TABLES_SPEC also where NO_METADATA takes the table away.
+  const hasColumns = (flags & MetadataFlag.NO_METADATA) === 0
+  const known = hasColumns
+    ? rowsFlags(traits)
+    : rowsFlags(traits) & ~MetadataFlag.GLOBAL_TABLES_SPEC
   const fields = flags & known
   const otherFlags = flags & ~known
   return {
@@ -83,9 +87,7 @@ export const decodeRowsMetadata = (reader: BodyReader, traits: VersionTraits): R
     ...(fields & MetadataFlag.METADATA_CHANGED && {
       newMetadataId: reader.readShortBytes('new metadata id'),
     }),
-    ...(fields & MetadataFlag.NO_METADATA
-      ? { columns: null }
-      : decodeColumns(reader, fields, columnCount)),
+    ...(hasColumns ? decodeColumns(reader, fields, columnCount) : { columns: null }),
     ...(otherFlags !== 0 && { otherFlags }),
   }
 }
