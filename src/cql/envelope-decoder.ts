@@ -15,6 +15,17 @@ import { versionTraits } from './protocol.ts'
 // biome-ignore lint/suspicious/noConfusingVoidType: most handlers never stop and return nothing.
 export type EnvelopeHandler = (bytes: Uint8Array, start: number, end: number) => void | boolean
 
+/** One envelope, header included, in another form that means the same. */
+export type EnvelopeRewrite = (envelope: Uint8Array) => Uint8Array
+
+/** `handler`, which gets every envelope rewritten: for tests that put a codec into the path. */
+export const rewritten =
+  (rewrite: EnvelopeRewrite, handler: EnvelopeHandler): EnvelopeHandler =>
+  (bytes, start, end) => {
+    const envelope = rewrite(bytes.subarray(start, end))
+    return handler(envelope, 0, envelope.length)
+  }
+
 /**
  * Up to here a straddling envelope gets all its memory at once, so that it is copied only once. Beyond it
  * memory follows the bytes that came, never the length that was announced.

@@ -6,6 +6,7 @@
 import { type AsyncReadSettings, AsyncReads } from '../async/async-reads.ts'
 import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { Clock, Timer } from '../clock.ts'
+import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
 import type { ProtocolError } from '../cql/errors.ts'
 import { EVENT_STREAM_ID } from '../cql/messages/event.ts'
 import type { VersionTraits } from '../cql/protocol.ts'
@@ -61,6 +62,8 @@ export type DataPlaneOptions = {
   readonly clientCount: SharedArrayBuffer
   readonly log: Logger
   readonly clock: Clock
+  /** For tests: see `InstanceTools`. */
+  readonly rewriteEnvelope?: EnvelopeRewrite | undefined
   askOthers(id: Uint8Array): Promise<SharedStatement | null>
 }
 
@@ -77,6 +80,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   readonly dispatcher: RequestDispatcher
   readonly readCopies: AsyncReads
   readonly waitingForUpstream = new Set<Session>()
+  readonly rewriteEnvelope: EnvelopeRewrite | null
   readonly askOthers: (id: Uint8Array) => Promise<SharedStatement | null>
   snapshot: Snapshot
   routing: RoutingState
@@ -101,6 +105,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.log = options.log
     this.snapshot = options.snapshot
     this.routing = options.routing
+    this.rewriteEnvelope = options.rewriteEnvelope ?? null
     this.askOthers = options.askOthers
     this.#clientCount = new Int32Array(options.clientCount)
     const [originBoundsSeconds, targetBoundsSeconds] = options.settings.latencyBoundsSeconds
@@ -381,7 +386,12 @@ export class DataPlane implements SessionContext, UpstreamListener {
       connectTimeoutMs: this.settings.connectTimeoutMs[cluster],
       callTimeoutMs: isForCopies ? asyncReads.handshakeTimeoutMs : requestTimeoutMs,
     }
-    const context = { dialer: this.#dialer, flusher: this.flusher, turn: this.turn }
+    const context = {
+      dialer: this.#dialer,
+      flusher: this.flusher,
+      turn: this.turn,
+      rewriteEnvelope: this.rewriteEnvelope,
+    }
     try {
       const listener = isForCopies ? this.readCopies : this
       const connection = await UpstreamConnection.open(options, context, listener, signal)

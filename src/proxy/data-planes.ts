@@ -5,6 +5,7 @@
  */
 import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { Clock } from '../clock.ts'
+import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
 import type { Logger, LogLevel } from '../log.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
@@ -22,6 +23,8 @@ export type DataPlanesOptions = {
   readonly log: Logger
   readonly logLevel: LogLevel
   readonly clock: Clock
+  /** For tests: see `InstanceTools`. */
+  readonly rewriteEnvelope?: EnvelopeRewrite | undefined
   /** A thread ended by itself: its clients are gone, and the process cannot serve as it should. */
   onDeath(error: Error): void
 }
@@ -33,13 +36,13 @@ export class DataPlanes {
   readonly #clock: Clock
 
   constructor(options: DataPlanesOptions) {
-    const { threads, settings, snapshot, routing, log, logLevel, clock } = options
+    const { threads, settings, snapshot, routing, log, logLevel, clock, rewriteEnvelope } = options
     const clientCount = new SharedArrayBuffer(CLIENT_COUNT_BYTES)
     const common = { settings, snapshot, routing, clientCount }
     this.#clock = clock
     this.#planes =
       threads === 1
-        ? [new LocalPlane({ ...common, log, clock })]
+        ? [new LocalPlane({ ...common, log, clock, rewriteEnvelope })]
         : linkPlanes(threads).map(
             (peers, index) =>
               new WorkerPlane({ ...common, index, logLevel, peers }, (error) =>

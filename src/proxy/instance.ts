@@ -9,6 +9,7 @@ import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { Clock, Timer } from '../clock.ts'
 import { backoffMs } from '../cluster/control-connection.ts'
 import type { Settings } from '../config/settings.ts'
+import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
 import type { Logger, LogLevel } from '../log.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import { formatEndpoint } from '../net/dialer.ts'
@@ -39,6 +40,8 @@ export type InstanceTools = {
   readonly random: () => number
   /** A data plane thread died: the process should end, so that whoever watches it starts it anew. */
   onFault(error: Error): void
+  /** For tests: what a data plane in this thread (`data_plane_threads: 1`) does to every envelope. */
+  readonly rewriteEnvelope?: EnvelopeRewrite
 }
 
 type Service = {
@@ -185,6 +188,7 @@ export class ProxyInstance {
         log,
         logLevel,
         clock,
+        rewriteEnvelope: this.#tools.rewriteEnvelope,
         onDeath: (error) => this.#tools.onFault(error),
       })
       const port = await planes.listen(this.#settings.proxyListenPort)

@@ -5,6 +5,7 @@
 
 import type { Clock } from '../clock.ts'
 import type { VirtualTables } from '../cluster/virtual-tables.ts'
+import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
 import type { ProtocolError } from '../cql/errors.ts'
 import type { Logger } from '../log.ts'
 import type { DataPlaneMetrics } from '../metrics/data-plane-metrics.ts'
@@ -76,6 +77,8 @@ export interface SessionContext {
   readonly log: Logger
   readonly dispatcher: Dispatcher
   readonly readCopies: ReadCopies
+  /** For tests, else null: what is done to every envelope of a client before it is looked at. */
+  readonly rewriteEnvelope: EnvelopeRewrite | null
   /** Sessions that read nothing until a node takes bytes again. */
   readonly waitingForUpstream: Set<Session>
   snapshot: Snapshot

@@ -7,7 +7,7 @@
  */
 
 import { writeStreamId } from '../cql/envelope.ts'
-import { EnvelopeDecoder } from '../cql/envelope-decoder.ts'
+import { EnvelopeDecoder, type EnvelopeHandler, rewritten } from '../cql/envelope-decoder.ts'
 import { ProtocolError } from '../cql/errors.ts'
 import { FrameDecoder } from '../cql/frame.ts'
 import type { VersionTraits } from '../cql/protocol.ts'
@@ -57,8 +57,7 @@ export class Session implements TransportHandler {
   #endingSinceMs: number | null = null
   /** Nothing that the client sends is looked at any more. */
   #isDeaf = false
-  readonly #onEnvelope = (bytes: Uint8Array, start: number, end: number): boolean =>
-    this.#route(bytes, start, end)
+  readonly #onEnvelope: EnvelopeHandler
   readonly #onPayload = (bytes: Uint8Array, start: number, end: number): void => {
     this.#decoder.push(bytes, start, end, this.#onEnvelope)
   }
@@ -69,6 +68,9 @@ export class Session implements TransportHandler {
     this.output = new Output(context.flusher, transport)
     this.acceptedAtMs = context.turn.begin()
     this.#context = context
+    const route: EnvelopeHandler = (bytes, start, end) => this.#route(bytes, start, end)
+    const rewrite = context.rewriteEnvelope
+    this.#onEnvelope = rewrite === null ? route : rewritten(rewrite, route)
     this.#decoder = new EnvelopeDecoder({
       bodyLengthMax: HANDSHAKE_BODY_LENGTH_MAX,
       isRequestSide: true,

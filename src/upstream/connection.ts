@@ -14,7 +14,12 @@ import {
   readStreamId,
   writeStreamId,
 } from '../cql/envelope.ts'
-import { EnvelopeDecoder } from '../cql/envelope-decoder.ts'
+import {
+  EnvelopeDecoder,
+  type EnvelopeHandler,
+  type EnvelopeRewrite,
+  rewritten,
+} from '../cql/envelope-decoder.ts'
 import { FrameDecoder } from '../cql/frame.ts'
 import { decodeError } from '../cql/messages/error.ts'
 import { skipResponsePrefix } from '../cql/messages/fields.ts'
@@ -85,6 +90,8 @@ export type ConnectionContext = {
   readonly dialer: Dialer
   readonly flusher: Flusher
   readonly turn: Turn
+  /** For tests: what is done to every answer before it is looked at. */
+  readonly rewriteEnvelope?: EnvelopeRewrite | null
 }
 
 export class UpstreamConnection implements TransportHandler {
@@ -110,13 +117,16 @@ export class UpstreamConnection implements TransportHandler {
   #frames: FrameDecoder | null = null
   #transport: Transport | null = null
   #output: Output | null = null
-  readonly #onEnvelope = (bytes: Uint8Array, start: number, end: number): boolean =>
-    this.#route(bytes, start, end)
+  readonly #onEnvelope: EnvelopeHandler
   readonly #onPayload = (bytes: Uint8Array, start: number, end: number): void => {
     this.#decoder.push(bytes, start, end, this.#onEnvelope)
   }
 
-  private constructor(options: ConnectionOptions, turn: Turn, listener: UpstreamListener) {
+  private constructor(
+    options: ConnectionOptions,
+    { turn, rewriteEnvelope: rewrite = null }: ConnectionContext,
+    listener: UpstreamListener,
+  ) {
     this.options = options
     this.cluster = options.cluster
     this.node = options.node
@@ -125,6 +135,8 @@ export class UpstreamConnection implements TransportHandler {
     this.slots = new SlotTable(options.streamIdsMax)
     this.#turn = turn
     this.#listener = listener
+    const route: EnvelopeHandler = (bytes, start, end) => this.#route(bytes, start, end)
+    this.#onEnvelope = rewrite === null ? route : rewritten(rewrite, route)
     this.#decoder = new EnvelopeDecoder({
       bodyLengthMax: ANSWER_BODY_LENGTH_MAX,
       isRequestSide: false,
@@ -139,7 +151,7 @@ export class UpstreamConnection implements TransportHandler {
     listener: UpstreamListener,
     signal?: AbortSignal,
   ): Promise<UpstreamConnection> {
-    const connection = new UpstreamConnection(options, context.turn, listener)
+    const connection = new UpstreamConnection(options, context, listener)
     const target = { ...options.endpoint, timeoutMs: options.connectTimeoutMs }
     try {
       const transport = await context.dialer.dial(target, connection, signal)

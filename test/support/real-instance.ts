@@ -8,6 +8,7 @@ import { afterAll, inject } from 'vitest'
 import type { ContactPoint } from '../../clusters/cluster.ts'
 import { systemClock } from '../../src/clock.ts'
 import type { Settings } from '../../src/config/settings.ts'
+import type { EnvelopeRewrite } from '../../src/cql/envelope-decoder.ts'
 import { createLogger } from '../../src/log.ts'
 import { ProxyInstance } from '../../src/proxy/instance.ts'
 import { type LogLine, testSettings } from './instance.ts'
@@ -37,6 +38,7 @@ export const startInstanceBetween = async (
   origin: Contact,
   target: Contact,
   overrides: Partial<Settings> = {},
+  rewriteEnvelope?: EnvelopeRewrite,
 ): Promise<RealInstance> => {
   const log: LogLine[] = []
   const settings = testSettings({
@@ -58,6 +60,7 @@ export const startInstanceBetween = async (
     onFault: (error) => {
       throw error
     },
+    ...(rewriteEnvelope === undefined ? {} : { rewriteEnvelope }),
   })
   afterFile(() => instance.stop(new AbortController().signal))
   await instance.start()
@@ -65,9 +68,12 @@ export const startInstanceBetween = async (
 }
 
 /** An instance between the run's own Origin and Target. */
-export const startRealInstance = (overrides: Partial<Settings> = {}): Promise<RealInstance> => {
+export const startRealInstance = (
+  overrides: Partial<Settings> = {},
+  rewriteEnvelope?: EnvelopeRewrite,
+): Promise<RealInstance> => {
   const { origin, target } = inject('clusters')
-  return startInstanceBetween(origin, target, overrides)
+  return startInstanceBetween(origin, target, overrides, rewriteEnvelope)
 }
 
 export const connectDriver = async (
