@@ -34,8 +34,7 @@ const TIMEOUTS = {
 const FOOTPRINT = {
   memtable_heap_space: '64MiB',
   memtable_offheap_space: '64MiB',
-  commitlog_segment_size: '16MiB',
-  commitlog_total_space: '128MiB',
+  commitlog_total_space: '256MiB',
   file_cache_size: '32MiB',
   key_cache_size: '4MiB',
   counter_cache_size: '1MiB',
@@ -44,6 +43,14 @@ const FOOTPRINT = {
   concurrent_writes: 16,
   concurrent_counter_writes: 8,
   concurrent_compactors: 1,
+} as const
+
+/** A value of 20 MiB is a mutation, a request and an answer: half a segment is the largest mutation. */
+const LARGE_VALUES = {
+  commitlog_segment_size: '64MiB',
+  native_transport_max_frame_size: '64MiB',
+  native_transport_max_request_data_in_flight: '256MiB',
+  native_transport_max_request_data_in_flight_per_ip: '128MiB',
 } as const
 
 export const cassandraSettings = (spec: ClusterSpec, place: NodePlace): Record<string, unknown> => {
@@ -77,6 +84,7 @@ export const cassandraSettings = (spec: ClusterSpec, place: NodePlace): Record<s
     user_defined_functions_enabled: true,
     materialized_views_enabled: true,
     ...FOOTPRINT,
+    ...LARGE_VALUES,
     ...TIMEOUTS,
     ...(spec.authentication === true ? AUTHENTICATION : {}),
     ...spec.yaml,

@@ -9,6 +9,7 @@ import type { ContactPoint } from '../../clusters/cluster.ts'
 import { StartProgress } from '../../clusters/progress.ts'
 import { startPair } from '../../clusters/start.ts'
 import { StatusLine, standardError } from '../../clusters/status-line.ts'
+import { type DriverPrograms, LANGUAGES, makeDriverPrograms } from './driver-programs.ts'
 
 export interface ProvidedCluster {
   readonly contactPoints: ContactPoint[]
@@ -19,6 +20,8 @@ export interface ProvidedCluster {
 
 declare module 'vitest' {
   interface ProvidedContext {
+    /** The driver suite's programs. */
+    driverPrograms: DriverPrograms
     clusters: { readonly origin: ProvidedCluster; readonly target: ProvidedCluster }
   }
 }
@@ -84,8 +87,22 @@ const startBoth = async (): Promise<Running> => {
 }
 
 export default async (project: TestProject): Promise<() => Promise<void>> => {
-  const running = alreadyRunning() ?? (await startBoth())
+  // At the same time: drivers take a while to come, clusters to start.
+  const [started, made] = await Promise.allSettled([
+    alreadyRunning() ?? startBoth(),
+    makeDriverPrograms(),
+  ])
+  if (started.status === 'rejected') throw started.reason
+  const running = started.value
   try {
+    if (made.status === 'rejected') throw made.reason
+    for (const language of LANGUAGES) {
+      const program = made.value[language]
+      if ('unavailable' in program) {
+        tell(`NOT RUN: the driver suite in ${language}: ${program.unavailable}`)
+      }
+    }
+    project.provide('driverPrograms', made.value)
     const [origin, target] = await Promise.all([
       describeCluster(running.origin),
       describeCluster(running.target),
