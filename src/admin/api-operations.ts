@@ -1,0 +1,188 @@
+/**
+ * The operations of the admin API as one table: method, path, what goes in and what comes out. The routes
+ * are registered from it (api-routes.ts), and the OpenAPI document is rendered from it (openapi.ts).
+ */
+import { PHASES } from '../control/phase.ts'
+import { ref, type Schema } from './api-schemas.ts'
+
+export type Operation = {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  /** With `:name` for a parameter. */
+  readonly path: string
+  readonly summary: string
+  readonly query?: Readonly<Record<string, Schema>>
+  /** The name of a schema. */
+  readonly body?: string
+  /** By status; the first is the success. */
+  readonly answers: Readonly<Record<number, { readonly schema: Schema; readonly when: string }>>
+}
+
+const problem = (when: string): { schema: Schema; when: string } => ({
+  schema: ref('Problem'),
+  when,
+})
+
+const CHANGE_ANSWERS = {
+  200: { schema: ref('ChangeReport'), when: 'Done, or nothing was to be done.' },
+  409: { schema: ref('ChangeReport'), when: 'Refused; nothing was changed anywhere.' },
+  502: {
+    schema: ref('ChangeReport'),
+    when: 'Partial: some instances have changed and some have not. Says which, and how to finish or revert.',
+  },
+} as const
+
+export const OPERATIONS = {
+  getStatus: {
+    method: 'GET',
+    path: '/v1/status',
+    summary: 'This instance: phase, routing, health, traffic, what was counted.',
+    answers: { 200: { schema: ref('InstanceStatus'), when: 'As of now.' } },
+  },
+  getDeployment: {
+    method: 'GET',
+    path: '/v1/deployment',
+    summary: 'All instances, asked by this one, and whether they agree.',
+    answers: { 200: { schema: ref('DeploymentStatus'), when: 'As of now.' } },
+  },
+  getPlan: {
+    method: 'GET',
+    path: '/v1/plan',
+    summary:
+      'What advance or rollback would do to the deployment, and every check. Changes nothing.',
+    query: {
+      verb: { type: 'string', enum: ['advance', 'rollback'] },
+      to: {
+        type: 'string',
+        enum: PHASES,
+        description: 'Where to advance; absent: the next phase.',
+      },
+    },
+    answers: {
+      200: { schema: ref('Plan'), when: 'Whether it would be done or refused.' },
+      409: problem('There is no such way from the phase that the instance is in.'),
+    },
+  },
+  advance: {
+    method: 'POST',
+    path: '/v1/advance',
+    summary: 'Takes every instance of the deployment to a phase. Done already: changes nothing.',
+    body: 'AdvanceRequest',
+    answers: CHANGE_ANSWERS,
+  },
+  rollback: {
+    method: 'POST',
+    path: '/v1/rollback',
+    summary: 'Puts every read back on Origin at once, from any phase, on every instance.',
+    body: 'RollbackRequest',
+    answers: CHANGE_ANSWERS,
+  },
+  align: {
+    method: 'POST',
+    path: '/v1/align',
+    summary: 'Gives all instances the state of one of them: finishes or reverts a partial change.',
+    body: 'AlignRequest',
+    answers: CHANGE_ANSWERS,
+  },
+  setRouting: {
+    method: 'PUT',
+    path: '/v1/routing',
+    summary: 'Changes the routing outside the phases. Refused unless forced where it leaves them.',
+    body: 'RoutingRequest',
+    answers: CHANGE_ANSWERS,
+  },
+  prepareChange: {
+    method: 'POST',
+    path: '/v1/changes',
+    summary: 'First half of a change of this instance alone: checks it and makes it ready.',
+    body: 'PrepareRequest',
+    answers: {
+      201: { schema: ref('PreparedChange'), when: 'Ready to be committed.' },
+      409: problem('REVISION_MISMATCH, CHANGE_IN_PROGRESS, CHECKS_FAILED, NO_SUCH_WAY.'),
+      503: problem('STATE_NOT_WRITTEN, AUDIT_NOT_WRITTEN.'),
+    },
+  },
+  commitChange: {
+    method: 'POST',
+    path: '/v1/changes/:id/commit',
+    summary:
+      'Second half: takes effect at once; answered when the last request that was routed the old way is.',
+    body: 'Empty',
+    answers: {
+      200: { schema: ref('CommittedChange'), when: 'In effect.' },
+      404: problem('CHANGE_UNKNOWN: not prepared, or too long ago.'),
+      503: problem('STATE_NOT_WRITTEN, AUDIT_NOT_WRITTEN: nothing has changed.'),
+    },
+  },
+  abortChange: {
+    method: 'DELETE',
+    path: '/v1/changes/:id',
+    summary: 'Forgets a prepared change.',
+    answers: {
+      200: { schema: ref('Empty'), when: 'Forgotten, or not known.' },
+    },
+  },
+  recordReconciliation: {
+    method: 'POST',
+    path: '/v1/reconciliations',
+    summary:
+      'Records that both clusters were compared and made equal: failed writes are counted anew.',
+    body: 'ReconciliationRequest',
+    answers: {
+      200: {
+        schema: {
+          type: 'object',
+          properties: {
+            reconciledAt: { type: 'string', format: 'date-time' },
+            instances: { type: 'array', items: { type: 'string' } },
+          },
+          required: ['reconciledAt', 'instances'],
+          additionalProperties: false,
+        },
+        when: 'Recorded by these instances.',
+      },
+      502: problem('An instance could not record it; asking again is safe.'),
+      503: problem('STATE_NOT_WRITTEN, AUDIT_NOT_WRITTEN.'),
+    },
+  },
+  getAudit: {
+    method: 'GET',
+    path: '/v1/audit',
+    summary: 'The latest entries of the audit log of this instance, the newest last.',
+    query: { limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100 } },
+    answers: {
+      200: { schema: { type: 'array', items: ref('AuditEntry') }, when: 'At most `limit`.' },
+    },
+  },
+  getConfig: {
+    method: 'GET',
+    path: '/v1/config',
+    summary: 'Every setting, its value in effect and where that came from; secrets hidden.',
+    answers: {
+      200: { schema: { type: 'array', items: ref('ConfigEntry') }, when: 'All of them.' },
+    },
+  },
+  getLogLevel: {
+    method: 'GET',
+    path: '/v1/log-level',
+    summary: 'The least severe events that this instance logs.',
+    answers: { 200: { schema: ref('LogLevelReport'), when: 'As of now.' } },
+  },
+  setLogLevel: {
+    method: 'PUT',
+    path: '/v1/log-level',
+    summary: 'Changes it until the next restart.',
+    body: 'LogLevelRequest',
+    answers: { 200: { schema: ref('LogLevelReport'), when: 'In effect.' } },
+  },
+} as const satisfies Readonly<Record<string, Operation>>
+
+export type OperationId = keyof typeof OPERATIONS
+
+/** What any operation may answer. */
+export const COMMON_ANSWERS: Readonly<Record<number, { schema: Schema; when: string }>> = {
+  400: problem('REQUEST_INVALID: the request is not as described.'),
+  401: problem('UNAUTHORIZED: the bearer token is missing or wrong.'),
+  403: problem('HOST_NOT_ALLOWED, CROSS_ORIGIN: see security.'),
+  415: problem('The body is not application/json.'),
+  429: problem('RATE_LIMITED: see the header Retry-After.'),
+}

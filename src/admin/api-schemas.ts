@@ -1,0 +1,311 @@
+/**
+ * The JSON Schemas of the admin API: what requests are checked against, what answers are written by, and
+ * what the OpenAPI document shows. One for each type of src/control/report.ts, under its name.
+ */
+import { CHECKS, PHASES } from '../control/phase.ts'
+
+/** As much of JSON Schema as is used here; the same in fastify's dialect and in OpenAPI 3.1. */
+export type Schema = {
+  readonly $ref?: string
+  readonly type?: string | readonly string[]
+  readonly description?: string
+  readonly properties?: Readonly<Record<string, Schema>>
+  readonly required?: readonly string[]
+  readonly additionalProperties?: boolean
+  readonly items?: Schema
+  readonly enum?: readonly (string | null)[]
+  readonly anyOf?: readonly Schema[]
+  readonly format?: string
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly minLength?: number
+  readonly maxLength?: number
+  readonly default?: string | number | boolean
+}
+
+const NAME_LENGTH_MAX = 200
+const REASON_LENGTH_MAX = 2000
+
+type Properties = Readonly<Record<string, Schema>>
+
+/** Every property is required but those named in `optional`. */
+const object = (properties: Properties, optional: readonly string[] = []): Schema => ({
+  type: 'object',
+  properties,
+  required: Object.keys(properties).filter((name) => !optional.includes(name)),
+  additionalProperties: false,
+})
+
+export const ref = (name: string): Schema => ({ $ref: `${name}#` })
+const list = (items: Schema): Schema => ({ type: 'array', items })
+const orNull = (schema: Schema): Schema => ({ anyOf: [schema, { type: 'null' }] })
+const word = (...values: readonly string[]): Schema => ({ type: 'string', enum: values })
+const described = (schema: Schema, description: string): Schema => ({ ...schema, description })
+
+const TEXT: Schema = { type: 'string' }
+const TEXT_OR_NULL: Schema = { type: ['string', 'null'] }
+const TIME: Schema = { type: 'string', format: 'date-time' }
+const COUNT: Schema = { type: 'integer', minimum: 0 }
+const COUNT_OR_NULL: Schema = { type: ['integer', 'null'] }
+const NUMBER: Schema = { type: 'number' }
+const NUMBER_OR_NULL: Schema = { type: ['number', 'null'] }
+const FLAG: Schema = { type: 'boolean' }
+const PHASE: Schema = word(...PHASES)
+const PHASE_OR_NULL: Schema = { type: ['string', 'null'], enum: [...PHASES, null] }
+const VERB: Schema = word('advance', 'rollback', 'route', 'align')
+export const LOG_LEVEL: Schema = word('fatal', 'error', 'warn', 'info', 'debug', 'trace')
+
+const BY: Schema = {
+  type: 'string',
+  maxLength: NAME_LENGTH_MAX,
+  default: '',
+  description: 'Who wants it, for the audit log: a person, a pipeline.',
+}
+const REASON: Schema = {
+  type: 'string',
+  maxLength: REASON_LENGTH_MAX,
+  default: '',
+  description: 'Why, for the audit log. Must not be empty with `force`.',
+}
+const FORCE: Schema = {
+  type: 'boolean',
+  default: false,
+  description: 'Goes on although checks failed. Recorded.',
+}
+
+/** What every change may carry. */
+const REQUESTER = { by: BY, reason: REASON, force: FORCE }
+const REQUESTER_OPTIONAL = ['by', 'reason', 'force']
+
+const ROUTING = object({
+  primary: word('ORIGIN', 'TARGET'),
+  readMode: word('PRIMARY_ONLY', 'DUAL_ASYNC_ON_SECONDARY'),
+  writeMode: word('both', 'origin_only', 'target_only'),
+})
+
+const STATE = object({
+  revision: COUNT,
+  phase: PHASE,
+  rolledBackFrom: PHASE_OR_NULL,
+  routing: ref('Routing'),
+  changedAt: TIME,
+  changedBy: TEXT,
+  reason: TEXT,
+  reconciledAt: { type: ['string', 'null'], format: 'date-time' },
+})
+
+const TRANSITION: Schema = {
+  anyOf: [
+    object({ verb: word('advance'), to: PHASE }),
+    object({ verb: word('rollback') }),
+    object({ verb: word('route'), routing: ref('Routing') }),
+    object({
+      verb: word('align'),
+      state: object({ phase: PHASE, rolledBackFrom: PHASE_OR_NULL, routing: ref('Routing') }),
+    }),
+  ],
+}
+
+const LATENCY = object({ p50Ms: NUMBER_OR_NULL, p99Ms: NUMBER_OR_NULL })
+
+const TRAFFIC = object({
+  windowSeconds: NUMBER,
+  clientConnections: COUNT,
+  inFlight: COUNT,
+  rates: object({
+    readsOrigin: NUMBER,
+    readsTarget: NUMBER,
+    writes: NUMBER,
+    failedReads: NUMBER,
+    failedWrites: NUMBER,
+  }),
+  latency: object({
+    readsOrigin: ref('Latency'),
+    readsTarget: ref('Latency'),
+    writes: ref('Latency'),
+  }),
+})
+
+const INSTANCE_STATUS = object({
+  name: TEXT,
+  index: COUNT,
+  version: TEXT,
+  startedAt: TIME,
+  serving: word('starting', 'running', 'draining', 'stopped'),
+  clientPort: COUNT_OR_NULL,
+  state: ref('MigrationState'),
+  isPhaseRouting: FLAG,
+  isStateKept: FLAG,
+  next: list(PHASE),
+  pending: orNull(ref('PendingChange')),
+  clusters: object({ origin: ref('ClusterStatus'), target: ref('ClusterStatus') }),
+  traffic: orNull(ref('Traffic')),
+  failedWrites: ref('FailedWrites'),
+  asyncReads: orNull(ref('AsyncReadEvidence')),
+  certificates: list(ref('CertificateEvidence')),
+  instances: list(TEXT),
+})
+
+const CHANGE_REPORT = object({
+  outcome: word('done', 'unchanged', 'refused', 'partial'),
+  verb: VERB,
+  from: PHASE_OR_NULL,
+  to: PHASE_OR_NULL,
+  revision: COUNT_OR_NULL,
+  message: TEXT,
+  checks: list(ref('CheckResult')),
+  instances: list(ref('InstanceOutcome')),
+  skewMs: NUMBER_OR_NULL,
+  finish: TEXT_OR_NULL,
+  revert: TEXT_OR_NULL,
+  leave: orNull(ref('LeaveReport')),
+})
+
+const AUDIT_ENTRY = object({
+  at: TIME,
+  instance: TEXT,
+  changeId: TEXT,
+  event: word('begun', 'committed', 'refused', 'failed', 'reconciled', 'log-level'),
+  verb: { type: ['string', 'null'], enum: ['advance', 'rollback', 'route', 'align', null] },
+  by: TEXT,
+  via: TEXT,
+  reason: TEXT,
+  isForced: FLAG,
+  from: orNull(ref('MigrationState')),
+  to: orNull(ref('MigrationState')),
+  checks: list(ref('CheckResult')),
+  message: TEXT,
+})
+
+/** The named ones, in the order of the document. */
+export const SCHEMAS: Readonly<Record<string, Schema>> = {
+  Routing: ROUTING,
+  MigrationState: STATE,
+  Transition: TRANSITION,
+  CheckResult: object({
+    id: word(...CHECKS),
+    outcome: word('pass', 'warn', 'fail'),
+    evidence: TEXT,
+    remedy: TEXT_OR_NULL,
+    instance: TEXT_OR_NULL,
+  }),
+  TableFailures: object({
+    keyspace: TEXT,
+    table: TEXT,
+    originOnly: COUNT,
+    targetOnly: COUNT,
+    both: COUNT,
+    firstAt: TIME,
+    lastAt: TIME,
+  }),
+  FailedWrites: object({
+    since: TIME,
+    originOnly: COUNT,
+    targetOnly: COUNT,
+    both: COUNT,
+    tables: list(ref('TableFailures')),
+  }),
+  AsyncReadEvidence: object({
+    windowSeconds: NUMBER,
+    reads: COUNT,
+    errors: COUNT,
+    mismatches: COUNT,
+  }),
+  CertificateEvidence: object({ name: TEXT, expiresAt: TIME }),
+  ClusterStatus: object({ isUp: FLAG, endpoint: TEXT_OR_NULL, failures: COUNT }),
+  Latency: LATENCY,
+  Traffic: TRAFFIC,
+  PendingChange: object({ id: TEXT, verb: VERB, by: TEXT, expiresAt: TIME }),
+  InstanceStatus: INSTANCE_STATUS,
+  PrepareRequest: object(
+    {
+      transition: ref('Transition'),
+      expectedRevision: COUNT,
+      revision: described(COUNT, 'Above the expected one, and the same on all instances.'),
+      ...REQUESTER,
+    },
+    REQUESTER_OPTIONAL,
+  ),
+  PreparedChange: object({
+    id: TEXT,
+    from: ref('MigrationState'),
+    to: ref('MigrationState'),
+    checks: list(ref('CheckResult')),
+    expiresAt: TIME,
+  }),
+  Quiescence: object({ inFlight: COUNT, waitedMs: NUMBER, remaining: COUNT }),
+  CommittedChange: object({ state: ref('MigrationState'), quiescence: ref('Quiescence') }),
+  InstanceOutcome: object({
+    name: TEXT,
+    outcome: word('changed', 'unchanged', 'failed', 'unreachable'),
+    phase: PHASE_OR_NULL,
+    revision: COUNT_OR_NULL,
+    quiescence: orNull(ref('Quiescence')),
+    error: TEXT_OR_NULL,
+  }),
+  LeaveReport: object({
+    clientConnections: COUNT,
+    isOriginComplete: FLAG,
+    missingOnOrigin: list(ref('TableFailures')),
+    since: TIME,
+    steps: list(TEXT),
+  }),
+  ChangeReport: CHANGE_REPORT,
+  Plan: object({
+    verb: VERB,
+    from: PHASE,
+    to: PHASE,
+    routing: ref('Routing'),
+    isAllowed: FLAG,
+    message: TEXT,
+    checks: list(ref('CheckResult')),
+    leave: orNull(ref('LeaveReport')),
+  }),
+  DeploymentStatus: object({
+    isInAgreement: FLAG,
+    checks: list(ref('CheckResult')),
+    instances: list(
+      object({ name: TEXT, status: orNull(ref('InstanceStatus')), error: TEXT_OR_NULL }),
+    ),
+  }),
+  ConfigEntry: object({
+    key: TEXT,
+    value: {
+      anyOf: [TEXT, NUMBER, FLAG, list(TEXT), list(NUMBER)],
+      description: 'Secrets are hidden.',
+    },
+    source: word('default', 'environment', 'file'),
+  }),
+  AuditEntry: AUDIT_ENTRY,
+  LogLevelReport: object({ level: LOG_LEVEL }),
+  Problem: object({ code: TEXT, message: TEXT, checks: list(ref('CheckResult')) }, ['checks']),
+  AdvanceRequest: object(
+    { to: described(PHASE, 'Where to: an end, never a direction.'), ...REQUESTER },
+    REQUESTER_OPTIONAL,
+  ),
+  RollbackRequest: object(
+    {
+      leave: {
+        type: 'boolean',
+        default: false,
+        description: 'Tells too what remains to move clients back to Origin directly.',
+      },
+      ...REQUESTER,
+    },
+    ['leave', ...REQUESTER_OPTIONAL],
+  ),
+  AlignRequest: object(
+    {
+      like: described(TEXT, 'The name of the instance whose state all others get.'),
+      ...REQUESTER,
+    },
+    REQUESTER_OPTIONAL,
+  ),
+  RoutingRequest: object({ routing: ref('Routing'), ...REQUESTER }, REQUESTER_OPTIONAL),
+  ReconciliationRequest: object(
+    { by: BY, reason: REASON, scope: { ...word('instance', 'deployment'), default: 'deployment' } },
+    ['by', 'reason', 'scope'],
+  ),
+  LogLevelRequest: object({ level: LOG_LEVEL, by: BY, reason: REASON }, ['by', 'reason']),
+  Empty: { type: 'object', additionalProperties: false },
+}

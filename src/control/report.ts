@@ -1,0 +1,271 @@
+/**
+ * What an instance says of itself and of a change, as plain JSON: the types of the admin API, shared by the
+ * server, the command line, the web console and the coordination of several instances. Their JSON Schemas
+ * are in src/admin/api-schemas.ts; a test holds the two together.
+ */
+import type { LogLevel } from '../log.ts'
+import type { MigrationState } from './migration-state.ts'
+import type { CheckId, Phase, Routing } from './phase.ts'
+
+/** What is asked of one instance. `align` takes over another instance's state. */
+export type Transition =
+  | { readonly verb: 'advance'; readonly to: Phase }
+  | { readonly verb: 'rollback' }
+  | { readonly verb: 'route'; readonly routing: Routing }
+  | { readonly verb: 'align'; readonly state: AlignedState }
+export type Verb = Transition['verb']
+
+/** What instances must have alike. */
+export type AlignedState = Pick<MigrationState, 'phase' | 'rolledBackFrom' | 'routing'>
+
+export type CheckOutcome = 'pass' | 'warn' | 'fail'
+
+export type CheckResult = {
+  readonly id: CheckId
+  /** fail stops the change unless it is forced. */
+  readonly outcome: CheckOutcome
+  /** What was seen. */
+  readonly evidence: string
+  /** What to do where it did not pass. */
+  readonly remedy: string | null
+  /** The instance that says so; null where it is of the deployment as a whole. */
+  readonly instance: string | null
+}
+
+/** Writes that one table may lack on one cluster. */
+export type TableFailures = {
+  /** Empty where the statement names none and no USE came before. */
+  readonly keyspace: string
+  /** Empty for statements without a table. */
+  readonly table: string
+  /** Failed on Origin, succeeded on Target. */
+  readonly originOnly: number
+  readonly targetOnly: number
+  /** Failed on both: on neither, as a rule; a time-out leaves it open. */
+  readonly both: number
+  readonly firstAt: string
+  readonly lastAt: string
+}
+
+export type FailedWrites = {
+  /** Since when they are counted: the last reconciliation, or when counting began. */
+  readonly since: string
+  readonly originOnly: number
+  readonly targetOnly: number
+  readonly both: number
+  readonly tables: readonly TableFailures[]
+}
+
+/** What mirrored reads have shown over the last `windowSeconds`. */
+export type AsyncReadEvidence = {
+  readonly windowSeconds: number
+  readonly reads: number
+  readonly errors: number
+  readonly mismatches: number
+}
+
+export type CertificateEvidence = {
+  /** Which one, as settings name it. */
+  readonly name: string
+  readonly expiresAt: string
+}
+
+export type ClusterStatus = {
+  /** The control connection is up. */
+  readonly isUp: boolean
+  readonly endpoint: string | null
+  /** Failures of the control connection in a row. */
+  readonly failures: number
+}
+
+/** Of the requests that ended within the window. */
+export type Latency = { readonly p50Ms: number | null; readonly p99Ms: number | null }
+
+export type Traffic = {
+  readonly windowSeconds: number
+  readonly clientConnections: number
+  readonly inFlight: number
+  /** Per second. */
+  readonly rates: {
+    readonly readsOrigin: number
+    readonly readsTarget: number
+    readonly writes: number
+    readonly failedReads: number
+    readonly failedWrites: number
+  }
+  readonly latency: {
+    readonly readsOrigin: Latency
+    readonly readsTarget: Latency
+    readonly writes: Latency
+  }
+}
+
+export type Serving = 'starting' | 'running' | 'draining' | 'stopped'
+
+export type InstanceStatus = {
+  /** How the deployment calls it: the address of its admin API. */
+  readonly name: string
+  readonly index: number
+  readonly version: string
+  readonly startedAt: string
+  readonly serving: Serving
+  readonly clientPort: number | null
+  readonly state: MigrationState
+  /** Whether it routes as its phase says; a change outside the phases ends that. */
+  readonly isPhaseRouting: boolean
+  /** Whether the state outlives a restart. */
+  readonly isStateKept: boolean
+  /** Where `advance` may go from here; the first unless told otherwise. */
+  readonly next: readonly Phase[]
+  readonly pending: PendingChange | null
+  readonly clusters: { readonly origin: ClusterStatus; readonly target: ClusterStatus }
+  /** Null before the clusters were reached. */
+  readonly traffic: Traffic | null
+  readonly failedWrites: FailedWrites
+  readonly asyncReads: AsyncReadEvidence | null
+  readonly certificates: readonly CertificateEvidence[]
+  /** The admin APIs of all instances, this one's included. */
+  readonly instances: readonly string[]
+}
+
+export type PendingChange = {
+  readonly id: string
+  readonly verb: Verb
+  readonly by: string
+  readonly expiresAt: string
+}
+
+/** Who wants a change, and why. */
+export type Requester = {
+  readonly by: string
+  readonly reason: string
+  /** Goes on although checks failed; needs a reason. */
+  readonly force: boolean
+}
+
+/** First half of a change of one instance: looked at and made ready, nothing changed yet. */
+export type PrepareRequest = Requester & {
+  readonly transition: Transition
+  /** The revision that the instance must be at. */
+  readonly expectedRevision: number
+  /** The revision that it gets: above the expected one, the same on all instances. */
+  readonly revision: number
+}
+
+export type PreparedChange = {
+  readonly id: string
+  readonly from: MigrationState
+  readonly to: MigrationState
+  readonly checks: readonly CheckResult[]
+  /** It is forgotten then. */
+  readonly expiresAt: string
+}
+
+/** How the change met the requests in flight. */
+export type Quiescence = {
+  /** Routed the old way and not answered yet when the change came. */
+  readonly inFlight: number
+  /** Until the last of them was answered, or the wait was given up. */
+  readonly waitedMs: number
+  /** Not answered within the bound. */
+  readonly remaining: number
+}
+
+export type CommittedChange = {
+  readonly state: MigrationState
+  readonly quiescence: Quiescence
+}
+
+export type InstanceOutcome = {
+  readonly name: string
+  readonly outcome: 'changed' | 'unchanged' | 'failed' | 'unreachable'
+  /** Null where nobody knows. */
+  readonly phase: Phase | null
+  readonly revision: number | null
+  readonly quiescence: Quiescence | null
+  readonly error: string | null
+}
+
+/** What remains to be done to leave: clients back to Origin directly, without the proxy. */
+export type LeaveReport = {
+  readonly clientConnections: number
+  /** Whether every write that succeeded is on Origin, as far as has been counted. */
+  readonly isOriginComplete: boolean
+  /** What Origin may lack, by table. */
+  readonly missingOnOrigin: readonly TableFailures[]
+  readonly since: string
+  readonly steps: readonly string[]
+}
+
+export type ChangeReport = {
+  /** partial: some instances have changed and some have not. */
+  readonly outcome: 'done' | 'unchanged' | 'refused' | 'partial'
+  readonly verb: Verb
+  readonly from: Phase | null
+  readonly to: Phase | null
+  readonly revision: number | null
+  readonly message: string
+  readonly checks: readonly CheckResult[]
+  readonly instances: readonly InstanceOutcome[]
+  /** No two instances changed further apart than this; null where fewer than one did. */
+  readonly skewMs: number | null
+  /** The commands that finish and that revert a partial change. */
+  readonly finish: string | null
+  readonly revert: string | null
+  readonly leave: LeaveReport | null
+}
+
+/** What a change would do and whether it may. */
+export type Plan = {
+  readonly verb: Verb
+  readonly from: Phase
+  readonly to: Phase
+  readonly routing: Routing
+  readonly isAllowed: boolean
+  readonly message: string
+  readonly checks: readonly CheckResult[]
+  readonly leave: LeaveReport | null
+}
+
+export type DeploymentStatus = {
+  readonly isInAgreement: boolean
+  readonly checks: readonly CheckResult[]
+  readonly instances: readonly {
+    readonly name: string
+    /** Null where it cannot be reached; `error` says why. */
+    readonly status: InstanceStatus | null
+    readonly error: string | null
+  }[]
+}
+
+export type ConfigEntry = {
+  readonly key: string
+  readonly value: string | number | boolean | readonly string[] | readonly number[]
+  readonly source: 'default' | 'environment' | 'file'
+}
+
+export type AuditEntry = {
+  readonly at: string
+  readonly instance: string
+  readonly changeId: string
+  readonly event: 'begun' | 'committed' | 'refused' | 'failed' | 'reconciled' | 'log-level'
+  readonly verb: Verb | null
+  readonly by: string
+  /** Where the request came from. */
+  readonly via: string
+  readonly reason: string
+  readonly isForced: boolean
+  readonly from: MigrationState | null
+  readonly to: MigrationState | null
+  readonly checks: readonly CheckResult[]
+  readonly message: string
+}
+
+export type LogLevelReport = { readonly level: LogLevel }
+
+/** Every answer that is no success, but for a change that was refused or is partial. */
+export type Problem = {
+  readonly code: string
+  readonly message: string
+  readonly checks?: readonly CheckResult[]
+}
