@@ -119,6 +119,7 @@ export const proxyEnvironment = (
   ZDM_PROXY_MAX_CLIENT_CONNECTIONS: `${Math.max(1000, options.connections * 2)}`,
   ZDM_METRICS_ADDRESS: '127.0.0.1',
   ZDM_METRICS_PORT: `${metricsPort}`,
+  ZDM_ADMIN_PORT: '0',
   ZDM_LOG_LEVEL: 'WARN',
   ZDM_DATA_PLANE_THREADS: '1',
   ZDM_UPSTREAM_CONNECTIONS: options.upstream,

@@ -52,6 +52,8 @@ export const proxyEnvironment = (
   ZDM_PROXY_LISTEN_PORT: String(port),
   ZDM_METRICS_ADDRESS: '127.0.0.1',
   ZDM_METRICS_PORT: String(httpPort),
+  // The demo changes nothing at run time; any free port, so that several can run.
+  ZDM_ADMIN_PORT: '0',
   ZDM_METRICS_ORIGIN_LATENCY_BUCKETS_MS: LATENCY_BUCKETS_MS,
   ZDM_METRICS_TARGET_LATENCY_BUCKETS_MS: LATENCY_BUCKETS_MS,
 })

@@ -26,6 +26,9 @@ export interface Logger {
    */
   limited(key: string, level: LogLevel, fields: LogFields, text: string): void
   isLevelEnabled(level: LogLevel): boolean
+  /** For this logger, the one that it is a child of, and all their children. */
+  setLevel(level: LogLevel): void
+  readonly level: LogLevel
   /** A logger that adds the bindings to each line: `component`, a module; `thread`, a data plane. */
   child(bindings: Readonly<Record<string, string | number>>): Logger
 }
@@ -107,10 +110,22 @@ class RateLimit {
 class PinoLogger implements Logger {
   readonly #pino: Pino
   readonly #limit: RateLimit
+  /** pino's children keep the level that they were made with: all that there are. */
+  readonly #family: Pino[]
 
-  constructor(logger: Pino, limit: RateLimit) {
+  constructor(logger: Pino, limit: RateLimit, family: Pino[] = []) {
     this.#pino = logger
     this.#limit = limit
+    this.#family = family
+    family.push(logger)
+  }
+
+  get level(): LogLevel {
+    return logLevelOf(this.#pino.level)
+  }
+
+  setLevel(level: LogLevel): void {
+    for (const member of this.#family) member.level = level
   }
 
   fatal(fields: LogFields, text: string): void {
@@ -149,7 +164,7 @@ class PinoLogger implements Logger {
   }
 
   child(bindings: Readonly<Record<string, string | number>>): Logger {
-    return new PinoLogger(this.#pino.child(bindings), this.#limit)
+    return new PinoLogger(this.#pino.child(bindings), this.#limit, this.#family)
   }
 }
 

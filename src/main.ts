@@ -10,9 +10,15 @@ import { echoSettings } from './config/echo.ts'
 import { ConfigError } from './config/errors.ts'
 import { type LoadedSettings, loadSettings, settingsSource } from './config/load.ts'
 import type { Settings } from './config/settings.ts'
+import { ControlError } from './control/errors.ts'
+import { type MigrationState, routingStateOf } from './control/migration-state.ts'
 import { createLogger, type Logger, logLevelOf } from './log.ts'
+import { type AdminCredentials, adminCredentials } from './proxy/admin-credentials.ts'
+import { initialRouting } from './proxy/derived-settings.ts'
 import { ProxyInstance } from './proxy/instance.ts'
+import { NO_EVIDENCE } from './proxy/migration-control.ts'
 import { serveHealth } from './proxy/serve-health.ts'
+import { createControl, loadState, serveAdmin } from './proxy/start-control.ts'
 
 const EXIT_FAULT = 1
 const EXIT_USAGE = 2
@@ -42,22 +48,48 @@ const describe = (loaded: LoadedSettings, log: Logger): void => {
   for (const { code, text } of loaded.warnings) log.warn({ code }, text)
 }
 
+type Beginning = { readonly state: MigrationState; readonly credentials: AdminCredentials }
+
+/** What files beside the settings say, or null when one cannot be used and it has been said why. */
+const readBeginning = (settings: Settings, log: Logger): Beginning | null => {
+  try {
+    const credentials = adminCredentials(settings)
+    return { credentials, state: loadState(settings, { clock: systemClock, log }) }
+  } catch (error) {
+    if (error instanceof ControlError) log.error({ code: error.code }, error.message)
+    else if (error instanceof ConfigError) {
+      for (const { text } of error.problems) log.error({ code: error.code }, text)
+    } else throw error
+    return null
+  }
+}
+
 /** Runs until a signal, or a fault of its own; resolves with the exit status. */
-const run = async (settings: Settings, version: string, log: Logger): Promise<number> => {
+const run = async (
+  { settings, sources }: LoadedSettings,
+  { state, credentials }: Beginning,
+  version: string,
+  log: Logger,
+): Promise<number> => {
   const stop = new AbortController()
   const force = new AbortController()
   let status = 0
-  const instance = new ProxyInstance(settings, {
+  const tools = {
     clock: systemClock,
     log,
     logLevel: logLevelOf(settings.logLevel),
     random: Math.random,
-    onFault: (error) => {
+    onFault: (error: Error) => {
       log.fatal({ code: 'PLANE_DIED', error }, `a data plane thread died: ${error.message}`)
       status = EXIT_FAULT
       stop.abort()
     },
-  })
+  }
+  const routing = routingStateOf(state, initialRouting(settings).systemQueries)
+  const instance = new ProxyInstance(settings, tools, routing)
+  const given = { settings, sources, version, instance, state, credentials }
+  const controlOptions = { ...given, clock: systemClock, log, evidence: NO_EVIDENCE }
+  const control = createControl(controlOptions)
   const onSignal = (signal: NodeJS.Signals): void => {
     log.info({ code: 'SIGNAL', signal }, `${signal} received`)
     if (stop.signal.aborted) force.abort()
@@ -67,10 +99,14 @@ const run = async (settings: Settings, version: string, log: Logger): Promise<nu
   const stopped = new Promise<void>((resolve) => {
     stop.signal.addEventListener('abort', () => resolve(instance.stop(force.signal)))
   })
-  const http = await serveHealth(settings, version, instance, { clock: systemClock, log })
+  const servers = [
+    await serveHealth(settings, version, instance, () => control.series(), controlOptions),
+    await serveAdmin(control, controlOptions),
+  ]
   await instance.start()
   await stopped
-  await http?.close()
+  control.close()
+  await Promise.all(servers.map((server) => server?.close()))
   return status
 }
 
@@ -94,7 +130,9 @@ const main = async (): Promise<number> => {
       if (loaded === null) return EXIT_SETTINGS
       describe(loaded, early)
       const level = logLevelOf(loaded.settings.logLevel)
-      return run(loaded.settings, version, createLogger({ level, clock: systemClock }))
+      const log = createLogger({ level, clock: systemClock })
+      const beginning = readBeginning(loaded.settings, log)
+      return beginning === null ? EXIT_SETTINGS : run(loaded, beginning, version, log)
     }
   }
 }

@@ -97,7 +97,7 @@ const STATE = object({
 const TRANSITION: Schema = {
   anyOf: [
     object({ verb: word('advance'), to: PHASE }),
-    object({ verb: word('rollback') }),
+    object({ verb: word('rollback'), from: PHASE }, ['from']),
     object({ verb: word('route'), routing: ref('Routing') }),
     object({
       verb: word('align'),
@@ -136,6 +136,7 @@ const INSTANCE_STATUS = object({
   state: ref('MigrationState'),
   isPhaseRouting: FLAG,
   isStateKept: FLAG,
+  settingsRouting: ref('Routing'),
   next: list(PHASE),
   pending: orNull(ref('PendingChange')),
   clusters: object({ origin: ref('ClusterStatus'), target: ref('ClusterStatus') }),

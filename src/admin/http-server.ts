@@ -2,7 +2,13 @@
  * An HTTP server as the proxy runs it: bounded in connections and in time, errors as plain text and in
  * our log, closed within a deadline. What it serves is registered by others (health-routes.ts).
  */
-import { type FastifyInstance, fastify } from 'fastify'
+import { createServer as createTlsServer, type ServerOptions } from 'node:https'
+import {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyServerFactory,
+  fastify,
+} from 'fastify'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
 import { formatEndpoint } from '../net/dialer.ts'
@@ -25,7 +31,12 @@ const CLOSE_TIMEOUT_MS = 5000
 
 export const TEXT_PLAIN = 'text/plain; charset=utf-8'
 
+const NOT_FOUND = 404
 const INTERNAL_SERVER_ERROR = 500
+
+const answerInText = (reply: FastifyReply, status: number, error: Error): void => {
+  void reply.code(status).type(TEXT_PLAIN).send(`${error.message}\n`)
+}
 
 export type HttpAddress = {
   readonly address: string
@@ -47,22 +58,46 @@ const statusOf = (error: unknown): number => {
   return typeof status === 'number' ? status : INTERNAL_SERVER_ERROR
 }
 
+const HTTP_OPTIONS = {
+  headersTimeout: HEADERS_TIMEOUT_MS,
+  connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+}
+
+/** fastify leaves the bounds of a server that it has not made alone. */
+const tlsServerFactory =
+  (https: ServerOptions): FastifyServerFactory =>
+  (handler) => {
+    const server = createTlsServer({ ...https, ...HTTP_OPTIONS }, handler)
+    server.requestTimeout = REQUEST_TIMEOUT_MS
+    server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS
+    server.setTimeout(INACTIVITY_TIMEOUT_MS)
+    return server
+  }
+
+/** What else an app may need than what all have. */
+export type HttpAppOptions = {
+  readonly https?: ServerOptions | null
+  /** Writes an error's answer; plain text if absent. */
+  readonly answerError?: (reply: FastifyReply, status: number, error: Error) => void
+}
+
 /** A server without routes. Nothing is bound yet. */
-export const createHttpApp = (log: Logger): FastifyInstance => {
-  const app = fastify({
+export const createHttpApp = (log: Logger, options: HttpAppOptions = {}): FastifyInstance => {
+  const answerError = options.answerError ?? answerInText
+  const app: FastifyInstance = fastify({
     logger: false,
+    ...(options.https == null ? {} : { serverFactory: tlsServerFactory(options.https) }),
+    // What is not described is refused, not left out.
+    ajv: { customOptions: { removeAdditional: false } },
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: INACTIVITY_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-    http: {
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
-    },
+    http: HTTP_OPTIONS,
   })
   app.server.maxConnections = CONNECTIONS_MAX
   app.setNotFoundHandler((_request, reply) => {
-    void reply.code(404).type(TEXT_PLAIN).send('404 page not found\n')
+    answerError(reply, NOT_FOUND, new Error('404 page not found'))
   })
   app.setErrorHandler((error, request, reply) => {
     const status = statusOf(error)
@@ -76,7 +111,7 @@ export const createHttpApp = (log: Logger): FastifyInstance => {
         `${request.method} ${path} could not be answered: ${text}`,
       )
     }
-    void reply.code(status).type(TEXT_PLAIN).send(`${text}\n`)
+    answerError(reply, status, error instanceof Error ? error : new Error(text))
   })
   return app
 }

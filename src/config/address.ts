@@ -39,3 +39,9 @@ export const canonicalAddress = (address: string): string => {
 
 /** `0.0.0.0` and `::` say "every address of this machine": fine to listen on, nobody can connect to it. */
 export const isAnyAddress = (address: string): boolean => ANY.has(canonicalAddress(address))
+
+/** Only this machine reaches it. Host names but `localhost` may be anybody's. */
+export const isLoopback = (address: string): boolean => {
+  const canonical = canonicalAddress(address)
+  return canonical === '::1' || (isIP(canonical) === 4 && canonical.startsWith('127.'))
+}

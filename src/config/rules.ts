@@ -2,7 +2,7 @@
  * What settings must be together (operations §1.4 and gaps A4, T7), in the order of the specification.
  * A rule says nothing where a value that it needs is itself wrong: that has been reported already.
  */
-import { canonicalAddress, isAnyAddress } from './address.ts'
+import { canonicalAddress, isAnyAddress, isLoopback } from './address.ts'
 import { type ConfigProblem, type ConfigWarning, ConfigWarningCode } from './errors.ts'
 import type { SettingKey, Settings } from './settings.ts'
 import { quoted } from './value.ts'
@@ -158,6 +158,38 @@ const controlVersionIsSpoken: Rule = (input) =>
       )
     : null
 
+/** Whoever reaches the admin API decides which cluster serves reads. */
+const adminIsProtected: Rule = (input) => {
+  const { adminEnabled, adminAddress, adminTokenPath, adminTlsClientCaPath } = input.settings
+  if (adminEnabled !== true || adminAddress === undefined || isLoopback(adminAddress)) return null
+  if (adminTokenPath !== '' || adminTlsClientCaPath !== '') return null
+  return problem(
+    input,
+    'admin_address',
+    `${quoted(adminAddress)} can be reached from other machines, and whoever reaches the admin API can switch the migration; set ${input.spell('admin_token_path')} or ${input.spell('admin_tls_client_ca_path')}, or listen on localhost`,
+  )
+}
+
+const adminTlsIsWhole: Rule = (input) => {
+  const { adminTlsCertPath, adminTlsKeyPath, adminTlsClientCaPath } = input.settings
+  const isWhole = (adminTlsCertPath === '') === (adminTlsKeyPath === '')
+  const hasServer = adminTlsCertPath !== '' && adminTlsKeyPath !== ''
+  if (isWhole && (hasServer || adminTlsClientCaPath === '')) return null
+  return problem(
+    input,
+    'admin_tls_cert_path',
+    `must be set together with ${input.spell('admin_tls_key_path')}, and both where ${input.spell('admin_tls_client_ca_path')} is`,
+  )
+}
+
+const adminPortIsFree: Rule = (input) => {
+  const { adminEnabled, adminPort, metricsPort, proxyListenPort } = input.settings
+  if (adminEnabled !== true || adminPort === undefined || adminPort === 0) return null
+  if (adminPort !== metricsPort && adminPort !== proxyListenPort) return null
+  const other = adminPort === metricsPort ? 'metrics_port' : 'proxy_listen_port'
+  return problem(input, 'admin_port', `${adminPort} is ${input.spell(other)} too; they need two`)
+}
+
 const RULES: readonly Rule[] = [
   contactPointsAreGiven('target'),
   datacenterNeedsHostAssignment('target'),
@@ -169,6 +201,9 @@ const RULES: readonly Rule[] = [
   advertisedAddressIsUsable,
   listenersDoNotCollide,
   controlVersionIsSpoken,
+  adminIsProtected,
+  adminTlsIsWhole,
+  adminPortIsFree,
 ]
 
 /** Every contradiction between settings. */

@@ -5,7 +5,7 @@
 import type { CamelCase, Section, SettingDefinition, SettingValue, ValueOf } from './definition.ts'
 import { ORIGIN, ROUTING, TARGET } from './table/clusters.ts'
 import { GLOBAL, TOPOLOGY, TRACING } from './table/general.ts'
-import { EXTENSIONS, HEARTBEATS, LISTENER, METRICS } from './table/serving.ts'
+import { ADMIN, EXTENSIONS, HEARTBEATS, LISTENER, METRICS } from './table/serving.ts'
 import { TUNING } from './table/tuning.ts'
 
 const TABLE = [
@@ -18,6 +18,7 @@ const TABLE = [
   METRICS,
   HEARTBEATS,
   ROUTING,
+  ADMIN,
   EXTENSIONS,
   TUNING,
 ] as const

@@ -4,13 +4,15 @@
  * are in src/admin/api-schemas.ts; a test holds the two together.
  */
 import type { LogLevel } from '../log.ts'
+import type { Quiescence } from '../session/quiescence.ts'
 import type { MigrationState } from './migration-state.ts'
 import type { CheckId, Phase, Routing } from './phase.ts'
 
 /** What is asked of one instance. `align` takes over another instance's state. */
 export type Transition =
   | { readonly verb: 'advance'; readonly to: Phase }
-  | { readonly verb: 'rollback' }
+  /** `from`: the phase that counts as left, where several instances go back from different ones. */
+  | { readonly verb: 'rollback'; readonly from?: Phase }
   | { readonly verb: 'route'; readonly routing: Routing }
   | { readonly verb: 'align'; readonly state: AlignedState }
 export type Verb = Transition['verb']
@@ -115,6 +117,8 @@ export type InstanceStatus = {
   readonly isPhaseRouting: boolean
   /** Whether the state outlives a restart. */
   readonly isStateKept: boolean
+  /** Where it would be after a restart without a state file. */
+  readonly settingsRouting: Routing
   /** Where `advance` may go from here; the first unless told otherwise. */
   readonly next: readonly Phase[]
   readonly pending: PendingChange | null
@@ -161,15 +165,7 @@ export type PreparedChange = {
   readonly expiresAt: string
 }
 
-/** How the change met the requests in flight. */
-export type Quiescence = {
-  /** Routed the old way and not answered yet when the change came. */
-  readonly inFlight: number
-  /** Until the last of them was answered, or the wait was given up. */
-  readonly waitedMs: number
-  /** Not answered within the bound. */
-  readonly remaining: number
-}
+export type { Quiescence }
 
 export type CommittedChange = {
   readonly state: MigrationState

@@ -8,6 +8,7 @@ import { LatencyHistogram } from './histogram.ts'
 import { NodeMetrics } from './node-metrics.ts'
 import type {
   ClusterKey,
+  FailedTable,
   PerCloseReason,
   PerCluster,
   PerFailedWrite,
@@ -90,7 +91,7 @@ export class DataPlaneMetrics {
   }
 
   /** A copy that can be sent to the control plane. */
-  toSeries(): PlaneSeries {
+  toSeries(failedTables: readonly FailedTable[] = []): PlaneSeries {
     const nodes = [...this.#nodes.origin.values(), ...this.#nodes.target.values()]
     return {
       clientConnections: this.clientConnections,
@@ -112,6 +113,7 @@ export class DataPlaneMetrics {
       upstreamConnectionsOpened: { ...this.upstreamConnectionsOpened },
       upstreamConnectionsLost: { ...this.upstreamConnectionsLost },
       clientsClosed: { ...this.clientsClosed },
+      failedTables,
       nodes: nodes.map((node) => node.toSeries()),
       asyncReads: this.asyncReads.toSeries(),
       thread: readThread(),

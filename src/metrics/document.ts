@@ -1,5 +1,6 @@
 /** The text of docs/metrics.md, from the table of families. A test holds the file to it. */
 import { ASYNC_FAMILIES } from './async-families.ts'
+import { CONTROL_FAMILIES } from './control-families.ts'
 import { FAMILIES, familyName, PROCESS_METRICS } from './families.ts'
 import type { MetricFamily } from './family.ts'
 import { NODE_FAMILIES } from './node-families.ts'
@@ -13,6 +14,11 @@ const SECTIONS: readonly { title: string; text: string; families: readonly Metri
     title: 'The proxy',
     text: 'Every series is there from the start, with 0.',
     families: PROXY_FAMILIES,
+  },
+  {
+    title: 'The routing state',
+    text: 'What the switch says; see docs/operations.md.',
+    families: CONTROL_FAMILIES,
   },
   {
     title: 'Nodes',

@@ -5,6 +5,7 @@
  */
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client'
 import type { Clock } from '../clock.ts'
+import type { ControlSeries } from './control-series.ts'
 import { FAMILIES, familyName, PROCESS_METRICS } from './families.ts'
 import type { Gathered, MetricFamily } from './family.ts'
 import type { PlaneSeries } from './plane-series.ts'
@@ -43,6 +44,8 @@ export type MetricsExpositionOptions = {
   readonly asyncBoundsSeconds: readonly number[]
   /** The counters of all data planes. */
   readonly series: () => Promise<readonly PlaneSeries[]>
+  /** The routing state; absent where there is no switch. */
+  readonly control?: () => ControlSeries
   readonly clock: Clock
 }
 
@@ -67,8 +70,9 @@ export class MetricsExposition {
     const planes = await this.#bounded(this.#gather())
     const { version, originBoundsSeconds, targetBoundsSeconds, asyncBoundsSeconds } = this.#options
     const threads = distinct([readThread(), ...planes.map((plane) => plane.thread)])
+    const control = this.#options.control?.() ?? null
     const bounds = { originBoundsSeconds, targetBoundsSeconds, asyncBoundsSeconds }
-    this.#gathered = { planes, threads, version, ...bounds }
+    this.#gathered = { planes, threads, version, ...bounds, control }
     // The registry calls every family's get() before it waits for anything, so a scrape that comes
     // in between cannot mix its values into these.
     return { contentType: this.#registry.contentType, body: await this.#registry.metrics() }

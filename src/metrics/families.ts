@@ -3,6 +3,7 @@
  * what the process itself uses is under process_* and comes from prom-client (exposition.ts).
  */
 import { ASYNC_FAMILIES } from './async-families.ts'
+import { CONTROL_FAMILIES } from './control-families.ts'
 import type { MetricFamily } from './family.ts'
 import { NODE_FAMILIES } from './node-families.ts'
 import { PROXY_FAMILIES } from './proxy-families.ts'
@@ -10,6 +11,7 @@ import { RUNTIME_FAMILIES } from './runtime-families.ts'
 
 export const FAMILIES: readonly MetricFamily[] = [
   ...PROXY_FAMILIES,
+  ...CONTROL_FAMILIES,
   ...NODE_FAMILIES,
   ...ASYNC_FAMILIES,
   ...RUNTIME_FAMILIES,

@@ -2,6 +2,7 @@
  * What a metric family is, and the ways in which its points are made from what the data planes counted.
  * The families themselves: proxy-families.ts, node-families.ts, runtime-families.ts.
  */
+import type { ControlSeries } from './control-series.ts'
 import type { HistogramSnapshot } from './histogram.ts'
 import type { PerCluster, PlaneSeries } from './plane-series.ts'
 import type { ThreadSeries } from './thread-series.ts'
@@ -15,6 +16,8 @@ export type Gathered = {
   readonly targetBoundsSeconds: readonly number[]
   readonly asyncBoundsSeconds: readonly number[]
   readonly version: string
+  /** Null where there is no switch. */
+  readonly control: ControlSeries | null
 }
 
 /** One line of the exposition. */

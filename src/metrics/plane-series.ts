@@ -30,6 +30,19 @@ export type PerCloseReason = {
   internalError: number
 }
 
+/** Writes to one table that failed on one cluster, or on both. */
+export type FailedTable = {
+  /** Empty where there is none. */
+  readonly keyspace: string
+  readonly table: string
+  originOnly: number
+  targetOnly: number
+  both: number
+  /** Milliseconds since 1970. */
+  readonly firstMs: number
+  lastMs: number
+}
+
 export type NodeSeries = {
   readonly cluster: ClusterKey
   readonly node: string
@@ -110,6 +123,7 @@ export type PlaneSeries = {
   readonly upstreamConnectionsOpened: Readonly<PerCluster>
   readonly upstreamConnectionsLost: Readonly<PerCluster>
   readonly clientsClosed: Readonly<PerCloseReason>
+  readonly failedTables: readonly FailedTable[]
   readonly nodes: readonly NodeSeries[]
   readonly asyncReads: AsyncSeries
   /** The thread that it runs in; the control plane's own where there is only one. */

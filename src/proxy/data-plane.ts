@@ -24,7 +24,9 @@ import type { RoutingState } from '../routing/routing-state.ts'
 import { Answers } from '../session/answers.ts'
 import type { SessionContext, SessionSettings, Snapshot } from '../session/context.ts'
 import { RequestDispatcher } from '../session/dispatch.ts'
+import { FailedWriteTables } from '../session/failed-writes.ts'
 import { Healer } from '../session/healer.ts'
+import { type Quiescence, quiescence } from '../session/quiescence.ts'
 import { RequestKind, RequestTable } from '../session/request-table.ts'
 import { schemaChangeEnvelope } from '../session/schema-events.ts'
 import { Session } from '../session/session.ts'
@@ -76,6 +78,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   readonly prepared: PreparedCache
   readonly profiles: ProfileRegistry
   readonly metrics: DataPlaneMetrics
+  readonly failedWrites: FailedWriteTables
   readonly log: Logger
   readonly dispatcher: RequestDispatcher
   readonly readCopies: AsyncReads
@@ -85,6 +88,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   snapshot: Snapshot
   routing: RoutingState
   readonly #answers: Answers
+  readonly #slow: SlowRequests
   readonly #dialer = new Dialer()
   readonly #clientCount: Int32Array
   readonly #sessions = new Set<Session>()
@@ -114,6 +118,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       targetBoundsSeconds,
       asyncBoundsSeconds: options.settings.asyncLatencyBoundsSeconds,
     })
+    this.failedWrites = new FailedWriteTables(() => options.clock.wallMs())
     this.profiles = new ProfileRegistry((cluster, profile) =>
       this.#makePool(cluster, profile, false),
     )
@@ -124,7 +129,8 @@ export class DataPlane implements SessionContext, UpstreamListener {
       schedule: (run) => setImmediate(run),
     })
     this.#answers = new Answers(this, new Healer(this))
-    this.dispatcher = new RequestDispatcher(this, new SlowRequests(this))
+    this.#slow = new SlowRequests(this)
+    this.dispatcher = new RequestDispatcher(this, this.#slow)
     this.#sweepTimer = this.clock.setInterval(() => this.#sweep(), SWEEP_INTERVAL_MS)
   }
 
@@ -143,10 +149,16 @@ export class DataPlane implements SessionContext, UpstreamListener {
     }
   }
 
-  /** Every request that starts from now on is routed by it. */
-  setRouting(routing: RoutingState): void {
+  /**
+   * Every request that starts from now on is routed by it. Resolves when the last one that was in
+   * flight before has been answered, or the wait was given up.
+   */
+  setRouting(routing: RoutingState): Promise<Quiescence> {
     this.routing = routing
     for (const session of this.#sessions) this.readCopies.warm(session)
+    // Longer than any request lives: a time-out ends it within a sweep.
+    const boundMs = this.settings.requestTimeoutMs + 2 * SWEEP_INTERVAL_MS
+    return quiescence(this.requests, this.#slow, this.clock, boundMs)
   }
 
   /** The last reads that the clusters have answered differently. */
@@ -305,7 +317,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       connection.metrics.usedStreamIds += connection.slots.used
     }
     this.readCopies.updateGauges()
-    return this.metrics.toSeries()
+    return this.metrics.toSeries(this.failedWrites.toSeries())
   }
 
   #accept(transport: Transport): TransportHandler | null {

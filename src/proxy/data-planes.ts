@@ -10,6 +10,7 @@ import type { Logger, LogLevel } from '../log.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
+import type { Quiescence } from '../session/quiescence.ts'
 import type { DataPlaneSettings } from './data-plane.ts'
 import { LocalPlane } from './local-plane.ts'
 import type { Plane } from './plane.ts'
@@ -66,8 +67,18 @@ export class DataPlanes {
     for (const plane of this.#planes) plane.setSnapshot(snapshot)
   }
 
-  setRouting(routing: RoutingState): void {
-    for (const plane of this.#planes) plane.setRouting(routing)
+  /** Resolves when no request that was routed before is in flight on any plane, or the wait was given up. */
+  async setRouting(routing: RoutingState): Promise<Quiescence> {
+    const all = await Promise.all(this.#planes.map((plane) => plane.setRouting(routing)))
+    return {
+      inFlight: all.reduce((sum, { inFlight }) => sum + inFlight, 0),
+      waitedMs: Math.max(...all.map(({ waitedMs }) => waitedMs)),
+      remaining: all.reduce((sum, { remaining }) => sum + remaining, 0),
+    }
+  }
+
+  setLogLevel(level: LogLevel): void {
+    for (const plane of this.#planes) plane.setLogLevel(level)
   }
 
   announceSchemaChange(body: Uint8Array): void {

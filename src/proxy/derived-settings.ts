@@ -8,6 +8,7 @@ import { isIP, isIPv4 } from 'node:net'
 import { availableParallelism } from 'node:os'
 import type { ControlConnectionSettings } from '../cluster/control-connection.ts'
 import type { Settings } from '../config/settings.ts'
+import type { Routing } from '../control/phase.ts'
 import { SUPPORTED_VERSIONS } from '../cql/protocol.ts'
 import { boundsInSeconds } from '../metrics/histogram.ts'
 import { Cluster } from '../routing/cluster.ts'
@@ -44,6 +45,13 @@ export const planeThreads = (settings: Settings, canSharePort: boolean): number 
     settings.dataPlaneThreads === 0 ? availableParallelism() : settings.dataPlaneThreads
   return canSharePort ? wanted : 1
 }
+
+/** What of the routing state is a setting, as the switch has it. */
+export const routingSetting = (settings: Settings): Routing => ({
+  primary: settings.primaryCluster,
+  readMode: settings.readMode,
+  writeMode: 'both',
+})
 
 /** What decides routing until an operator changes it. */
 export const initialRouting = (settings: Settings): RoutingState => ({

@@ -15,6 +15,7 @@ import type { PlaneSeries } from '../metrics/plane-series.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import type { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
+import type { Quiescence } from '../session/quiescence.ts'
 import { type ClusterHealth, ControlPlane, type ControlPlaneSettings } from './control-plane.ts'
 import { DataPlanes } from './data-planes.ts'
 import {
@@ -59,11 +60,13 @@ export class ProxyInstance {
   #starting: Promise<void> = Promise.resolve()
   #stopped: Promise<void> | null = null
   #routing: RoutingState
+  #logLevel: LogLevel | null = null
 
-  constructor(settings: Settings, tools: InstanceTools) {
+  /** `routing`: what it begins with, where that is not what the settings say. */
+  constructor(settings: Settings, tools: InstanceTools, routing = initialRouting(settings)) {
     this.#settings = settings
     this.#tools = tools
-    this.#routing = initialRouting(settings)
+    this.#routing = routing
   }
 
   get phase(): InstancePhase {
@@ -72,6 +75,22 @@ export class ProxyInstance {
 
   get routing(): RoutingState {
     return this.#routing
+  }
+
+  /**
+   * Every request that starts after this has resolved is routed by it. Resolves when the last one that was
+   * in flight before has been answered, or the wait was given up.
+   */
+  async setRouting(routing: RoutingState): Promise<Quiescence> {
+    this.#routing = routing
+    const nothing = { inFlight: 0, waitedMs: 0, remaining: 0 }
+    return (await this.#service?.planes.setRouting(routing)) ?? nothing
+  }
+
+  /** Of the data planes that have a thread, hence a logger, of their own. */
+  setLogLevel(level: LogLevel): void {
+    this.#logLevel = level
+    this.#service?.planes.setLogLevel(level)
   }
 
   /** The port that clients connect to, or null while none is bound. */
@@ -128,6 +147,8 @@ export class ProxyInstance {
       }
     }
     if (this.#service === null) return
+    // It may have been changed while the planes were being started.
+    await this.#service.planes.setRouting(this.#routing)
     this.#phase = 'running'
     this.#announce(this.#service)
   }
@@ -173,7 +194,8 @@ export class ProxyInstance {
   async #attempt(): Promise<Service> {
     const controlSettings = await controlPlaneSettings(this.#settings)
     const settings = dataPlaneSettings(this.#settings)
-    const { log, logLevel, clock } = this.#tools
+    const { log, clock } = this.#tools
+    const logLevel = this.#logLevel ?? this.#tools.logLevel
     let planes: DataPlanes | null = null
     const control = this.#makeControlPlane(controlSettings, () => planes)
     const closeControl = (): void => control.close()

@@ -3,6 +3,7 @@ import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
+import type { Quiescence } from '../session/quiescence.ts'
 import { DataPlane, type DataPlaneOptions } from './data-plane.ts'
 import type { Plane } from './plane.ts'
 
@@ -21,8 +22,12 @@ export class LocalPlane implements Plane {
     this.#plane.setSnapshot(snapshot)
   }
 
-  setRouting(routing: RoutingState): void {
-    this.#plane.setRouting(routing)
+  setRouting(routing: RoutingState): Promise<Quiescence> {
+    return this.#plane.setRouting(routing)
+  }
+
+  setLogLevel(): void {
+    // It logs by the control plane's own logger.
   }
 
   announceSchemaChange(body: Uint8Array): void {

@@ -5,6 +5,7 @@ import type { LogLevel } from '../log.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
+import type { Quiescence } from '../session/quiescence.ts'
 import type { DataPlaneSettings } from './data-plane.ts'
 
 /** What a thread is started with. */
@@ -22,13 +23,14 @@ export type PlaneStart = {
 
 export type ToPlane =
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
-  | { readonly kind: 'routing'; readonly routing: RoutingState }
+  | { readonly kind: 'logLevel'; readonly level: LogLevel }
   | { readonly kind: 'schemaChange'; readonly body: Uint8Array }
   | { readonly kind: 'call'; readonly call: number; readonly what: PlaneCall }
 
 /** What the control plane waits for. */
 export type PlaneCall =
   | { readonly name: 'listen'; readonly port: number }
+  | { readonly name: 'route'; readonly routing: RoutingState }
   | { readonly name: 'series' }
   | { readonly name: 'mismatches' }
   | { readonly name: 'drain' }
@@ -36,6 +38,7 @@ export type PlaneCall =
 
 export type CallResult =
   | { readonly name: 'listen'; readonly port: number }
+  | { readonly name: 'route'; readonly quiescence: Quiescence }
   | { readonly name: 'series'; readonly series: PlaneSeries }
   | { readonly name: 'mismatches'; readonly samples: readonly MismatchSample[] }
   | { readonly name: 'drain' }

@@ -8,13 +8,14 @@ import type { CallResult, FromPlane, PlaneCall, PlaneStart, ToPlane } from './pl
 
 const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
   const links = new PeerLinks(systemClock)
+  const log = createLogger({
+    level: start.logLevel,
+    clock: systemClock,
+    bindings: { thread: start.index },
+  })
   const plane = new DataPlane({
     ...start,
-    log: createLogger({
-      level: start.logLevel,
-      clock: systemClock,
-      bindings: { thread: start.index },
-    }),
+    log,
     clock: systemClock,
     askOthers: (id) => links.ask(id),
   })
@@ -24,6 +25,8 @@ const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
     switch (call.name) {
       case 'listen':
         return { name: 'listen', port: await plane.listen(call.port, true) }
+      case 'route':
+        return { name: 'route', quiescence: await plane.setRouting(call.routing) }
       case 'series':
         return { name: 'series', series: plane.series() }
       case 'mismatches':
@@ -44,8 +47,8 @@ const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
       case 'snapshot':
         plane.setSnapshot(message.snapshot)
         break
-      case 'routing':
-        plane.setRouting(message.routing)
+      case 'logLevel':
+        log.setLevel(message.level)
         break
       case 'schemaChange':
         plane.announceSchemaChange(message.body)

@@ -1,14 +1,18 @@
 /** A data plane as the control plane sees it, whether it lives in this thread or in one of its own. */
 import type { MismatchSample } from '../async/mismatch-samples.ts'
+import type { LogLevel } from '../log.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
+import type { Quiescence } from '../session/quiescence.ts'
 
 export interface Plane {
   /** Accepts clients; resolves with the port, rejects when it cannot be bound. */
   listen(port: number): Promise<number>
   setSnapshot(snapshot: Snapshot): void
-  setRouting(routing: RoutingState): void
+  /** Resolves when what was routed before is answered. */
+  setRouting(routing: RoutingState): Promise<Quiescence>
+  setLogLevel(level: LogLevel): void
   /** The body of a SCHEMA_CHANGE event, for the clients that want it. */
   announceSchemaChange(body: Uint8Array): void
   /** Its counters as they are now. */

@@ -5,6 +5,7 @@ import { readinessOf } from '../admin/readiness.ts'
 import type { Clock } from '../clock.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Logger } from '../log.ts'
+import type { ControlSeries } from '../metrics/control-series.ts'
 import { MetricsExposition } from '../metrics/exposition.ts'
 import { boundsInSeconds } from '../metrics/histogram.ts'
 import { formatEndpoint } from '../net/dialer.ts'
@@ -20,6 +21,7 @@ export const serveHealth = async (
   settings: Settings,
   version: string,
   instance: ProxyInstance,
+  control: () => ControlSeries,
   tools: { readonly clock: Clock; readonly log: Logger },
 ): Promise<HttpServer | null> => {
   const { clock, log } = tools
@@ -30,6 +32,7 @@ export const serveHealth = async (
     targetBoundsSeconds: boundsInSeconds(settings.metricsTargetLatencyBucketsMs),
     asyncBoundsSeconds: boundsInSeconds(settings.metricsAsyncReadLatencyBucketsMs),
     series: () => instance.series() ?? Promise.resolve([]),
+    control,
     clock,
   })
   const views = {

@@ -1,9 +1,11 @@
 /** A data plane in a thread of its own, as the control plane holds it. */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import type { MismatchSample } from '../async/mismatch-samples.ts'
+import type { LogLevel } from '../log.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
+import type { Quiescence } from '../session/quiescence.ts'
 import type { Plane } from './plane.ts'
 import type { CallResult, FromPlane, PlaneCall, PlaneStart, ToPlane } from './plane-messages.ts'
 
@@ -43,8 +45,14 @@ export class WorkerPlane implements Plane {
     this.#post({ kind: 'snapshot', snapshot })
   }
 
-  setRouting(routing: RoutingState): void {
-    this.#post({ kind: 'routing', routing })
+  async setRouting(routing: RoutingState): Promise<Quiescence> {
+    const result = await this.#call({ name: 'route', routing })
+    if (result.name !== 'route') throw new Error('a data plane answered another question')
+    return result.quiescence
+  }
+
+  setLogLevel(level: LogLevel): void {
+    this.#post({ kind: 'logLevel', level })
   }
 
   announceSchemaChange(body: Uint8Array): void {

@@ -12,8 +12,28 @@ export const ForwardDecision = {
   BOTH: 2,
   /** The proxy answers itself. */
   PROXY: 3,
+  /** What would go to both goes to one, because the write mode says so. */
+  ORIGIN_ONLY: 4,
+  TARGET_ONLY: 5,
 } as const
 export type ForwardDecision = (typeof ForwardDecision)[keyof typeof ForwardDecision]
+
+/**
+ * The decision for everything that changes something: BATCH, PREPARE and USE too. What one cluster alone
+ * is to get, the other is not asked about at all: whoever leaves may have switched it off.
+ */
+export const writeDecision = (routing: RoutingState): ForwardDecision => {
+  if (routing.writeMode === 'both') return ForwardDecision.BOTH
+  return routing.writeMode === 'origin_only'
+    ? ForwardDecision.ORIGIN_ONLY
+    : ForwardDecision.TARGET_ONLY
+}
+
+/** The cluster that serves alone, or null while writes go to both. */
+export const onlyCluster = (routing: RoutingState): Cluster | null => {
+  if (routing.writeMode === 'both') return null
+  return routing.writeMode === 'origin_only' ? Cluster.ORIGIN : Cluster.TARGET
+}
 
 /**
  * The decision for a QUERY, or for an EXECUTE of what was prepared from such a statement. What is
@@ -28,11 +48,11 @@ export const forwardDecision = (
     case StatementClass.READ:
       return routing.primary
     case StatementClass.SYSTEM_READ:
-      return routing.systemQueries
+      return onlyCluster(routing) ?? routing.systemQueries
     case StatementClass.VIRTUAL_READ:
     case StatementClass.INSIGHTS_CALL:
       return ForwardDecision.PROXY
     default:
-      return ForwardDecision.BOTH
+      return writeDecision(routing)
   }
 }

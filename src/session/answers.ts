@@ -23,7 +23,7 @@ import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { SessionContext } from './context.ts'
 import type { Healer } from './healer.ts'
 import { errorEnvelope } from './replies.ts'
-import { RequestKind } from './request-table.ts'
+import { isRead, RequestKind } from './request-table.ts'
 import { messageStart } from './upstream-request.ts'
 
 const VOID_BODY_LENGTH = 4
@@ -48,10 +48,9 @@ export class Answers {
   ): void {
     const { requests, turn } = this.#context
     requests.setUpstream(request, connection.cluster, null, 0)
-    const isSingle = requests.kind[request] !== RequestKind.ON_BOTH
     const seconds = (turn.nowMs - requests.startMs[request]!) / MS_PER_SECOND
     const node = connection.metrics
-    if (isSingle) node.requestDurationReads.observe(seconds)
+    if (isRead(requests.kind[request]!)) node.requestDurationReads.observe(seconds)
     else node.requestDurationWrites.observe(seconds)
     if (bytes[start + OPCODE_OFFSET] !== Opcode.ERROR) {
       this.settle(request, connection.cluster, Answer.SUCCESS, bytes, start, end)
@@ -129,7 +128,6 @@ export class Answers {
   timeOut(request: number): void {
     const { requests, settings, metrics } = this.#context
     const session = requests.session[request]!
-    const isSingle = requests.kind[request] !== RequestKind.ON_BOTH
     const late: string[] = []
     for (const cluster of CLUSTERS) {
       if (!requests.owes(request, cluster)) continue
@@ -143,13 +141,13 @@ export class Answers {
     }
     if (settings.repliesToTimeouts) {
       const message = `${late.join(' and ')} did not answer within ${settings.requestTimeoutMs} ms (proxy_request_timeout_ms)`
-      session.reply(requests.stream[request]!, this.#timeoutEnvelope(request, isSingle, message))
+      session.reply(requests.stream[request]!, this.#timeoutEnvelope(request, message))
     }
     requests.watcher[request]?.onAnswer(null, 0, 0)
     this.#finish(request, false)
   }
 
-  #timeoutEnvelope(request: number, isRead: boolean, message: string): Uint8Array {
+  #timeoutEnvelope(request: number, message: string): Uint8Array {
     const { requests } = this.#context
     const traits = requests.session[request]!.traits!
     const bytes = requests.chunk[request]!
@@ -159,7 +157,7 @@ export class Answers {
     const read = readConsistency(bytes, body, end, bytes[start + OPCODE_OFFSET]!, traits)
     const consistency = read < 0 ? Consistency.ONE : read
     const counts = { consistency, received: 0, blockFor: 1 }
-    return isRead
+    return isRead(requests.kind[request]!)
       ? errorEnvelope(traits.version, {
           code: ErrorCode.READ_TIMEOUT,
           message,
@@ -190,13 +188,16 @@ export class Answers {
     const session = requests.session[request]!
     const seconds = (turn.nowMs - requests.startMs[request]!) / MS_PER_SECOND
     const failed = isAnswered ? requests.failed[request]! : 0
-    const kind = requests.kind[request]
-    if (kind === RequestKind.ON_BOTH) {
+    const kind = requests.kind[request]!
+    if (!isRead(kind)) {
       metrics.inflight.writes--
       metrics.requestDuration.writes.observe(seconds)
       if (failed === 1) metrics.failedWrites.origin++
       else if (failed === 2) metrics.failedWrites.target++
       else if (failed === 3) metrics.failedWrites.both++
+      // What is still owed may be missing there as well.
+      const missing = requests.failed[request]! | requests.outstanding[request]!
+      if (missing !== 0 && kind === RequestKind.ON_BOTH) this.#noteFailedWrite(request, missing)
     } else if (kind === RequestKind.ON_ORIGIN) {
       metrics.inflight.readsOrigin--
       metrics.requestDuration.readsOrigin.observe(seconds)
@@ -208,6 +209,21 @@ export class Answers {
     }
     requests.release(request)
     session.requestDone()
+  }
+
+  /** Only ever on the way of a failure: what it takes to find the table is not on the request path. */
+  #noteFailedWrite(request: number, missing: number): void {
+    const { requests, prepared, failedWrites } = this.#context
+    const session = requests.session[request]!
+    failedWrites.note(missing, {
+      bytes: requests.chunk[request]!,
+      start: requests.chunkStart[request]!,
+      end: requests.chunkEnd[request]!,
+      traits: session.traits!,
+      keyspace: session.keyspace,
+      statement: requests.statement[request]!,
+      prepared,
+    })
   }
 
   #plainVoid(request: number): Uint8Array {

@@ -19,6 +19,7 @@ import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Node } from '../upstream/pool.ts'
 import type { Credentials, Profile } from '../upstream/profile.ts'
 import type { ProfileRegistry } from '../upstream/profile-registry.ts'
+import type { FailedWriteTables } from './failed-writes.ts'
 import type { RequestTable } from './request-table.ts'
 import type { Session } from './session.ts'
 
@@ -74,6 +75,7 @@ export interface SessionContext {
   readonly prepared: PreparedCache
   readonly profiles: ProfileRegistry
   readonly metrics: DataPlaneMetrics
+  readonly failedWrites: FailedWriteTables
   readonly log: Logger
   readonly dispatcher: Dispatcher
   readonly readCopies: ReadCopies

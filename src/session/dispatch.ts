@@ -10,7 +10,7 @@ import { skipCustomPayload } from '../cql/messages/fields.ts'
 import { EnvelopeFlag, ErrorCode, Opcode, opcodeName } from '../cql/protocol.ts'
 import type { PreparedStatement } from '../prepared/statement.ts'
 import { CLUSTERS, Cluster, clusterName } from '../routing/cluster.ts'
-import { ForwardDecision, forwardDecision } from '../routing/forward.ts'
+import { ForwardDecision, forwardDecision, writeDecision } from '../routing/forward.ts'
 import { classifyStatement, StatementClass } from '../statement/classify.ts'
 import { BatchIds } from './batch-ids.ts'
 import type { Dispatcher, SessionContext } from './context.ts'
@@ -119,7 +119,7 @@ export class RequestDispatcher implements Dispatcher {
     }
   }
 
-  /** BATCH: always both; each prepared child's id must be known before a byte is sent. */
+  /** BATCH: as a write; each prepared child's id must be known before a byte is sent. */
   batch(session: Session, bytes: Uint8Array, start: number, end: number, body: number): void {
     const batch = this.#batch
     batch.read(bytes, body, end, session.traits!, this.#context.prepared)
@@ -128,7 +128,7 @@ export class RequestDispatcher implements Dispatcher {
       this.#slow.findStatement(session, bytes, start, end, id)
       return
     }
-    this.#forward(session, bytes, start, end, ForwardDecision.BOTH, null, batch)
+    this.#forward(session, bytes, start, end, writeDecision(this.#context.routing), null, batch)
   }
 
   /** After the client's own; only the read mode of this moment counts (request-path §7). */
@@ -148,7 +148,9 @@ export class RequestDispatcher implements Dispatcher {
     batch: BatchIds | null,
   ): number {
     const both = decision === ForwardDecision.BOTH
-    const first = both || decision === ForwardDecision.ORIGIN ? Cluster.ORIGIN : Cluster.TARGET
+    const isOnTarget =
+      decision === ForwardDecision.TARGET || decision === ForwardDecision.TARGET_ONLY
+    const first = isOnTarget ? Cluster.TARGET : Cluster.ORIGIN
     const connection = session.upstream(first)
     const second = both ? session.upstream(Cluster.TARGET) : null
     // Room on both sides before anything is sent to either: a write must not reach one cluster only.
@@ -175,7 +177,13 @@ export class RequestDispatcher implements Dispatcher {
     session.inFlight++
     if (second === null) {
       requests.outstanding[request] = 1 << first
-      if (first === Cluster.ORIGIN) {
+      if (decision === ForwardDecision.ORIGIN_ONLY || decision === ForwardDecision.TARGET_ONLY) {
+        const isOrigin = first === Cluster.ORIGIN
+        requests.kind[request] = isOrigin
+          ? RequestKind.WRITE_ON_ORIGIN
+          : RequestKind.WRITE_ON_TARGET
+        metrics.inflight.writes++
+      } else if (first === Cluster.ORIGIN) {
         requests.kind[request] = RequestKind.ON_ORIGIN
         metrics.inflight.readsOrigin++
       } else {

@@ -16,7 +16,13 @@ export const RequestKind = {
   ON_ORIGIN: 1,
   ON_TARGET: 2,
   ON_BOTH: 3,
+  /** A write that one cluster alone gets: the write mode says so. */
+  WRITE_ON_ORIGIN: 4,
+  WRITE_ON_TARGET: 5,
 } as const
+
+export const isRead = (kind: number): boolean =>
+  kind === RequestKind.ON_ORIGIN || kind === RequestKind.ON_TARGET
 
 /** Per cluster in one byte of `heals`: counts up to 15. */
 const HEAL_BITS = 4

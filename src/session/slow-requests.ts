@@ -17,6 +17,7 @@ import { BodyWriter } from '../cql/writer.ts'
 import { resultDigest } from '../prepared/result-digest.ts'
 import { PreparedStatement, type SharedStatement } from '../prepared/statement.ts'
 import { Cluster } from '../routing/cluster.ts'
+import { onlyCluster } from '../routing/forward.ts'
 import { Answer, returnedCluster } from '../routing/outcome.ts'
 import {
   classifyStatement,
@@ -37,10 +38,22 @@ type BothAnswers = readonly [Uint8Array, Uint8Array]
 export class SlowRequests {
   readonly #context: SessionContext
   readonly #virtual: VirtualRequests
+  /** Numbers of those that have begun and not been answered, the oldest first. */
+  readonly #inFlight = new Set<number>()
+  #begun = 0
 
   constructor(context: SessionContext) {
     this.#context = context
     this.#virtual = new VirtualRequests(context)
+  }
+
+  /** What has begun so far and is not answered yet, for `hasAny`. */
+  inFlight(): readonly number[] {
+    return [...this.#inFlight]
+  }
+
+  isInFlight(number: number): boolean {
+    return this.#inFlight.has(number)
   }
 
   /** Every opcode but QUERY, EXECUTE and BATCH; `body` is where the message proper begins. */
@@ -152,7 +165,8 @@ export class SlowRequests {
       return
     }
     this.#run(session, streamId, async () => {
-      const [origin, target] = await this.#askBoth(session, envelope, (cluster) =>
+      const only = onlyCluster(this.#context.routing)
+      const [origin, target] = await this.#ask(only, session, envelope, (cluster) =>
         session.upstream(cluster),
       )
       const chosen = returnedCluster(answerOf(origin), answerOf(target), Cluster.ORIGIN)
@@ -185,7 +199,7 @@ export class SlowRequests {
       let hasMoved = false
       try {
         const query = useQuery(session, text)
-        const answers = await this.#askBoth(session, query, (cluster) =>
+        const answers = await this.#ask(onlyCluster(routing), session, query, (cluster) =>
           this.#inTime(cluster, next.pools[cluster].ready(session.preferredNode[cluster])),
         )
         const [origin, target] = [answerOf(answers[0]), answerOf(answers[1])]
@@ -210,6 +224,32 @@ export class SlowRequests {
       return await Promise.race([opening, late])
     } finally {
       clock.clearTimeout(timer)
+    }
+  }
+
+  /**
+   * Asks both clusters, or the one that serves alone, whose answer stands for the other's then: a
+   * statement that the other does not know is healed there if it ever has to run it.
+   */
+  async #ask(
+    only: Cluster | null,
+    session: Session,
+    envelope: Uint8Array,
+    choose: (cluster: Cluster) => UpstreamConnection | null | Promise<UpstreamConnection | null>,
+  ): Promise<BothAnswers> {
+    if (only === null) return this.#askBoth(session, envelope, choose)
+    const { version } = session.traits!
+    try {
+      const connection = await choose(only)
+      const answer =
+        connection === null
+          ? noConnection(version, only)
+          : (await connection.callEnvelope(envelope)).envelope
+      return [answer, answer]
+    } catch (error) {
+      this.#throwIfSilent(error)
+      const answer = clusterErrorEnvelope(version, error)
+      return [answer, answer]
     }
   }
 
@@ -255,6 +295,8 @@ export class SlowRequests {
   /** Runs slow work as one request in flight; null means that somebody else replies. */
   #run(session: Session, streamId: number, work: () => Promise<Uint8Array | null>): void {
     session.inFlight++
+    const number = this.#begun++
+    this.#inFlight.add(number)
     work()
       .catch((error: unknown) => {
         const isTimeout = error instanceof ClusterError && error.code === ClusterErrorCode.TIMEOUT
@@ -265,6 +307,7 @@ export class SlowRequests {
         if (envelope !== null) session.reply(streamId, envelope)
         session.requestDone()
       })
+      .finally(() => this.#inFlight.delete(number))
       .catch((error: unknown) => this.#context.onInvariantBroken(session, error))
   }
 }

@@ -122,11 +122,11 @@ test('the read mode and the primary can change at run time', async () => {
   const driver = await rig.client()
   const { routing } = rig.plane
   await driver.query(READ)
-  rig.plane.setRouting({ ...routing, revision: 1, readMode: 'DUAL_ASYNC_ON_SECONDARY' })
+  await rig.plane.setRouting({ ...routing, revision: 1, readMode: 'DUAL_ASYNC_ON_SECONDARY' })
   await ready(rig, driver)
   await driver.query(READ)
   await eventually(() => reads(rig.target).length === 1)
-  rig.plane.setRouting({
+  await rig.plane.setRouting({
     ...routing,
     revision: 2,
     readMode: 'DUAL_ASYNC_ON_SECONDARY',
@@ -135,7 +135,7 @@ test('the read mode and the primary can change at run time', async () => {
   await ready(rig, driver)
   expect(textRows(await driver.query(READ))).toEqual([['target']])
   await eventually(() => reads(rig.origin).length === 1)
-  rig.plane.setRouting({ ...routing, revision: 3 })
+  await rig.plane.setRouting({ ...routing, revision: 3 })
   rig.clear()
   expect(textRows(await driver.query(READ))).toEqual([['origin']])
   await someTurns()
@@ -318,7 +318,7 @@ test('a handshake that does not go on is given up after its time, and tried agai
   const rig = await startPlane({ clock })
   const driver = await rig.client()
   const rule = rig.target.on({ opcode: Opcode.STARTUP }, drop())
-  rig.plane.setRouting({ ...rig.plane.routing, readMode: 'DUAL_ASYNC_ON_SECONDARY' })
+  await rig.plane.setRouting({ ...rig.plane.routing, readMode: 'DUAL_ASYNC_ON_SECONDARY' })
   await eventually(() => rule.hits === 1)
   expect(textRows(await driver.query(READ))).toEqual([['origin']])
   expect(asyncSeries(rig).dropped.noConnection).toBe(1)
@@ -336,7 +336,7 @@ test('connections for copies are closed half a minute after copying was switched
   await connected(rig)
   clock.advance(31_000)
   expect(asyncSeries(rig).nodes[0]!.connections).toBe(1)
-  rig.plane.setRouting({ ...rig.plane.routing, readMode: 'PRIMARY_ONLY' })
+  await rig.plane.setRouting({ ...rig.plane.routing, readMode: 'PRIMARY_ONLY' })
   clock.advance(31_000)
   await eventually(() => asyncSeries(rig).nodes[0]!.connections === 0)
 })
@@ -371,9 +371,9 @@ describe('compared', () => {
     const driver = await rig.client()
     // Once each way round, so that there are connections for copies to both.
     const { routing } = rig.plane
-    rig.plane.setRouting({ ...routing, primary: Cluster.TARGET })
+    await rig.plane.setRouting({ ...routing, primary: Cluster.TARGET })
     await ready(rig, driver)
-    rig.plane.setRouting(routing)
+    await rig.plane.setRouting(routing)
     await ready(rig, driver)
     await eventually(() => asyncSeries(rig).compared.equal === 2)
     return { rig, clock, driver }

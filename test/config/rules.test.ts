@@ -83,6 +83,31 @@ const REFUSED: readonly (readonly [name: string, changes: Partial<Settings>, tex
     'metrics_port: 14002 is the port for clients too (proxy_listen_port); they need two',
   ],
   [
+    'the admin API is open to other machines without a token',
+    { adminAddress: '0.0.0.0' },
+    'admin_address: "0.0.0.0" can be reached from other machines, and whoever reaches the admin API can switch the migration; set admin_token_path or admin_tls_client_ca_path, or listen on localhost',
+  ],
+  [
+    'a host name of the admin API may be anywhere',
+    { adminAddress: '127.evil.example' },
+    'admin_address: "127.evil.example" can be reached from other machines, and whoever reaches the admin API can switch the migration; set admin_token_path or admin_tls_client_ca_path, or listen on localhost',
+  ],
+  [
+    'the admin API has a certificate without its key',
+    { adminTlsCertPath: 'cert.pem' },
+    'admin_tls_cert_path: must be set together with admin_tls_key_path, and both where admin_tls_client_ca_path is',
+  ],
+  [
+    'the admin API asks for certificates without TLS',
+    { adminAddress: '10.0.3.1', adminTlsClientCaPath: 'ca.pem' },
+    'admin_tls_cert_path: must be set together with admin_tls_key_path, and both where admin_tls_client_ca_path is',
+  ],
+  [
+    'metrics and the admin API have one port',
+    { adminPort: 14_001 },
+    'admin_port: 14001 is metrics_port too; they need two',
+  ],
+  [
     'control connections may only use version 2',
     { controlConnMaxProtocolVersion: '2' },
     'control_conn_max_protocol_version: 2 is not spoken by this proxy; 3 is the lowest version',
@@ -111,6 +136,9 @@ const ALLOWED: readonly (readonly [name: string, changes: Partial<Settings>])[] 
     { proxyListenAddress: '0.0.0.0', proxyTopologyAddresses: ['10.0.3.1'] },
   ],
   ['metrics are on 0.0.0.0', { metricsAddress: '0.0.0.0' }],
+  ['the admin API is on another loopback address', { adminAddress: '127.0.0.2' }],
+  ['the admin API has a token', { adminAddress: '10.0.3.1', adminTokenPath: 'token' }],
+  ['the admin API is switched off', { adminAddress: '0.0.0.0', adminEnabled: false }],
   ['both ports are any free one', { proxyListenPort: 0, metricsPort: 0 }],
   ['one port is used on two addresses', { metricsPort: 14_002, metricsAddress: '10.0.3.9' }],
 ]

@@ -26,6 +26,15 @@ const OWN_SETTINGS = [
   ['compare_async_reads', false],
   ['compare_async_reads_recheck_ms', 5000],
   ['shutdown_timeout_ms', 15_000],
+  ['admin_enabled', true],
+  ['admin_address', 'localhost'],
+  ['admin_port', 14_003],
+  ['admin_token_path', ''],
+  ['admin_tls_cert_path', ''],
+  ['admin_tls_key_path', ''],
+  ['admin_tls_client_ca_path', ''],
+  ['routing_state_path', ''],
+  ['audit_log_path', ''],
 ] as const
 
 const definitionOf = (key: string): (typeof DEFINITIONS)[number] | undefined =>

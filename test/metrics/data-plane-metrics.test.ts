@@ -70,6 +70,7 @@ describe('DataPlaneMetrics', () => {
         limit: 0,
         internalError: 0,
       },
+      failedTables: [],
       nodes: [],
     })
   })

@@ -17,10 +17,23 @@ const BOUNDS = {
 const findFamily = (name: string): MetricFamily | undefined =>
   FAMILIES.find((family) => familyName(family, 'zdm') === name)
 
+const CONTROL = {
+  phase: 'target-reads',
+  primary: 'TARGET',
+  readMode: 'PRIMARY_ONLY',
+  writeMode: 'both',
+  revision: 3,
+  changedAtSeconds: 1_700_000_000,
+  changes: { advance: 3 },
+  failedChecks: [['failed-writes', 1]],
+  quiescenceSeconds: 0.002,
+} as const
+
 const gather = (...planes: PlaneSeries[]): Gathered => ({
   planes,
   threads: planes.map((plane) => plane.thread),
   version: '1.2.3',
+  control: CONTROL,
   ...BOUNDS,
 })
 
@@ -148,6 +161,24 @@ describe('what data planes count', () => {
       { labels: { node: 'b:1' }, value: 5 },
     ])
   })
+})
+
+test('writes that one cluster lacks are told by table, those of all threads together', () => {
+  const row = { keyspace: 'ks', table: 't', originOnly: 1, targetOnly: 2, both: 5 }
+  const plane = { ...seriesOf(), failedTables: [{ ...row, firstMs: 0, lastMs: 0 }] }
+  const labels = { keyspace: 'ks', table: 't' }
+  expect(findFamily('zdm_writes_missing_total')!.read(gather(plane, plane))).toEqual([
+    { labels: { cluster: 'origin', ...labels }, value: 2 },
+    { labels: { cluster: 'target', ...labels }, value: 4 },
+  ])
+})
+
+test('where there is no switch, nothing is said of one', () => {
+  const phase = findFamily('zdm_migration_phase')!
+  expect(phase.read(gather()).filter(({ value }) => value === 1)).toEqual([
+    { labels: { phase: 'target-reads' }, value: 1 },
+  ])
+  expect(phase.read({ ...gather(), control: null })).toEqual([])
 })
 
 test.each([

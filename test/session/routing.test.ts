@@ -165,7 +165,7 @@ describe.each(COMBINATIONS)('primary $primary, system queries $system, $connecti
     const driver = await rig.client()
     const read = await driver.prepare('SELECT * FROM ks.t')
     const other = mode.primary === 'ORIGIN' ? 1 : 0
-    rig.plane.setRouting({ ...rig.plane.routing, revision: 1, primary: other })
+    await rig.plane.setRouting({ ...rig.plane.routing, revision: 1, primary: other })
     rig.clear()
     await driver.execute(read)
     expect(seenBy(rig, Opcode.EXECUTE, 'SELECT * FROM ks.t')).toBe(

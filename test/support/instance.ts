@@ -27,6 +27,7 @@ export const testSettings = (overrides: Partial<Settings> = {}): Settings => ({
   ...settingsOf(new Map(DEFINITIONS.map(({ key, default: value }) => [key, value]))),
   proxyListenPort: 0,
   metricsPort: 0,
+  adminPort: 0,
   dataPlaneThreads: 1,
   shutdownTimeoutMs: 500,
   ...overrides,

@@ -202,6 +202,90 @@ export const HEARTBEATS = {
   ],
 } as const satisfies Section
 
+export const ADMIN = {
+  title: 'Admin API and the routing state (not in the Go proxy)',
+  settings: [
+    {
+      key: 'admin_enabled',
+      type: 'boolean',
+      default: true,
+      status: 'active',
+      description:
+        'Serves the admin API, by which `zdm` shows and changes the phase of the migration.',
+    },
+    {
+      key: 'admin_address',
+      type: 'string',
+      default: 'localhost',
+      format: 'listen address',
+      status: 'active',
+      description:
+        'The address of the admin API; `localhost` is 127.0.0.1. Off loopback it needs `admin_token_path` or `admin_tls_client_ca_path`. Several instances change as one only if each reaches the others here, at their `proxy_topology_addresses`.',
+    },
+    {
+      key: 'admin_port',
+      type: 'int',
+      default: 14_003,
+      min: 0,
+      max: 65_535,
+      status: 'active',
+      description: 'The port of the admin API, the same on all instances; 0 for any free one.',
+    },
+    {
+      key: 'admin_token_path',
+      type: 'string',
+      default: '',
+      format: 'path',
+      status: 'active',
+      description:
+        'A file with the token that callers of the admin API must show, the same on all instances. At least 16 characters.',
+    },
+    {
+      key: 'admin_tls_cert_path',
+      type: 'string',
+      default: '',
+      format: 'path',
+      status: 'active',
+      description: 'Certificate chain of the admin API (PEM): it speaks TLS then.',
+    },
+    {
+      key: 'admin_tls_key_path',
+      type: 'string',
+      default: '',
+      format: 'path',
+      status: 'active',
+      description: 'The private key of `admin_tls_cert_path` (PEM).',
+    },
+    {
+      key: 'admin_tls_client_ca_path',
+      type: 'string',
+      default: '',
+      format: 'path',
+      status: 'active',
+      description:
+        'Certificate authority (PEM): callers of the admin API must show a certificate of it (mutual TLS). Other instances are verified by it too.',
+    },
+    {
+      key: 'routing_state_path',
+      type: 'string',
+      default: '',
+      format: 'path',
+      status: 'active',
+      description:
+        'A file that keeps phase and routing over restarts; it wins over `primary_cluster` and `read_mode`. Empty: changes last until the restart, and going on to dual-read or beyond is refused.',
+    },
+    {
+      key: 'audit_log_path',
+      type: 'string',
+      default: '',
+      format: 'path',
+      status: 'active',
+      description:
+        'A file to which every change is appended, one JSON object a line. Empty: the latest are in memory.',
+    },
+  ],
+} as const satisfies Section
+
 export const EXTENSIONS = {
   title: 'Not in the Go proxy',
   settings: [

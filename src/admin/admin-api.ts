@@ -1,0 +1,30 @@
+/** What the admin API asks of the proxy that it is part of; implemented by src/proxy/migration-control.ts. */
+import type { InstanceClient } from '../control/coordinate.ts'
+import type {
+  AuditEntry,
+  CommittedChange,
+  ConfigEntry,
+  InstanceStatus,
+  PreparedChange,
+  PrepareRequest,
+  Requester,
+} from '../control/report.ts'
+import type { LogLevel } from '../log.ts'
+
+/** Who asks: a remote address, and the name on its certificate where it has shown one. */
+export type Via = string
+
+export interface AdminApi {
+  readonly version: string
+  status(): Promise<InstanceStatus>
+  config(): readonly ConfigEntry[]
+  prepare(request: PrepareRequest, via: Via): Promise<PreparedChange>
+  commit(id: string, via: Via): Promise<CommittedChange>
+  abort(id: string): void
+  reconciled(at: string, requester: Omit<Requester, 'force'>, via: Via): Promise<void>
+  audit(limit: number): readonly AuditEntry[]
+  readonly logLevel: LogLevel
+  setLogLevel(level: LogLevel, requester: Omit<Requester, 'force'>, via: Via): void
+  /** All instances of the deployment, this one first; `via` is who asks through this one. */
+  deployment(via: Via): readonly InstanceClient[]
+}

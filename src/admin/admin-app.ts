@@ -1,0 +1,246 @@
+/**
+ * The admin API over HTTP: the operations of api-operations.ts as routes, guarded by guard.ts. What they do
+ * is src/control/'s and comes in as an AdminApi.
+ */
+import type { ServerOptions } from 'node:https'
+import { TLSSocket } from 'node:tls'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Clock } from '../clock.ts'
+import { coordinateChange, deploymentStatus, planChange, type Wish } from '../control/coordinate.ts'
+import { ControlError, type ControlErrorCode } from '../control/errors.ts'
+import type { Phase, Routing } from '../control/phase.ts'
+import type { ChangeReport, PrepareRequest, Problem, Requester } from '../control/report.ts'
+import { nextPhase } from '../control/transitions.ts'
+import type { Logger, LogLevel } from '../log.ts'
+import type { AdminApi } from './admin-api.ts'
+import { OPERATIONS, type Operation, type OperationId } from './api-operations.ts'
+import { SCHEMAS } from './api-schemas.ts'
+import { Guard, type GuardOptions } from './guard.ts'
+import { createHttpApp } from './http-server.ts'
+import { openApiDocument } from './openapi.ts'
+
+export type AdminAppOptions = GuardOptions & {
+  readonly https: ServerOptions | null
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+const STATUS_OF: Readonly<Record<ControlErrorCode, number>> = {
+  NO_SUCH_WAY: 409,
+  REVISION_MISMATCH: 409,
+  CHANGE_IN_PROGRESS: 409,
+  CHANGE_UNKNOWN: 404,
+  CHECKS_FAILED: 409,
+  REASON_MISSING: 400,
+  STATE_UNREADABLE: 503,
+  STATE_NOT_WRITTEN: 503,
+  AUDIT_NOT_WRITTEN: 503,
+}
+
+const STATUS_OF_OUTCOME: Readonly<Record<ChangeReport['outcome'], number>> = {
+  done: 200,
+  unchanged: 200,
+  refused: 409,
+  partial: 502,
+}
+
+/** A request whose parts fit the operation's schemas. */
+type Call = {
+  readonly params: unknown
+  readonly query: unknown
+  readonly body: unknown
+  readonly via: string
+}
+type Answer = { readonly status: number; readonly body: unknown }
+type Handler = (call: Call) => Promise<Answer>
+
+/** The one cast of this file: the schema of the same name has been checked, and its defaults filled in. */
+const checked = <T>(value: unknown): T => value as T
+
+type Named = Omit<Requester, 'force'>
+type Advance = Requester & { readonly to: Phase }
+type Rollback = Requester & { readonly leave: boolean }
+type Align = Requester & { readonly like: string }
+type Route = Requester & { readonly routing: Routing }
+type Reconciliation = Named & { readonly scope: 'instance' | 'deployment' }
+type PlanQuery = { readonly verb: 'advance' | 'rollback'; readonly to?: Phase }
+
+const ok = (body: unknown): Answer => ({ status: 200, body })
+
+const handlersFor = (api: AdminApi, clock: Clock): Record<OperationId, Handler> => {
+  const change = async (wish: Wish, { by, reason, force }: Requester, via: string) => {
+    const report = await coordinateChange(api.deployment(via), wish, { by, reason, force }, clock)
+    return { status: STATUS_OF_OUTCOME[report.outcome], body: report }
+  }
+  const plan = async ({ verb, to }: PlanQuery, via: string): Promise<Answer> => {
+    const wish = await wishFor(api, verb, to)
+    return ok(await planChange(api.deployment(via), wish, clock.wallMs()))
+  }
+  return {
+    getStatus: async () => ok(await api.status()),
+    getDeployment: async ({ via }) => ok(await deploymentStatus(api.deployment(via))),
+    getPlan: ({ query, via }) => plan(checked<PlanQuery>(query), via),
+    advance: ({ body, via }) => {
+      const { to, ...requester } = checked<Advance>(body)
+      return change({ verb: 'advance', to }, requester, via)
+    },
+    rollback: ({ body, via }) => {
+      const { leave, ...requester } = checked<Rollback>(body)
+      return change({ verb: 'rollback', leave }, requester, via)
+    },
+    align: ({ body, via }) => {
+      const { like, ...requester } = checked<Align>(body)
+      return change({ verb: 'align', like }, requester, via)
+    },
+    setRouting: ({ body, via }) => {
+      const { routing, ...requester } = checked<Route>(body)
+      return change({ verb: 'route', routing }, requester, via)
+    },
+    prepareChange: async ({ body, via }) => ({
+      status: 201,
+      body: await api.prepare(checked<PrepareRequest>(body), via),
+    }),
+    commitChange: async ({ params, via }) => {
+      return ok(await api.commit(checked<{ id: string }>(params).id, via))
+    },
+    abortChange: async ({ params }) => {
+      api.abort(checked<{ id: string }>(params).id)
+      return ok({})
+    },
+    recordReconciliation: ({ body, via }) => reconcile(api, clock, checked(body), via),
+    getAudit: async ({ query }) => ok(api.audit(checked<{ limit: number }>(query).limit)),
+    getConfig: async () => ok(api.config()),
+    getLogLevel: async () => ok({ level: api.logLevel }),
+    setLogLevel: async ({ body, via }) => {
+      const { level, ...requester } = checked<Named & { level: LogLevel }>(body)
+      api.setLogLevel(level, requester, via)
+      return ok({ level: api.logLevel })
+    },
+  }
+}
+
+const wishFor = async (api: AdminApi, verb: 'advance' | 'rollback', to?: Phase): Promise<Wish> => {
+  if (verb === 'rollback') return { verb, leave: true }
+  const { state } = await api.status()
+  const next = to ?? nextPhase(state)
+  if (next === null) throw new ControlError('NO_SUCH_WAY', `${state.phase} is the last phase`)
+  return { verb, to: next }
+}
+
+const reconcile = async (
+  api: AdminApi,
+  clock: Clock,
+  { scope, by, reason }: Reconciliation,
+  via: string,
+): Promise<Answer> => {
+  const reconciledAt = new Date(clock.wallMs()).toISOString()
+  const all = api.deployment(via)
+  const clients = scope === 'instance' ? all.slice(0, 1) : all
+  const results = await Promise.allSettled(
+    clients.map((client) => client.reconciled(reconciledAt, { by, reason })),
+  )
+  const failures = results.flatMap((result, i) =>
+    result.status === 'rejected' ? [`${clients[i]!.name}: ${messageOf(result.reason)}`] : [],
+  )
+  if (failures.length > 0) {
+    const message = `not recorded by ${failures.join('; ')}; ask again, it is safe`
+    return { status: 502, body: { code: 'RECONCILIATION_PARTIAL', message } satisfies Problem }
+  }
+  return ok({ reconciledAt, instances: clients.map(({ name }) => name) })
+}
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error)
+
+const codeOf = (status: number, error: Error): string => {
+  if (error instanceof ControlError) return error.code
+  if (status === 404) return 'NOT_FOUND'
+  if (status === 415) return 'CONTENT_TYPE_UNSUPPORTED'
+  return status < 500 ? 'REQUEST_INVALID' : 'INTERNAL_ERROR'
+}
+
+const answerError = (reply: FastifyReply, status: number, error: Error): void => {
+  const { message } = error
+  const checks = error instanceof ControlError ? error.checks : []
+  const known = error instanceof ControlError ? STATUS_OF[error.code] : status
+  const problem: Problem = { code: codeOf(known, error), message, checks }
+  // Made by hand: an error may come before a route, and its schemas, are known.
+  void reply
+    .code(known)
+    .header('content-type', JSON_TYPE)
+    .send(Buffer.from(JSON.stringify(problem)))
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8'
+
+const certificateName = (request: FastifyRequest): string | null => {
+  const { socket } = request
+  if (!(socket instanceof TLSSocket)) return null
+  const name: unknown = socket.getPeerCertificate().subject?.CN
+  return typeof name === 'string' ? name : null
+}
+
+const viaOf = (request: FastifyRequest): string => {
+  const name = certificateName(request)
+  return name === null ? request.ip : `${request.ip} (${name})`
+}
+
+/** The requests without a body may come with an empty one. */
+const schemaOf = ({ body, query, answers }: Operation): object => ({
+  ...(body === undefined ? {} : { body: { $ref: `${body}#` } }),
+  ...(query === undefined
+    ? {}
+    : {
+        querystring: {
+          type: 'object',
+          properties: query,
+          required: 'verb' in query ? ['verb'] : [],
+          additionalProperties: false,
+        },
+      }),
+  response: Object.fromEntries(
+    Object.entries(answers).map(([status, { schema }]) => [status, schema]),
+  ),
+})
+
+/** An app with every operation and /openapi.json, not yet listening. */
+export const createAdminApp = (api: AdminApi, options: AdminAppOptions): FastifyInstance => {
+  const { clock, log, https } = options
+  const app = createHttpApp(log, { https, answerError })
+  const guard = new Guard(options, clock)
+  // JSON alone: what a form of another site could send is not understood.
+  app.removeContentTypeParser('text/plain')
+  for (const [name, schema] of Object.entries(SCHEMAS)) app.addSchema({ $id: name, ...schema })
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
+    const refusal = guard.refusal({
+      method: request.method,
+      path: request.url,
+      remote: request.ip,
+      isTls: https !== null,
+      headers: request.headers,
+    })
+    if (refusal === null) return undefined
+    const { status, code, message, retryAfterSeconds } = refusal
+    if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds))
+    log.limited(`admin ${code}`, 'warn', { code, remote: request.ip }, `admin API: ${message}`)
+    return reply.code(status).send({ code, message })
+  })
+  const handlers = handlersFor(api, clock)
+  for (const [id, handler] of Object.entries(handlers)) {
+    const operation = OPERATIONS[checked<OperationId>(id)]
+    app.route({
+      method: operation.method,
+      url: operation.path,
+      schema: schemaOf(operation),
+      handler: async (request, reply) => {
+        const { params, query, body } = request
+        const answer = await handler({ params, query, body, via: viaOf(request) })
+        return reply.code(answer.status).send(answer.body)
+      },
+    })
+  }
+  const document = openApiDocument(api.version)
+  app.get('/openapi.json', async () => document)
+  return app
+}

@@ -1,0 +1,125 @@
+/**
+ * Who may use the admin API (architecture §2.5): requests of other web sites are refused, callers without
+ * the token too, and everybody is limited in rate. Decides before a body is read.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import { isIP } from 'node:net'
+import type { Clock } from '../clock.ts'
+import { RateLimit } from './rate-limit.ts'
+
+export type Refusal = {
+  readonly status: 401 | 403 | 429
+  readonly code: 'UNAUTHORIZED' | 'HOST_NOT_ALLOWED' | 'CROSS_ORIGIN' | 'RATE_LIMITED'
+  readonly message: string
+  /** For Retry-After. */
+  readonly retryAfterSeconds?: number
+}
+
+export type GuardOptions = {
+  /** Null: whoever can connect may use it; only on loopback, or with mutual TLS. */
+  readonly token: string | null
+  /** Callers have shown a certificate already. */
+  readonly hasMutualTls: boolean
+}
+
+export type GuardedRequest = {
+  readonly method: string
+  readonly path: string
+  readonly remote: string
+  readonly isTls: boolean
+  readonly headers: IncomingHttpHeaders
+}
+
+/** Pages that poll once a second, and pipelines in a hurry. */
+const REQUESTS = { burst: 100, perSecond: 20 }
+/** A change is an event, not a load. */
+const CHANGES = { burst: 20, perSecond: 2 }
+/** Guessing gets nowhere with 256 bits, but it need not be fast either. */
+const FAILURES = { burst: 10, perSecond: 0.2 }
+
+const PROTECTED = '/v1/'
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+
+/** `127.0.0.1:14003` → `127.0.0.1`; brackets go. */
+const hostName = (host: string): string => {
+  const withoutPort = host.replace(/:\d+$/, '')
+  return withoutPort.replace(/^\[(.*)\]$/, '$1').toLowerCase()
+}
+
+export class Guard {
+  readonly #tokenDigest: Buffer | null
+  readonly #hasMutualTls: boolean
+  readonly #requests: RateLimit
+  readonly #changes: RateLimit
+  readonly #failures: RateLimit
+
+  constructor({ token, hasMutualTls }: GuardOptions, clock: Clock) {
+    this.#tokenDigest = token === null ? null : digest(token)
+    this.#hasMutualTls = hasMutualTls
+    this.#requests = new RateLimit(REQUESTS, clock)
+    this.#changes = new RateLimit(CHANGES, clock)
+    this.#failures = new RateLimit(FAILURES, clock)
+  }
+
+  /** Null where the request may go on. */
+  refusal(request: GuardedRequest): Refusal | null {
+    return (
+      this.#tooFast(request) ??
+      this.#wrongHost(request) ??
+      crossOrigin(request) ??
+      (request.path.startsWith(PROTECTED) ? this.#unauthorized(request) : null)
+    )
+  }
+
+  #tooFast({ method, remote }: GuardedRequest): Refusal | null {
+    const isChange = method !== 'GET' && method !== 'HEAD'
+    const seconds = (isChange ? this.#changes : this.#requests).take(remote)
+    return seconds === 0 ? null : rateLimited(seconds)
+  }
+
+  /**
+   * A page whose name was made to resolve to this address (DNS rebinding) sends that name. It has no
+   * token and no certificate, so where one is needed any name will do.
+   */
+  #wrongHost({ headers }: GuardedRequest): Refusal | null {
+    if (this.#tokenDigest !== null || this.#hasMutualTls) return null
+    const name = hostName(headers.host ?? '')
+    if (name === 'localhost' || isIP(name) !== 0) return null
+    const message = `the Host header names ${JSON.stringify(name)}: without admin_token_path only IP addresses and localhost are served`
+    return { status: 403, code: 'HOST_NOT_ALLOWED', message }
+  }
+
+  #unauthorized({ headers, remote }: GuardedRequest): Refusal | null {
+    if (this.#tokenDigest === null) return null
+    if (!this.#failures.hasRoom(remote)) return rateLimited(Math.ceil(1 / FAILURES.perSecond))
+    const shown = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? ''
+    // Digests: of one length, so that nothing is told by the time it takes.
+    if (timingSafeEqual(digest(shown), this.#tokenDigest)) return null
+    this.#failures.take(remote)
+    const message = 'show the token of admin_token_path: "authorization: Bearer …"'
+    return { status: 401, code: 'UNAUTHORIZED', message }
+  }
+}
+
+const rateLimited = (seconds: number): Refusal => ({
+  status: 429,
+  code: 'RATE_LIMITED',
+  message: `too many requests: wait ${seconds} s`,
+  retryAfterSeconds: seconds,
+})
+
+/** What a browser says of the page that asks; other callers say nothing. */
+const crossOrigin = ({ headers, isTls }: GuardedRequest): Refusal | null => {
+  const site = headers['sec-fetch-site']
+  const isForeignSite = site !== undefined && site !== 'same-origin' && site !== 'none'
+  const own = `${isTls ? 'https' : 'http'}://${headers.host ?? ''}`
+  const isForeignOrigin = headers.origin !== undefined && headers.origin !== own
+  if (!isForeignSite && !isForeignOrigin) return null
+  return {
+    status: 403,
+    code: 'CROSS_ORIGIN',
+    message: `pages of ${headers.origin ?? 'other sites'} may not use this API`,
+  }
+}

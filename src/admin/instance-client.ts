@@ -1,0 +1,135 @@
+/**
+ * One instance of the proxy as its admin API shows it to others: another instance, the command line. HTTP
+ * or TLS, a token where one is needed; every call has a deadline.
+ */
+import { request as requestHttp } from 'node:http'
+import { type RequestOptions, request as requestHttps } from 'node:https'
+import { text } from 'node:stream/consumers'
+import type { InstanceClient } from '../control/coordinate.ts'
+import { ControlError, ControlErrorCode } from '../control/errors.ts'
+import type {
+  CommittedChange,
+  ConfigEntry,
+  InstanceStatus,
+  PreparedChange,
+  PrepareRequest,
+  Requester,
+} from '../control/report.ts'
+
+export type InstanceAccess = {
+  readonly token: string | null
+  /** PEM; for https. */
+  readonly tls: Pick<RequestOptions, 'ca' | 'cert' | 'key' | 'servername' | 'rejectUnauthorized'>
+  /** How long an instance may take to answer, but for a commit. */
+  readonly timeoutMs: number
+  /** A commit waits for requests in flight. */
+  readonly commitTimeoutMs: number
+}
+
+export class HttpInstanceClient implements InstanceClient {
+  /** `http://10.0.0.1:14003` */
+  readonly name: string
+  readonly #access: InstanceAccess
+
+  constructor(name: string, access: InstanceAccess) {
+    this.name = name
+    this.#access = access
+  }
+
+  status(): Promise<InstanceStatus> {
+    return this.ask('GET', '/v1/status')
+  }
+
+  config(): Promise<readonly ConfigEntry[]> {
+    return this.ask('GET', '/v1/config')
+  }
+
+  prepare(request: PrepareRequest): Promise<PreparedChange> {
+    return this.ask('POST', '/v1/changes', request)
+  }
+
+  commit(id: string): Promise<CommittedChange> {
+    const path = `/v1/changes/${encodeURIComponent(id)}/commit`
+    return this.ask('POST', path, {}, this.#access.commitTimeoutMs)
+  }
+
+  async abort(id: string): Promise<void> {
+    await this.ask('DELETE', `/v1/changes/${encodeURIComponent(id)}`)
+  }
+
+  async reconciled(_at: string, requester: Omit<Requester, 'force'>): Promise<void> {
+    await this.ask('POST', '/v1/reconciliations', { ...requester, scope: 'instance' })
+  }
+
+  /**
+   * Any operation of docs/admin-api.yaml. Rejects with a ControlError where the instance refuses with one
+   * of its codes, and with an Error that names the instance for everything else.
+   */
+  async ask<T>(
+    method: string,
+    path: string,
+    body?: unknown,
+    timeoutMs = this.#access.timeoutMs,
+  ): Promise<T> {
+    const { status, content } = await this.#send(method, path, body, timeoutMs)
+    let parsed: unknown
+    try {
+      parsed = JSON.parse(content)
+    } catch {
+      throw new Error(`${this.name} answered ${method} ${path} with ${status} and no JSON`)
+    }
+    if (status < 300) return checked<T>(parsed)
+    throw this.#problem(status, parsed)
+  }
+
+  async #send(
+    method: string,
+    path: string,
+    body: unknown,
+    timeoutMs: number,
+  ): Promise<{ readonly status: number; readonly content: string }> {
+    const { token, tls } = this.#access
+    const url = new URL(path, this.name)
+    const payload = body === undefined ? null : JSON.stringify(body)
+    const headers = {
+      accept: 'application/json',
+      ...(payload === null ? {} : { 'content-type': 'application/json' }),
+      ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+    }
+    const signal = AbortSignal.timeout(timeoutMs)
+    const send = url.protocol === 'https:' ? requestHttps : requestHttp
+    try {
+      return await new Promise((resolve, reject) => {
+        // A connection of its own: what is kept open may be gone when it is needed, after a restart.
+        const options = { ...tls, method, headers, signal, agent: false as const }
+        const request = send(url, options, (response) => {
+          text(response).then(
+            (content) => resolve({ status: response.statusCode ?? 0, content }),
+            reject,
+          )
+        })
+        request.on('error', reject)
+        request.end(payload ?? undefined)
+      })
+    } catch (cause) {
+      const why = signal.aborted ? `no answer within ${timeoutMs} ms` : messageOf(cause)
+      throw new Error(`${this.name} cannot be reached: ${why}`, { cause })
+    }
+  }
+
+  #problem(status: number, content: unknown): Error {
+    const fields = typeof content === 'object' && content !== null ? content : {}
+    const code = 'code' in fields ? String(fields.code) : ''
+    const message = 'message' in fields ? String(fields.message) : `it answered ${status}`
+    const known = Object.values(ControlErrorCode).find((candidate) => candidate === code)
+    if (known === undefined) return new Error(`${this.name}: ${message} (${code || status})`)
+    const checks = 'checks' in fields && Array.isArray(fields.checks) ? fields.checks : []
+    return new ControlError(known, message, { checks })
+  }
+}
+
+/** The other side checks what it sends against the schemas of the same document. */
+const checked = <T>(value: unknown): T => value as T
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error)

@@ -1,0 +1,62 @@
+/**
+ * The audit log: every change, refused or done, with who, when, from, to, why and on what evidence. Lines
+ * of JSON that are only ever appended; the latest are in memory for the admin API.
+ */
+import { readFileSync } from 'node:fs'
+import { appendLine } from './durable-file.ts'
+import { ControlError, ControlErrorCode } from './errors.ts'
+import type { AuditEntry } from './report.ts'
+
+export const AUDIT_ENTRIES_MAX = 1000
+
+export class AuditLog {
+  readonly #path: string | null
+  readonly #entries: AuditEntry[] = []
+
+  /** `path` null: in memory only. Entries of earlier runs are read back. */
+  constructor(path: string | null) {
+    this.#path = path
+    if (path !== null) this.#entries.push(...readEntries(path))
+  }
+
+  /** Throws AUDIT_NOT_WRITTEN; the entry is in memory all the same. */
+  append(entry: AuditEntry): void {
+    this.#entries.push(entry)
+    if (this.#entries.length > AUDIT_ENTRIES_MAX) this.#entries.shift()
+    if (this.#path === null) return
+    try {
+      appendLine(this.#path, JSON.stringify(entry))
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause)
+      throw new ControlError(
+        ControlErrorCode.AUDIT_NOT_WRITTEN,
+        `the audit log ${this.#path} (audit_log_path) cannot be written: ${why}`,
+        { cause },
+      )
+    }
+  }
+
+  /** The newest last. */
+  latest(limit: number): readonly AuditEntry[] {
+    return this.#entries.slice(-limit)
+  }
+}
+
+const readEntries = (path: string): AuditEntry[] => {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch {
+    // There is none yet; where it cannot be read, the first append says so.
+    return []
+  }
+  const lines = text.split('\n').slice(-AUDIT_ENTRIES_MAX - 1)
+  return lines.flatMap((line) => {
+    try {
+      return line === '' ? [] : [JSON.parse(line)]
+    } catch {
+      // A kill may have cut the last line off.
+      return []
+    }
+  })
+}

@@ -1,0 +1,251 @@
+/**
+ * What is looked at before a change: evidence → a result for each check, with what was seen and what to
+ * do. Pure; the evidence is gathered by the instance (switch.ts) and, of the deployment, by coordinate.ts.
+ */
+import { hasPhaseRouting, type MigrationState } from './migration-state.ts'
+import { type EntryCheck, isSameRouting, PHASE_TABLE, type Routing } from './phase.ts'
+import type {
+  AlignedState,
+  AsyncReadEvidence,
+  CertificateEvidence,
+  CheckResult,
+  ClusterStatus,
+  FailedWrites,
+  InstanceStatus,
+  Serving,
+} from './report.ts'
+
+/** Of a mirrored read: more than this share failed, or differed, within the window. */
+const ASYNC_ERROR_SHARE_MAX = 0.001
+/** Fewer reads say nothing. */
+const ASYNC_READS_MIN = 100
+const CERTIFICATE_DAYS_MIN = 14
+const MS_PER_DAY = 24 * 60 * 60 * 1000
+
+/** What one instance knows when it is asked. */
+export type Evidence = {
+  readonly nowMs: number
+  readonly serving: Serving
+  readonly clusters: { readonly origin: ClusterStatus; readonly target: ClusterStatus }
+  readonly isStateKept: boolean
+  /** What the settings say: where the instance is after a restart without a state file. */
+  readonly settingsRouting: Routing
+  readonly failedWrites: FailedWrites
+  /** Null where reads are not mirrored. */
+  readonly asyncReads: AsyncReadEvidence | null
+  readonly certificates: readonly CertificateEvidence[]
+  readonly clientConnections: number
+}
+
+/** What is seen, and null or what is wrong and what to do. */
+type Finding = {
+  readonly evidence: string
+  readonly remedy: string | null
+  /** Told and recorded, whatever the phase's table says: nobody can tell. */
+  readonly isWarning?: true
+}
+type Check = (evidence: Evidence, from: MigrationState, to: AlignedState) => Finding
+
+const pass = (evidence: string): Finding => ({ evidence, remedy: null })
+const fault = (evidence: string, remedy: string): Finding => ({ evidence, remedy })
+
+const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
+
+const serving: Check = ({ serving: state }) =>
+  state === 'running'
+    ? pass('the instance serves clients')
+    : fault(`the instance is ${state}`, 'wait until it runs, or take it out of the deployment')
+
+const controlConnections: Check = ({ clusters }) => {
+  const down = (['origin', 'target'] as const).filter((name) => !clusters[name].isUp)
+  const seen = (['origin', 'target'] as const)
+    .map((name) => `${name} ${clusters[name].endpoint ?? 'never reached'}`)
+    .join(', ')
+  if (down.length === 0) return pass(`both are up: ${seen}`)
+  const failures = down.map((name) => `${name} (${clusters[name].failures} failures)`).join(', ')
+  return fault(
+    `down: ${failures}`,
+    'see the log for UPSTREAM and CONTROL lines; mend the cluster first',
+  )
+}
+
+const stateKept: Check = ({ isStateKept, settingsRouting }, _from, to) => {
+  if (isStateKept) return pass('routing_state_path is set')
+  if (isSameRouting(settingsRouting, to.routing)) return pass('the settings say the same')
+  return fault(
+    `after a restart this instance would serve reads from ${settingsRouting.primary} with ${settingsRouting.readMode} again, while the others do not`,
+    'set routing_state_path and restart this instance',
+  )
+}
+
+const failedWrites: Check = ({ failedWrites: { since, originOnly, targetOnly, tables } }) => {
+  if (originOnly + targetOnly === 0) return pass(`none on one cluster only since ${since}`)
+  const worst = tables
+    .filter((table) => table.originOnly + table.targetOnly > 0)
+    .slice(0, 5)
+    .map(({ keyspace, table }) => `${keyspace}.${table}`)
+    .join(', ')
+  return fault(
+    `since ${since} ${plural(originOnly, 'write')} failed on Origin only and ${targetOnly} on Target only, in ${worst || 'unknown tables'}`,
+    'compare and correct these tables, then record it: zdm reconciled',
+  )
+}
+
+const reconciled: Check = (_, { reconciledAt }) =>
+  reconciledAt === null
+    ? fault(
+        'no reconciliation has been recorded: nothing says that Target has the existing data',
+        'copy and validate the data, then record it: zdm reconciled',
+      )
+    : pass(`recorded at ${reconciledAt}`)
+
+const hasServedReads = ({ rolledBackFrom }: MigrationState): boolean =>
+  rolledBackFrom === 'target-reads' || rolledBackFrom === 'cut-over'
+
+const asyncReads: Check = ({ asyncReads: seen }, from) => {
+  if (hasServedReads(from)) return pass('Target has served production reads before the rollback')
+  if (seen === null) {
+    const remedy = 'see that Target carries the reads by its own metrics'
+    return { evidence: 'mirrored reads are not measured here', remedy, isWarning: true }
+  }
+  if (seen.reads < ASYNC_READS_MIN) {
+    return fault(
+      `${seen.reads} mirrored reads in the window: too few to tell whether Target carries the load`,
+      'stay in dual-read under production load for longer',
+    )
+  }
+  const { reads, errors, mismatches, windowSeconds } = seen
+  const text = `of ${reads} mirrored reads in ${windowSeconds} s ${errors} failed and ${mismatches} differed`
+  const isBad = Math.max(errors, mismatches) > reads * ASYNC_ERROR_SHARE_MAX
+  return isBad
+    ? fault(text, 'find out why (see zdm_async_* metrics), or go back to validation')
+    : pass(text)
+}
+
+const certificates: Check = ({ certificates: all, nowMs }) => {
+  const soon = all.filter(
+    ({ expiresAt }) => Date.parse(expiresAt) - nowMs < CERTIFICATE_DAYS_MIN * MS_PER_DAY,
+  )
+  if (soon.length === 0) return pass(`${plural(all.length, 'certificate')} looked at`)
+  const text = soon.map(({ name, expiresAt }) => `${name} expires ${expiresAt}`).join(', ')
+  return fault(text, 'renew them before going on')
+}
+
+const clients: Check = ({ clientConnections }, _from, to) => {
+  const text = `${plural(clientConnections, 'client connection')} to this instance`
+  if (to.phase === 'cut-over') {
+    if (clientConnections === 0) return pass(text)
+    return fault(
+      text,
+      'expected at first: move the clients to Target one by one; remove the proxies when none is left',
+    )
+  }
+  if (clientConnections > 0) return pass(text)
+  return fault(
+    text,
+    'see that the clients use the proxy: what they write to Origin alone is missing on Target',
+  )
+}
+
+const dualReadSkipped: Check = (_, from) => {
+  const isThere = from.phase === 'dual-read' || from.phase === 'target-reads'
+  return isThere || hasServedReads(from)
+    ? pass('Target has had the reads before')
+    : fault('Target has never had production reads', 'advance to dual-read first')
+}
+
+const originComplete: Check = ({ failedWrites: { originOnly, since, tables } }, { routing }) => {
+  if (routing.writeMode === 'target_only') {
+    return fault(
+      'writes go to Target only: Origin lacks them, and reads from it would show old data',
+      'copy them back to Origin first; force the rollback if old data is better than none',
+    )
+  }
+  if (originOnly === 0) return pass(`no write failed on Origin only since ${since}`)
+  const where = tables
+    .filter((table) => table.originOnly > 0)
+    .map((t) => `${t.keyspace}.${t.table}`)
+  // Never a reason to hold a rollback up.
+  return pass(
+    `Origin lacks up to ${plural(originOnly, 'write')} since ${since}, in ${where.slice(0, 5).join(', ')}: copy them back`,
+  )
+}
+
+const phaseRouting: Check = (_, from, to) => {
+  const { routing } = PHASE_TABLE[from.phase]
+  const { primary, readMode } = to.routing
+  if (primary === routing.primary && readMode === routing.readMode) {
+    return pass(`reads as ${from.phase} has them`)
+  }
+  const now = hasPhaseRouting(from) ? '' : ' (it is outside already)'
+  return fault(
+    `reads from ${primary} with ${readMode} are not those of ${from.phase}${now}`,
+    'use advance or rollback, whose checks protect the data',
+  )
+}
+
+const safetyNet: Check = (_, { routing }, to) => {
+  const { writeMode } = to.routing
+  if (writeMode !== 'both') {
+    const other = writeMode === 'origin_only' ? 'Target' : 'Origin'
+    return fault(
+      `with ${writeMode} ${other} misses every write from now on: going there later needs a new copy`,
+      'only for leaving; force it with the reason',
+    )
+  }
+  if (routing.writeMode === 'both') return pass('writes go to both clusters')
+  return fault(
+    `writes went to one cluster (${routing.writeMode}): the other lacks them, and dual writes do not bring them back`,
+    'copy and validate afterwards; force it with the reason',
+  )
+}
+
+const LOCAL_CHECKS = {
+  serving,
+  'control-connections': controlConnections,
+  'state-kept': stateKept,
+  'failed-writes': failedWrites,
+  reconciled,
+  'async-reads': asyncReads,
+  certificates,
+  clients,
+  'dual-read-skipped': dualReadSkipped,
+  'origin-complete': originComplete,
+  'phase-routing': phaseRouting,
+  'safety-net': safetyNet,
+} as const satisfies Partial<Record<EntryCheck['id'], Check>>
+
+/** The checks of one instance; those of the deployment are left to coordinate.ts. */
+export const runChecks = (
+  checks: readonly EntryCheck[],
+  evidence: Evidence,
+  from: MigrationState,
+  to: AlignedState,
+  instance: string,
+): readonly CheckResult[] => {
+  const known = new Map<string, Check>(Object.entries(LOCAL_CHECKS))
+  return checks.flatMap(({ id, severity }) => {
+    const check = known.get(id)
+    if (check === undefined) return []
+    const finding = check(evidence, from, to)
+    const { evidence: seen, remedy, isWarning } = finding
+    const isFatal = severity === 'refuse' && isWarning !== true
+    const outcome = remedy === null ? 'pass' : isFatal ? 'fail' : 'warn'
+    return [{ id, outcome, evidence: seen, remedy, instance }]
+  })
+}
+
+export const evidenceOf = (status: InstanceStatus, nowMs: number): Evidence => ({
+  nowMs,
+  serving: status.serving,
+  clusters: status.clusters,
+  isStateKept: status.isStateKept,
+  settingsRouting: status.settingsRouting,
+  failedWrites: status.failedWrites,
+  asyncReads: status.asyncReads,
+  certificates: status.certificates,
+  clientConnections: status.traffic?.clientConnections ?? 0,
+})
+
+export const hasFailed = (checks: readonly CheckResult[]): boolean =>
+  checks.some(({ outcome }) => outcome === 'fail')

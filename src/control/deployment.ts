@@ -1,0 +1,169 @@
+/**
+ * The instances of a deployment seen together: whether they can be reached, agree, and are configured
+ * alike; what leaving would take. Pure: what each instance said comes in.
+ */
+import type { EntryCheck } from './phase.ts'
+import type {
+  AlignedState,
+  CheckOutcome,
+  CheckResult,
+  ConfigEntry,
+  InstanceStatus,
+  LeaveReport,
+  TableFailures,
+} from './report.ts'
+
+/** One instance as the coordinator found it. */
+export type Seen = {
+  readonly name: string
+  readonly status: InstanceStatus | null
+  readonly error: string | null
+  /** Null where it was not asked, or did not say. */
+  readonly config: readonly ConfigEntry[] | null
+}
+
+/** An instance's own: these may differ. */
+const OWN_SETTINGS: ReadonlySet<string> = new Set([
+  'proxy_topology_index',
+  'proxy_listen_address',
+  'proxy_listen_port',
+  'metrics_address',
+  'metrics_port',
+  'admin_address',
+  'admin_port',
+  'admin_token_path',
+  'routing_state_path',
+  'audit_log_path',
+  'log_level',
+])
+
+const keyOf = ({ phase, rolledBackFrom, routing }: AlignedState): string =>
+  JSON.stringify([phase, rolledBackFrom, routing.primary, routing.readMode, routing.writeMode])
+
+export const statusesOf = (seen: readonly Seen[]): readonly InstanceStatus[] =>
+  seen.flatMap(({ status }) => status ?? [])
+
+/** All that were reached are in the same state at the same revision. */
+export const agree = (seen: readonly Seen[]): boolean =>
+  new Set(statusesOf(seen).map(({ state }) => `${state.revision} ${keyOf(state)}`)).size <= 1
+
+type Finding = { readonly evidence: string; readonly remedy: string | null }
+
+const reachable = (seen: readonly Seen[]): Finding => {
+  const lost = seen.filter(({ status }) => status === null)
+  if (lost.length === 0) return { evidence: `all ${seen.length} answer`, remedy: null }
+  return {
+    evidence: lost.map(({ name, error }) => `${name}: ${error}`).join('; '),
+    remedy:
+      'start them or mend the way to their admin API (admin_address, admin_token_path); take those that are gone out of proxy_topology_addresses',
+  }
+}
+
+const inAgreement = (seen: readonly Seen[]): Finding => {
+  const all = statusesOf(seen)
+  if (agree(seen)) {
+    return { evidence: `all at revision ${all[0]?.state.revision ?? 0}`, remedy: null }
+  }
+  return {
+    evidence: all
+      .map(
+        ({ name, state }) =>
+          `${name}: ${state.phase}, reads from ${state.routing.primary}, revision ${state.revision}`,
+      )
+      .join('; '),
+    remedy: 'zdm align --like the instance that is right',
+  }
+}
+
+const equalConfiguration = (seen: readonly Seen[]): Finding => {
+  const values = new Map<string, Set<string>>()
+  for (const { config } of seen) {
+    for (const { key, value } of config ?? []) {
+      if (OWN_SETTINGS.has(key)) continue
+      values.set(key, (values.get(key) ?? new Set()).add(JSON.stringify(value)))
+    }
+  }
+  const different = [...values].filter(([, all]) => all.size > 1)
+  if (different.length === 0) {
+    return {
+      evidence: 'equal but for what is an instance’s own; secrets are not compared',
+      remedy: null,
+    }
+  }
+  return {
+    evidence: `different: ${different.map(([key, all]) => `${key} (${[...all].join(' and ')})`).join(', ')}`,
+    remedy: 'give all instances the same settings and restart those that differ',
+  }
+}
+
+const FINDINGS: ReadonlyMap<string, (seen: readonly Seen[]) => Finding> = new Map([
+  ['instances-reachable', reachable],
+  ['instances-agree', inAgreement],
+  ['configuration-equal', equalConfiguration],
+])
+
+export const checkDeployment = (
+  checks: readonly EntryCheck[],
+  seen: readonly Seen[],
+): readonly CheckResult[] =>
+  checks.flatMap(({ id, severity }) => {
+    const finding = FINDINGS.get(id)?.(seen)
+    if (finding === undefined) return []
+    const bad: CheckOutcome = severity === 'refuse' ? 'fail' : 'warn'
+    return [{ id, outcome: finding.remedy === null ? 'pass' : bad, ...finding, instance: null }]
+  })
+
+/** Sums by table over several instances. */
+export const addTables = (all: readonly TableFailures[]): readonly TableFailures[] => {
+  const sums = new Map<string, TableFailures>()
+  for (const row of all) {
+    const key = JSON.stringify([row.keyspace, row.table])
+    const known = sums.get(key)
+    sums.set(
+      key,
+      known === undefined
+        ? row
+        : {
+            ...known,
+            originOnly: known.originOnly + row.originOnly,
+            targetOnly: known.targetOnly + row.targetOnly,
+            both: known.both + row.both,
+            firstAt: known.firstAt < row.firstAt ? known.firstAt : row.firstAt,
+            lastAt: known.lastAt > row.lastAt ? known.lastAt : row.lastAt,
+          },
+    )
+  }
+  return [...sums.values()]
+}
+
+/** What remains until the clients use Origin alone again. */
+export const leaveReport = (seen: readonly Seen[]): LeaveReport => {
+  const all = statusesOf(seen)
+  const missing = addTables(all.flatMap(({ failedWrites }) => failedWrites.tables)).filter(
+    ({ originOnly }) => originOnly > 0,
+  )
+  const clients = all.reduce((sum, { traffic }) => sum + (traffic?.clientConnections ?? 0), 0)
+  const isWritten = all.every(({ state }) => state.routing.writeMode !== 'target_only')
+  const isKnown = seen.every(({ status }) => status !== null)
+  const isComplete = missing.length === 0 && isWritten && isKnown
+  const since =
+    all
+      .map(({ failedWrites }) => failedWrites.since)
+      .sort()
+      .at(-1) ?? ''
+  return {
+    clientConnections: clients,
+    isOriginComplete: isComplete,
+    missingOnOrigin: missing,
+    since,
+    steps: [
+      ...(isComplete
+        ? []
+        : [
+            'Copy what Origin lacks from Target (the tables above), then record it: zdm reconciled',
+          ]),
+      `Point the clients at Origin and restart them one by one: ${clients} connections are open now`,
+      'When no connection is left, stop the proxies; empty the tables on Target before another attempt',
+    ],
+  }
+}

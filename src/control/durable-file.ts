@@ -1,0 +1,54 @@
+/**
+ * Files that survive a kill and a power cut: written beside, synced, and renamed over; the directory synced
+ * too, or the rename itself could be lost. Synchronous: a few milliseconds, a few times a migration.
+ */
+import { closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs'
+import { dirname } from 'node:path'
+
+const OWNER_ONLY = 0o600
+
+const syncDirectory = (path: string): void => {
+  const directory = openSync(dirname(path), 'r')
+  try {
+    fsyncSync(directory)
+  } finally {
+    closeSync(directory)
+  }
+}
+
+const nextPath = (path: string): string => `${path}.next`
+
+const writeAll = (path: string, flags: string, text: string): void => {
+  const file = openSync(path, flags, OWNER_ONLY)
+  try {
+    const bytes = Buffer.from(text)
+    for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** Writes the text beside the file; it counts once `commitFile` was called. */
+export const stageFile = (path: string, text: string): void => {
+  writeAll(nextPath(path), 'w', text)
+}
+
+/** Puts what was staged in the file's place, at once and for good. */
+export const commitFile = (path: string): void => {
+  renameSync(nextPath(path), path)
+  syncDirectory(path)
+}
+
+export const discardStaged = (path: string): void => {
+  try {
+    unlinkSync(nextPath(path))
+  } catch {
+    // Never staged, or gone already: both are what is wanted.
+  }
+}
+
+/** Adds a line, on disk when this returns. */
+export const appendLine = (path: string, line: string): void => {
+  writeAll(path, 'a', `${line}\n`)
+}

@@ -1,0 +1,32 @@
+/** What stops a change, or the start. The codes are stable and part of the admin API. */
+import type { CheckResult } from './report.ts'
+
+export const ControlErrorCode = {
+  NO_SUCH_WAY: 'NO_SUCH_WAY',
+  REVISION_MISMATCH: 'REVISION_MISMATCH',
+  CHANGE_IN_PROGRESS: 'CHANGE_IN_PROGRESS',
+  CHANGE_UNKNOWN: 'CHANGE_UNKNOWN',
+  CHECKS_FAILED: 'CHECKS_FAILED',
+  REASON_MISSING: 'REASON_MISSING',
+  /** The state file cannot be read, or says what no state file says. */
+  STATE_UNREADABLE: 'STATE_UNREADABLE',
+  STATE_NOT_WRITTEN: 'STATE_NOT_WRITTEN',
+  AUDIT_NOT_WRITTEN: 'AUDIT_NOT_WRITTEN',
+} as const
+export type ControlErrorCode = (typeof ControlErrorCode)[keyof typeof ControlErrorCode]
+
+export class ControlError extends Error {
+  readonly code: ControlErrorCode
+  readonly checks: readonly CheckResult[]
+
+  constructor(
+    code: ControlErrorCode,
+    message: string,
+    options: { readonly checks?: readonly CheckResult[]; readonly cause?: unknown } = {},
+  ) {
+    super(message, { cause: options.cause })
+    this.name = 'ControlError'
+    this.code = code
+    this.checks = options.checks ?? []
+  }
+}

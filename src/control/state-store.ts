@@ -1,0 +1,133 @@
+/**
+ * The state file: the migration's state over restarts (architecture §2.5). A file that says nothing sound
+ * stops the start; an older state is never made up in its place.
+ */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { commitFile, discardStaged, stageFile } from './durable-file.ts'
+import { ControlError, ControlErrorCode } from './errors.ts'
+import type { MigrationState } from './migration-state.ts'
+import { PHASES } from './phase.ts'
+
+const VERSION = 1
+
+export interface StateStore {
+  /** Whether what is committed outlives a restart. */
+  readonly isKept: boolean
+  /** Makes a state ready. Throws a ControlError where it cannot be written. */
+  stage(state: MigrationState): void
+  /** What was staged is the state from now on. */
+  commit(): void
+  /** Forgets what was staged. */
+  discard(): void
+}
+
+/** Where no path is set. */
+export const FORGETFUL_STORE: StateStore = {
+  isKept: false,
+  stage: () => undefined,
+  commit: () => undefined,
+  discard: () => undefined,
+}
+
+const digest = (stateText: string): string => createHash('sha256').update(stateText).digest('hex')
+
+/** One value a line, so that people can read it; the checksum is over the state's compact JSON. */
+export const renderStateFile = (state: MigrationState): string => {
+  const checksum = digest(JSON.stringify(state))
+  return `${JSON.stringify({ version: VERSION, checksum, state }, null, 2)}\n`
+}
+
+type Fields = Readonly<Record<string, unknown>>
+const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null
+const isOneOf = (value: unknown, words: readonly unknown[]): boolean => words.includes(value)
+
+const isRouting = (value: unknown): boolean =>
+  isFields(value) &&
+  isOneOf(value['primary'], ['ORIGIN', 'TARGET']) &&
+  isOneOf(value['readMode'], ['PRIMARY_ONLY', 'DUAL_ASYNC_ON_SECONDARY']) &&
+  isOneOf(value['writeMode'], ['both', 'origin_only', 'target_only'])
+
+const isState = (value: unknown): value is MigrationState =>
+  isFields(value) &&
+  Number.isSafeInteger(value['revision']) &&
+  isOneOf(value['phase'], PHASES) &&
+  isOneOf(value['rolledBackFrom'], [...PHASES, null]) &&
+  isRouting(value['routing']) &&
+  ['changedAt', 'changedBy', 'reason'].every((name) => typeof value[name] === 'string') &&
+  (value['reconciledAt'] === null || typeof value['reconciledAt'] === 'string')
+
+/** The state that a file's text holds, or what is wrong with it. */
+export const parseStateFile = (text: string): MigrationState | { readonly fault: string } => {
+  let content: unknown
+  try {
+    content = JSON.parse(text)
+  } catch (error) {
+    return { fault: `it is no JSON: ${error instanceof Error ? error.message : String(error)}` }
+  }
+  if (!isFields(content)) return { fault: 'it holds no object' }
+  if (content['version'] !== VERSION) {
+    return { fault: `its version is ${String(content['version'])}; this release knows ${VERSION}` }
+  }
+  const { state } = content
+  if (!isState(state)) return { fault: 'its state lacks a field, or a field has no valid value' }
+  if (content['checksum'] !== digest(JSON.stringify(state))) {
+    return { fault: 'its checksum does not fit: it was cut off, or changed by hand' }
+  }
+  return state
+}
+
+/** What was committed last, or null where there is no file yet. Throws STATE_UNREADABLE. */
+export const readStateFile = (path: string): MigrationState | null => {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    throw unreadable(path, error instanceof Error ? error.message : String(error), error)
+  }
+  const state = parseStateFile(text)
+  if ('fault' in state) throw unreadable(path, state.fault, null)
+  return state
+}
+
+const unreadable = (path: string, why: string, cause: unknown): ControlError =>
+  new ControlError(
+    ControlErrorCode.STATE_UNREADABLE,
+    `${path} (routing_state_path) cannot be used: ${why}. The proxy does not start, because it would have to guess which cluster serves reads. Restore the file from a backup or from another instance of the deployment (their files are alike); or move it away to start from the settings, after setting primary_cluster and read_mode to what the other instances show in "zdm status"`,
+    { cause },
+  )
+
+export class FileStateStore implements StateStore {
+  readonly isKept = true
+  readonly #path: string
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  stage(state: MigrationState): void {
+    this.#orThrow(() => stageFile(this.#path, renderStateFile(state)))
+  }
+
+  commit(): void {
+    this.#orThrow(() => commitFile(this.#path))
+  }
+
+  discard(): void {
+    discardStaged(this.#path)
+  }
+
+  #orThrow(work: () => void): void {
+    try {
+      work()
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause)
+      throw new ControlError(
+        ControlErrorCode.STATE_NOT_WRITTEN,
+        `the state file ${this.#path} (routing_state_path) cannot be written: ${why}; nothing has changed`,
+        { cause },
+      )
+    }
+  }
+}

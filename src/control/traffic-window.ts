@@ -1,0 +1,118 @@
+/**
+ * Rates and latencies of the last seconds, from counters that only grow: the difference of two samples. Who
+ * takes the samples, and when, is the instance's business.
+ */
+import type { HistogramSnapshot } from '../metrics/histogram.ts'
+import type { PlaneSeries } from '../metrics/plane-series.ts'
+import type { Latency, Traffic } from './report.ts'
+
+type Kind = 'readsOrigin' | 'readsTarget' | 'writes'
+const KINDS: readonly Kind[] = ['readsOrigin', 'readsTarget', 'writes']
+
+type Sample = {
+  readonly atMs: number
+  readonly clientConnections: number
+  readonly inFlight: number
+  readonly failedReads: number
+  readonly failedWrites: number
+  /** Per kind, of all planes: requests by bucket of their duration. */
+  readonly buckets: Readonly<Record<Kind, readonly number[]>>
+}
+
+const WINDOW_MS = 10_000
+const MS_PER_SECOND = 1000
+
+const add = (snapshots: readonly HistogramSnapshot[]): number[] => {
+  const sums: number[] = []
+  for (const { buckets } of snapshots) {
+    for (const [index, count] of buckets.entries()) sums[index] = (sums[index] ?? 0) + count
+  }
+  return sums
+}
+
+const total = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0)
+
+export class TrafficWindow {
+  readonly #boundsSeconds: readonly number[]
+  readonly #samples: Sample[] = []
+
+  /** The bounds of the durations' buckets. */
+  constructor(boundsSeconds: readonly number[]) {
+    this.#boundsSeconds = boundsSeconds
+  }
+
+  /** Takes the counters of all planes as they were at `nowMs`, monotonic. */
+  sample(planes: readonly PlaneSeries[], nowMs: number): void {
+    const sum = (read: (plane: PlaneSeries) => number): number => total(planes.map(read))
+    const durations = (kind: Kind): number[] =>
+      add(planes.map(({ requestDuration }) => requestDuration[kind]))
+    this.#samples.push({
+      atMs: nowMs,
+      clientConnections: sum((plane) => plane.clientConnections),
+      inFlight: sum(
+        ({ inflight }) => inflight.readsOrigin + inflight.readsTarget + inflight.writes,
+      ),
+      failedReads: sum(({ failedReads }) => failedReads.origin + failedReads.target),
+      failedWrites: sum(({ failedWrites: f }) => f.origin + f.target + f.both),
+      buckets: {
+        readsOrigin: durations('readsOrigin'),
+        readsTarget: durations('readsTarget'),
+        writes: durations('writes'),
+      },
+    })
+    // The one just outside the window is its beginning.
+    while (this.#samples.length > 2 && nowMs - this.#samples[1]!.atMs >= WINDOW_MS) {
+      this.#samples.shift()
+    }
+  }
+
+  /** Null before the first sample. */
+  read(): Traffic | null {
+    const last = this.#samples.at(-1)
+    if (last === undefined) return null
+    const first = this.#samples[0]!
+    const seconds = (last.atMs - first.atMs) / MS_PER_SECOND
+    const perSecond = (count: number): number => (seconds === 0 ? 0 : count / seconds)
+    const grown = (kind: Kind): number[] =>
+      last.buckets[kind].map((count, index) => count - (first.buckets[kind][index] ?? 0))
+    const [readsOrigin, readsTarget, writes] = KINDS.map(grown)
+    return {
+      windowSeconds: seconds,
+      clientConnections: last.clientConnections,
+      inFlight: last.inFlight,
+      rates: {
+        readsOrigin: perSecond(total(readsOrigin!)),
+        readsTarget: perSecond(total(readsTarget!)),
+        writes: perSecond(total(writes!)),
+        failedReads: perSecond(last.failedReads - first.failedReads),
+        failedWrites: perSecond(last.failedWrites - first.failedWrites),
+      },
+      latency: {
+        readsOrigin: this.#latency(readsOrigin!),
+        readsTarget: this.#latency(readsTarget!),
+        writes: this.#latency(writes!),
+      },
+    }
+  }
+
+  #latency(buckets: readonly number[]): Latency {
+    return { p50Ms: this.#quantile(buckets, 0.5), p99Ms: this.#quantile(buckets, 0.99) }
+  }
+
+  /** As Prometheus' histogram_quantile: linear within a bucket; beyond the last bound, that bound. */
+  #quantile(buckets: readonly number[], quantile: number): number | null {
+    const wanted = total(buckets) * quantile
+    if (wanted === 0) return null
+    let before = 0
+    for (const [index, count] of buckets.entries()) {
+      const bound = this.#boundsSeconds[index]
+      if (bound === undefined) break
+      if (before + count >= wanted) {
+        const lower = index === 0 ? 0 : this.#boundsSeconds[index - 1]!
+        return (lower + ((bound - lower) * (wanted - before)) / count) * MS_PER_SECOND
+      }
+      before += count
+    }
+    return (this.#boundsSeconds.at(-1) ?? 0) * MS_PER_SECOND
+  }
+}

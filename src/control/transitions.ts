@@ -1,0 +1,98 @@
+/**
+ * Which changes there are (migration-lifecycle §7): state × transition → the new state and what must be
+ * checked before. Pure and total. Every transition names its end, so that doing it again changes nothing.
+ */
+import { hasPhaseRouting, type MigrationState } from './migration-state.ts'
+import {
+  type EntryCheck,
+  isSameRouting,
+  PHASE_TABLE,
+  type Phase,
+  phaseRank,
+  ROUTE_CHECKS,
+} from './phase.ts'
+import type { AlignedState, Transition } from './report.ts'
+
+export type TransitionResult =
+  | { readonly kind: 'unchanged' }
+  | { readonly kind: 'refused'; readonly message: string }
+  | {
+      readonly kind: 'change'
+      readonly to: AlignedState
+      readonly checks: readonly EntryCheck[]
+    }
+
+export const resultOf = (state: MigrationState, transition: Transition): TransitionResult => {
+  switch (transition.verb) {
+    case 'advance':
+      return advance(state, transition.to)
+    case 'rollback':
+      return rollback(state, transition.from ?? state.phase)
+    case 'route':
+      return route(state, transition)
+    case 'align':
+      return { kind: 'change', to: transition.state, checks: [] }
+  }
+}
+
+const advance = (state: MigrationState, to: Phase): TransitionResult => {
+  const { phase, rolledBackFrom } = state
+  if (to === phase && hasPhaseRouting(state)) return { kind: 'unchanged' }
+  const { next, routing, entryChecks } = { ...PHASE_TABLE[to], next: PHASE_TABLE[phase].next }
+  if (to !== phase && !next.includes(to)) {
+    return { kind: 'refused', message: noWay(phase, to, next) }
+  }
+  // After a rollback the way leads back to where it had come, not beyond.
+  const isBeyond = rolledBackFrom !== null && phaseRank(to) > phaseRank(rolledBackFrom)
+  if (phase === 'rolled-back' && isBeyond && to !== 'migrate') {
+    return {
+      kind: 'refused',
+      message: `the rollback came from ${rolledBackFrom}, so that ${to} was never reached: advance to ${rolledBackFrom} at most, one phase at a time`,
+    }
+  }
+  return { kind: 'change', to: { phase: to, rolledBackFrom, routing }, checks: entryChecks }
+}
+
+const noWay = (from: Phase, to: Phase, next: readonly Phase[]): string => {
+  if (to === 'rolled-back') return 'to go back, use rollback: it is allowed from every phase'
+  if (next.length === 0) return `${from} is the last phase: there is no way to ${to}`
+  return `there is no way from ${from} to ${to}; from here it goes to ${next.join(' or ')}`
+}
+
+const rollback = (state: MigrationState, from: Phase): TransitionResult => {
+  const { routing, entryChecks } = PHASE_TABLE['rolled-back']
+  if (state.phase === 'rolled-back') {
+    if (hasPhaseRouting(state)) return { kind: 'unchanged' }
+    const { phase, rolledBackFrom } = state
+    return { kind: 'change', to: { phase, rolledBackFrom, routing }, checks: entryChecks }
+  }
+  const to = { phase: 'rolled-back', rolledBackFrom: from, routing } as const
+  return { kind: 'change', to, checks: entryChecks }
+}
+
+const route = (
+  state: MigrationState,
+  { routing }: Extract<Transition, { verb: 'route' }>,
+): TransitionResult => {
+  if (isSameRouting(routing, state.routing)) return { kind: 'unchanged' }
+  const { primary, writeMode, readMode } = routing
+  const only = writeMode === 'origin_only' ? 'ORIGIN' : 'TARGET'
+  if (writeMode !== 'both' && primary !== only) {
+    return {
+      kind: 'refused',
+      message: `write mode ${writeMode} with reads on ${primary}: reads would not see the writes; set the primary to ${only} first`,
+    }
+  }
+  if (writeMode !== 'both' && readMode !== 'PRIMARY_ONLY') {
+    return {
+      kind: 'refused',
+      message: `write mode ${writeMode} with ${readMode}: the other cluster lacks the writes; set PRIMARY_ONLY first`,
+    }
+  }
+  const { phase, rolledBackFrom } = state
+  return { kind: 'change', to: { phase, rolledBackFrom, routing }, checks: ROUTE_CHECKS }
+}
+
+/** Where a bare `advance` goes from here, or null at the end. */
+export const nextPhase = (state: MigrationState): Phase | null =>
+  PHASE_TABLE[state.phase].next[0] ?? null

@@ -1,0 +1,51 @@
+/** The files that the admin API needs: its token, its certificates. Read once, at the start. */
+import { readFileSync } from 'node:fs'
+import type { ServerOptions } from 'node:https'
+import { ConfigError, ConfigErrorCode } from '../config/errors.ts'
+import type { Settings } from '../config/settings.ts'
+
+const TOKEN_LENGTH_MIN = 16
+
+export type AdminCredentials = {
+  /** Null: none is asked for. */
+  readonly token: string | null
+  /** Null: plain HTTP. */
+  readonly https: ServerOptions | null
+}
+
+const read = (setting: string, path: string): string => {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw unusable(setting, `${path} cannot be read: ${why}`, error)
+  }
+}
+
+const unusable = (setting: string, text: string, cause?: unknown): ConfigError =>
+  new ConfigError(ConfigErrorCode.INVALID, [{ setting, text: `${setting}: ${text}` }], cause)
+
+/** Throws a ConfigError that names the setting and the file. */
+export const adminCredentials = (settings: Settings): AdminCredentials => {
+  const { adminTokenPath, adminTlsCertPath, adminTlsKeyPath, adminTlsClientCaPath } = settings
+  const token = adminTokenPath === '' ? null : read('admin_token_path', adminTokenPath).trim()
+  if (token !== null && (token.length < TOKEN_LENGTH_MIN || /\s/.test(token))) {
+    throw unusable(
+      'admin_token_path',
+      `${adminTokenPath} must hold one word of at least ${TOKEN_LENGTH_MIN} characters; make one with: openssl rand -hex 32`,
+    )
+  }
+  if (adminTlsCertPath === '') return { token, https: null }
+  const hasClientCa = adminTlsClientCaPath !== ''
+  return {
+    token,
+    https: {
+      cert: read('admin_tls_cert_path', adminTlsCertPath),
+      key: read('admin_tls_key_path', adminTlsKeyPath),
+      ...(hasClientCa ? { ca: read('admin_tls_client_ca_path', adminTlsClientCaPath) } : {}),
+      requestCert: hasClientCa,
+      rejectUnauthorized: hasClientCa,
+      minVersion: 'TLSv1.2',
+    },
+  }
+}

@@ -1,0 +1,263 @@
+/**
+ * The migration as this instance takes part in it: its switch, what it has seen of the traffic and of
+ * failed writes, and the other instances of the deployment. What the admin API asks is answered here.
+ */
+import { randomUUID } from 'node:crypto'
+import type { AdminApi } from '../admin/admin-api.ts'
+import { HttpInstanceClient, type InstanceAccess } from '../admin/instance-client.ts'
+import type { Clock, Timer } from '../clock.ts'
+import { describeSettings, type SettingSources, type Settings } from '../config/settings.ts'
+import type { AuditLog } from '../control/audit-log.ts'
+import { evidenceOf } from '../control/checks.ts'
+import type { InstanceClient } from '../control/coordinate.ts'
+import { FailureBook } from '../control/failure-book.ts'
+import { hasPhaseRouting, type MigrationState, routingStateOf } from '../control/migration-state.ts'
+import { PHASE_TABLE } from '../control/phase.ts'
+import type {
+  AsyncReadEvidence,
+  AuditEntry,
+  CertificateEvidence,
+  ClusterStatus,
+  CommittedChange,
+  ConfigEntry,
+  InstanceStatus,
+  PreparedChange,
+  PrepareRequest,
+  Requester,
+} from '../control/report.ts'
+import type { StateStore } from '../control/state-store.ts'
+import { MigrationSwitch } from '../control/switch.ts'
+import { TrafficWindow } from '../control/traffic-window.ts'
+import type { Logger, LogLevel } from '../log.ts'
+import type { ControlSeries } from '../metrics/control-series.ts'
+import { boundsInSeconds } from '../metrics/histogram.ts'
+import type { FailedTable, PlaneSeries } from '../metrics/plane-series.ts'
+import { formatEndpoint } from '../net/dialer.ts'
+import { Cluster } from '../routing/cluster.ts'
+import { bindAddress, routingSetting } from './derived-settings.ts'
+import type { ProxyInstance } from './instance.ts'
+
+const SAMPLE_EVERY_MS = 1000
+const MS_PER_SECOND = 1000
+
+/** What others of the proxy measure, where they do. */
+export type EvidenceSources = {
+  /** Of mirrored reads; null where reads are not mirrored. */
+  asyncReads(planes: readonly PlaneSeries[]): AsyncReadEvidence | null
+  certificates(): readonly CertificateEvidence[]
+}
+
+export const NO_EVIDENCE: EvidenceSources = { asyncReads: () => null, certificates: () => [] }
+
+export type MigrationControlOptions = {
+  readonly settings: Settings
+  readonly sources: SettingSources
+  readonly version: string
+  readonly instance: ProxyInstance
+  readonly state: MigrationState
+  readonly store: StateStore
+  readonly audit: AuditLog
+  readonly access: InstanceAccess
+  readonly isTls: boolean
+  readonly clock: Clock
+  readonly log: Logger
+  readonly evidence: EvidenceSources
+}
+
+export class MigrationControl implements AdminApi {
+  readonly #options: MigrationControlOptions
+  readonly #switch: MigrationSwitch
+  readonly #failures: FailureBook
+  readonly #traffic: TrafficWindow
+  readonly #startedAt: string
+  readonly #sampleTimer: Timer
+  #adminPort: number
+
+  constructor(options: MigrationControlOptions) {
+    const { settings, clock, store, audit, log, instance, state } = options
+    this.#options = options
+    this.#adminPort = settings.adminPort
+    this.#startedAt = new Date(clock.wallMs()).toISOString()
+    this.#failures = new FailureBook(clock.wallMs())
+    this.#traffic = new TrafficWindow(boundsInSeconds(settings.metricsOriginLatencyBucketsMs))
+    const nameOf = (): string => this.name
+    this.#switch = new MigrationSwitch(state, {
+      get name() {
+        return nameOf()
+      },
+      store,
+      audit,
+      clock,
+      log,
+      newId: randomUUID,
+      evidence: async () => evidenceOf(await this.status(), clock.wallMs()),
+      apply: (next) => instance.setRouting(routingStateOf(next, instance.routing.systemQueries)),
+    })
+    this.#sampleTimer = clock.setInterval(() => void this.#sample(), SAMPLE_EVERY_MS)
+  }
+
+  close(): void {
+    this.#options.clock.clearInterval(this.#sampleTimer)
+  }
+
+  get version(): string {
+    return this.#options.version
+  }
+
+  get state(): MigrationState {
+    return this.#switch.state
+  }
+
+  /** The address of the admin API, by which the deployment calls this instance. */
+  get name(): string {
+    const { proxyTopologyAddresses, proxyTopologyIndex, adminAddress } = this.#options.settings
+    return this.#urlOf(proxyTopologyAddresses[proxyTopologyIndex] ?? bindAddress(adminAddress))
+  }
+
+  /** The port that was bound, where the settings ask for any. */
+  setAdminPort(port: number): void {
+    this.#adminPort = port
+  }
+
+  async status(): Promise<InstanceStatus> {
+    const { instance, version, settings, evidence } = this.#options
+    const planes = await this.#planes()
+    const { state } = this.#switch
+    if (planes !== null) this.#traffic.sample(planes, this.#options.clock.now())
+    return {
+      name: this.name,
+      index: settings.proxyTopologyIndex,
+      version,
+      startedAt: this.#startedAt,
+      serving: instance.phase,
+      clientPort: instance.port,
+      state,
+      isPhaseRouting: hasPhaseRouting(state),
+      isStateKept: this.#switch.isStateKept,
+      settingsRouting: routingSetting(settings),
+      next: PHASE_TABLE[state.phase].next,
+      pending: this.#switch.pending,
+      clusters: {
+        origin: this.#cluster(Cluster.ORIGIN),
+        target: this.#cluster(Cluster.TARGET),
+      },
+      traffic: this.#traffic.read(),
+      failedWrites: this.#failures.read(failedTables(planes)),
+      asyncReads: evidence.asyncReads(planes ?? []),
+      certificates: evidence.certificates(),
+      instances: this.#names(),
+    }
+  }
+
+  config(): readonly ConfigEntry[] {
+    return describeSettings(this.#options.settings, this.#options.sources)
+  }
+
+  prepare(request: PrepareRequest, via: string): Promise<PreparedChange> {
+    return this.#switch.prepare(request, via)
+  }
+
+  commit(id: string, via: string): Promise<CommittedChange> {
+    return this.#switch.commit(id, via)
+  }
+
+  abort(id: string): void {
+    this.#switch.abort(id)
+  }
+
+  async reconciled(at: string, requester: Omit<Requester, 'force'>, via: string): Promise<void> {
+    const planes = await this.#planes()
+    this.#switch.reconciled(at, requester, via)
+    this.#failures.reset(failedTables(planes), Date.parse(at))
+  }
+
+  audit(limit: number): readonly AuditEntry[] {
+    return this.#options.audit.latest(limit)
+  }
+
+  get logLevel(): LogLevel {
+    return this.#options.log.level
+  }
+
+  setLogLevel(level: LogLevel, requester: Omit<Requester, 'force'>, via: string): void {
+    const { log, instance } = this.#options
+    const before = log.level
+    this.#switch.note('log-level', requester, via, `log level ${before} → ${level}`)
+    log.setLevel(level)
+    instance.setLogLevel(level)
+  }
+
+  deployment(via: string): readonly InstanceClient[] {
+    const others = this.#names().filter((name) => name !== this.name)
+    return [this.#asClient(via), ...others.map((name) => this.#peer(name))]
+  }
+
+  series(): ControlSeries {
+    const { state, counts } = this.#switch
+    return {
+      phase: state.phase,
+      ...state.routing,
+      revision: state.revision,
+      changedAtSeconds: Date.parse(state.changedAt) / MS_PER_SECOND,
+      changes: { ...counts.changes },
+      failedChecks: [...counts.failedChecks],
+      quiescenceSeconds: (counts.lastQuiescence?.waitedMs ?? 0) / MS_PER_SECOND,
+    }
+  }
+
+  #asClient(via: string): InstanceClient {
+    return {
+      name: this.name,
+      status: () => this.status(),
+      config: () => Promise.resolve(this.config()),
+      prepare: (request) => this.prepare(request, via),
+      commit: (id) => this.commit(id, via),
+      abort: (id) => Promise.resolve(this.abort(id)),
+      reconciled: (at, requester) => this.reconciled(at, requester, via),
+    }
+  }
+
+  #peer(name: string): InstanceClient {
+    return new HttpInstanceClient(name, this.#options.access)
+  }
+
+  #names(): readonly string[] {
+    const { proxyTopologyAddresses: addresses } = this.#options.settings
+    return addresses.length < 2 ? [this.name] : addresses.map((address) => this.#urlOf(address))
+  }
+
+  #urlOf(address: string): string {
+    const scheme = this.#options.isTls ? 'https' : 'http'
+    return `${scheme}://${formatEndpoint(address, this.#adminPort)}`
+  }
+
+  #cluster(cluster: Cluster): ClusterStatus {
+    const { instance, settings } = this.#options
+    const health = instance.health(cluster)
+    if (health === null) return { isUp: false, endpoint: null, failures: 0 }
+    const { endpoint, failures } = health
+    return { isUp: failures < settings.heartbeatFailureThreshold, endpoint, failures }
+  }
+
+  async #planes(): Promise<readonly PlaneSeries[] | null> {
+    return (await this.#options.instance.series()) ?? null
+  }
+
+  async #sample(): Promise<void> {
+    try {
+      const planes = await this.#planes()
+      if (planes !== null) this.#traffic.sample(planes, this.#options.clock.now())
+    } catch {
+      // A plane that is gone is told by others; the window has a gap.
+    }
+  }
+}
+
+const failedTables = (planes: readonly PlaneSeries[] | null): readonly FailedTable[] =>
+  (planes ?? []).flatMap((plane) => plane.failedTables)
+
+/** One line where what is kept differs from what the settings say (architecture §2.5). */
+export const describeKeptState = (state: MigrationState, path: string): string => {
+  const { phase, revision, routing, changedAt, changedBy } = state
+  return `${path}: phase ${phase}, reads from ${routing.primary} with ${routing.readMode}, writes ${routing.writeMode} (revision ${revision}, ${changedAt}, by ${changedBy || 'unknown'}); this wins over primary_cluster and read_mode`
+}

@@ -1,0 +1,99 @@
+/**
+ * From settings to the migration's switch and its admin API: the state file first, which decides how the
+ * instance begins, then the HTTP server.
+ */
+import { createAdminApp } from '../admin/admin-app.ts'
+import { type HttpServer, listenHttp } from '../admin/http-server.ts'
+import type { Clock } from '../clock.ts'
+import type { SettingSources, Settings } from '../config/settings.ts'
+import { AuditLog } from '../control/audit-log.ts'
+import { firstState, type MigrationState } from '../control/migration-state.ts'
+import { FileStateStore, FORGETFUL_STORE, readStateFile } from '../control/state-store.ts'
+import type { Logger } from '../log.ts'
+import { formatEndpoint } from '../net/dialer.ts'
+import type { AdminCredentials } from './admin-credentials.ts'
+import { bindAddress, routingSetting } from './derived-settings.ts'
+import type { ProxyInstance } from './instance.ts'
+import { describeKeptState, type EvidenceSources, MigrationControl } from './migration-control.ts'
+
+const PEER_TIMEOUT_MS = 3000
+/** On top of the longest that a request may be in flight. */
+const COMMIT_GRACE_MS = 5000
+
+type Tools = { readonly clock: Clock; readonly log: Logger }
+
+/** What the instance begins with. Throws a ControlError where the state file cannot be used. */
+export const loadState = (settings: Settings, { clock, log }: Tools): MigrationState => {
+  const path = settings.routingStatePath
+  const kept = path === '' ? null : readStateFile(path)
+  if (kept === null) return firstState(routingSetting(settings), isoNow(clock))
+  log.info({ code: 'ROUTING_STATE_KEPT', state: kept }, describeKeptState(kept, path))
+  return kept
+}
+
+const isoNow = (clock: Clock): string => new Date(clock.wallMs()).toISOString()
+
+export type ControlOptions = Tools & {
+  readonly settings: Settings
+  readonly sources: SettingSources
+  readonly version: string
+  readonly instance: ProxyInstance
+  readonly state: MigrationState
+  readonly credentials: AdminCredentials
+  readonly evidence: EvidenceSources
+}
+
+export const createControl = (options: ControlOptions): MigrationControl => {
+  const { settings, credentials } = options
+  const { routingStatePath, auditLogPath, proxyRequestTimeoutMs } = settings
+  const { token, https } = credentials
+  const hasCa = https !== null && https.ca !== undefined
+  return new MigrationControl({
+    ...options,
+    store: routingStatePath === '' ? FORGETFUL_STORE : new FileStateStore(routingStatePath),
+    audit: new AuditLog(auditLogPath === '' ? null : auditLogPath),
+    isTls: https !== null,
+    access: {
+      token,
+      tls: hasCa ? { ca: https.ca, cert: https.cert, key: https.key } : {},
+      timeoutMs: PEER_TIMEOUT_MS,
+      commitTimeoutMs: proxyRequestTimeoutMs + COMMIT_GRACE_MS,
+    },
+  })
+}
+
+/**
+ * Resolves with the server, or null where it is switched off, or its address cannot be bound: that is said
+ * loudly, and clients are served all the same.
+ */
+export const serveAdmin = async (
+  control: MigrationControl,
+  { settings, credentials, clock, log }: ControlOptions,
+): Promise<HttpServer | null> => {
+  if (!settings.adminEnabled) return null
+  const address = bindAddress(settings.adminAddress)
+  const where = {
+    address,
+    port: settings.adminPort,
+    purpose: 'the admin API (admin_address, admin_port)',
+  }
+  const { token, https } = credentials
+  const hasMutualTls = https?.requestCert === true
+  try {
+    const app = createAdminApp(control, { token, https, hasMutualTls, clock, log })
+    const server = await listenHttp(app, where, clock)
+    control.setAdminPort(server.port)
+    log.info(
+      { code: 'ADMIN_LISTENING', address, port: server.port },
+      `admin API on ${https === null ? 'http' : 'https'}://${formatEndpoint(address, server.port)}${token === null ? '' : ', with a token'}`,
+    )
+    return server
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error)
+    log.error(
+      { code: 'HTTP_BIND_FAILED' },
+      `${text}: the proxy runs on without the admin API; free the port or change the settings, then restart`,
+    )
+    return null
+  }
+}

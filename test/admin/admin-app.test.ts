@@ -1,0 +1,278 @@
+/** The admin API: who gets in, what it answers, and that both are as its document says. */
+import { Ajv } from 'ajv'
+import type { FastifyInstance } from 'fastify'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { OPERATIONS, type Operation, type OperationId } from '../../src/admin/api-operations.ts'
+import { ref, SCHEMAS } from '../../src/admin/api-schemas.ts'
+import type { MigrationControl } from '../../src/proxy/migration-control.ts'
+import { ask, startTestControl, testApp } from '../support/controlled.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { type Rig, settingsFor, startRig } from '../support/instance.ts'
+
+let rig: Rig
+let control: MigrationControl
+let app: FastifyInstance
+
+beforeEach(async () => {
+  rig = await startRig()
+  control = startTestControl(settingsFor(rig.origin, rig.target), rig.instance)
+  app = testApp(control)
+})
+
+const TOKEN = 'a-secret-of-32-characters-0000000'
+const ADVANCE = { to: 'migrate', by: 'ada', reason: 'all clients moved' }
+
+describe('who gets in', () => {
+  const FOREIGN: readonly (readonly [string, Record<string, string>, string])[] = [
+    ['a page of another site', { origin: 'https://evil.example' }, 'CROSS_ORIGIN'],
+    ['a page of another port', { origin: 'http://127.0.0.1:1' }, 'CROSS_ORIGIN'],
+    ['a sandboxed page', { origin: 'null' }, 'CROSS_ORIGIN'],
+    ['a link on another site', { 'sec-fetch-site': 'cross-site' }, 'CROSS_ORIGIN'],
+    ['a name that resolves to here', { host: 'evil.example:14003' }, 'HOST_NOT_ALLOWED'],
+  ]
+  test.each(FOREIGN)('not %s', async (_, headers, code) => {
+    for (const path of ['/v1/status', '/openapi.json']) {
+      expect(await ask(app, 'GET', path, undefined, headers)).toMatchObject({
+        status: 403,
+        body: { code },
+      })
+    }
+    expect((await ask(app, 'POST', '/v1/advance', ADVANCE, headers)).status).toBe(403)
+    expect(control.state.revision).toBe(0)
+  })
+
+  test.each([
+    { host: 'localhost:14003' },
+    { host: '[::1]:14003' },
+    { host: '127.0.0.1:14003', origin: 'http://127.0.0.1:14003', 'sec-fetch-site': 'same-origin' },
+  ])('but %j', async (headers) => {
+    expect((await ask(app, 'GET', '/v1/status', undefined, headers)).status).toBe(200)
+  })
+
+  test.each(['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data'])(
+    'not what a form sends: %s',
+    async (type) => {
+      const answer = await app.inject({
+        method: 'POST',
+        url: '/v1/advance',
+        headers: { host: '127.0.0.1', 'content-type': type },
+        payload: JSON.stringify(ADVANCE),
+      })
+      expect(answer.statusCode).toBe(415)
+      expect(control.state.revision).toBe(0)
+    },
+  )
+
+  test('with a token only who shows it, whatever the host is called', async () => {
+    const guarded = testApp(control, { token: TOKEN, clock: new FakeClock() })
+    const get = (authorization?: string): ReturnType<typeof ask> =>
+      ask(guarded, 'GET', '/v1/status', undefined, {
+        host: 'proxy.example',
+        ...(authorization === undefined ? {} : { authorization }),
+      })
+    for (const wrong of [undefined, 'Bearer', `Bearer ${TOKEN}x`, `Basic ${TOKEN}`, TOKEN]) {
+      expect((await get(wrong)).status).toBe(401)
+    }
+    expect((await get(`Bearer ${TOKEN}`)).status).toBe(200)
+    // The document is no secret.
+    const document = await ask(guarded, 'GET', '/openapi.json', undefined, {
+      host: 'proxy.example',
+    })
+    expect(document.status).toBe(200)
+  })
+
+  test('with a wrong token not many times, nor with the right one then', async () => {
+    const clock = new FakeClock()
+    const guarded = testApp(control, { token: TOKEN, clock })
+    const get = (token: string): ReturnType<typeof ask> =>
+      ask(guarded, 'GET', '/v1/status', undefined, { authorization: `Bearer ${token}` })
+    for (let i = 0; i < 10; i++) expect((await get('wrong')).status).toBe(401)
+    expect((await get(TOKEN)).status).toBe(429)
+    clock.advance(5000)
+    expect((await get(TOKEN)).status).toBe(200)
+  })
+
+  test('not faster than the limits, and is told when to come again', async () => {
+    const clock = new FakeClock()
+    const limited = testApp(control, { clock })
+    for (let i = 0; i < 20; i++) {
+      expect((await ask(limited, 'PUT', '/v1/log-level', { level: 'info' })).status).toBe(200)
+    }
+    const answer = await ask(limited, 'PUT', '/v1/log-level', { level: 'info' })
+    expect(answer).toMatchObject({
+      status: 429,
+      headers: { 'retry-after': '1' },
+      body: { code: 'RATE_LIMITED' },
+    })
+    expect((await ask(limited, 'GET', '/v1/status')).status).toBe(200)
+    clock.advance(500)
+    expect((await ask(limited, 'PUT', '/v1/log-level', { level: 'info' })).status).toBe(200)
+  })
+})
+
+describe('a change', () => {
+  test('goes on, goes back, is recorded, and done again is nothing', async () => {
+    const advanced = await ask(app, 'POST', '/v1/advance', ADVANCE)
+    expect(advanced).toMatchObject({ status: 200, body: { outcome: 'done', to: 'migrate' } })
+    expect((await ask(app, 'POST', '/v1/advance', ADVANCE)).body).toMatchObject({
+      outcome: 'unchanged',
+    })
+    const back = await ask(app, 'POST', '/v1/rollback', { leave: true, by: 'ada' })
+    expect(back).toMatchObject({
+      status: 200,
+      body: { outcome: 'done', to: 'rolled-back', leave: { isOriginComplete: true } },
+    })
+    const { body } = await ask(app, 'GET', '/v1/audit?limit=2')
+    expect(body).toMatchObject([
+      { event: 'begun', verb: 'rollback', by: 'ada', via: '127.0.0.1' },
+      { event: 'committed', from: { phase: 'migrate' }, to: { phase: 'rolled-back' } },
+    ])
+  })
+
+  test('that checks refuse changes nothing, and says what to do', async () => {
+    await ask(app, 'POST', '/v1/advance', ADVANCE)
+    const { status, body } = await ask(app, 'POST', '/v1/advance', { to: 'dual-read' })
+    expect(status).toBe(409)
+    expect(body).toMatchObject({ outcome: 'refused', from: 'migrate' })
+    expect(JSON.stringify(body)).toContain('set routing_state_path')
+    expect(rig.instance.routing.readMode).toBe('PRIMARY_ONLY')
+    const forced = { to: 'dual-read', force: true, reason: 'a test' }
+    expect((await ask(app, 'POST', '/v1/advance', forced)).status).toBe(200)
+    expect(rig.instance.routing).toMatchObject({ readMode: 'DUAL_ASYNC_ON_SECONDARY', revision: 2 })
+  })
+
+  test('outside the phases needs force, and ending the net too', async () => {
+    const routing = { primary: 'ORIGIN', readMode: 'PRIMARY_ONLY', writeMode: 'origin_only' }
+    const refused = await ask(app, 'PUT', '/v1/routing', { routing })
+    expect(refused.status).toBe(409)
+    expect(JSON.stringify(refused.body)).toContain('safety-net')
+    const forced = { routing, force: true, reason: 'leaving for good' }
+    expect((await ask(app, 'PUT', '/v1/routing', forced)).status).toBe(200)
+    expect(rig.instance.routing.writeMode).toBe('origin_only')
+    expect((await ask(app, 'GET', '/v1/status')).body).toMatchObject({ isPhaseRouting: false })
+  })
+
+  test.each([
+    ['/v1/advance', { to: 'nowhere' }],
+    ['/v1/advance', {}],
+    ['/v1/advance', { to: 'migrate', extra: 1 }],
+    ['/v1/advance', { to: 'migrate', force: true }],
+    ['/v1/changes', { transition: { verb: 'advance' }, expectedRevision: 0, revision: 1 }],
+    ['/v1/reconciliations', { scope: 'half' }],
+  ])('POST %s of %j is refused', async (path, payload) => {
+    expect((await ask(app, 'POST', path, payload)).status).toBe(400)
+    expect(control.state.revision).toBe(0)
+  })
+
+  test('in halves is what another coordinator does', async () => {
+    const request = {
+      transition: { verb: 'advance', to: 'migrate' },
+      expectedRevision: 0,
+      revision: 5,
+    }
+    const prepared = await ask(app, 'POST', '/v1/changes', request)
+    expect(prepared.status).toBe(201)
+    expect(await ask(app, 'POST', '/v1/changes', request)).toMatchObject({
+      status: 409,
+      body: { code: 'CHANGE_IN_PROGRESS' },
+    })
+    const { id } = prepared.body as { id: string }
+    const committed = await ask(app, 'POST', `/v1/changes/${id}/commit`, {})
+    expect(committed).toMatchObject({ status: 200, body: { state: { revision: 5 } } })
+    expect((await ask(app, 'POST', `/v1/changes/${id}/commit`, {})).status).toBe(404)
+    expect((await ask(app, 'DELETE', `/v1/changes/${id}`)).status).toBe(200)
+  })
+})
+
+test('a reconciliation begins the count anew', async () => {
+  const before = await ask(app, 'GET', '/v1/status')
+  expect(before.body).toMatchObject({ state: { reconciledAt: null } })
+  const { status, body } = await ask(app, 'POST', '/v1/reconciliations', { by: 'ada' })
+  expect(status).toBe(200)
+  const { reconciledAt } = body as { reconciledAt: string }
+  expect((await ask(app, 'GET', '/v1/status')).body).toMatchObject({
+    state: { reconciledAt },
+    failedWrites: { since: reconciledAt },
+  })
+})
+
+test('secrets are not shown', async () => {
+  const settings = { ...settingsFor(rig.origin, rig.target), originPassword: 'hunter2' }
+  const { body } = await ask(testApp(startTestControl(settings, rig.instance)), 'GET', '/v1/config')
+  expect(JSON.stringify(body)).not.toContain('hunter2')
+  expect(JSON.stringify(body)).toContain('origin_password')
+})
+
+describe('every answer is as the document says', () => {
+  const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: false })
+  for (const [name, schema] of Object.entries(SCHEMAS)) ajv.addSchema({ ...schema, $id: name })
+
+  const CALLS: readonly (readonly [OperationId, string, object | null])[] = [
+    ['getStatus', '/v1/status', null],
+    ['getDeployment', '/v1/deployment', null],
+    ['getPlan', '/v1/plan?verb=advance', null],
+    ['getPlan', '/v1/plan?verb=rollback', null],
+    ['getPlan', '/v1/plan?verb=advance&to=cut-over', null],
+    ['advance', '/v1/advance', ADVANCE],
+    ['advance', '/v1/advance', { to: 'cut-over' }],
+    ['rollback', '/v1/rollback', { leave: true }],
+    ['align', '/v1/align', { like: 'nobody' }],
+    [
+      'setRouting',
+      '/v1/routing',
+      { routing: { primary: 'TARGET', readMode: 'PRIMARY_ONLY', writeMode: 'both' } },
+    ],
+    [
+      'prepareChange',
+      '/v1/changes',
+      { transition: { verb: 'rollback' }, expectedRevision: 0, revision: 1 },
+    ],
+    [
+      'prepareChange',
+      '/v1/changes',
+      { transition: { verb: 'rollback' }, expectedRevision: 3, revision: 4 },
+    ],
+    ['commitChange', '/v1/changes/x/commit', {}],
+    ['abortChange', '/v1/changes/x', null],
+    ['recordReconciliation', '/v1/reconciliations', {}],
+    ['getAudit', '/v1/audit', null],
+    ['getConfig', '/v1/config', null],
+    ['getLogLevel', '/v1/log-level', null],
+    ['setLogLevel', '/v1/log-level', { level: 'error' }],
+  ]
+
+  test.each(CALLS)('%s %s %j', async (id, path, payload) => {
+    const operation: Operation = OPERATIONS[id]
+    // Before it is written out, too: the serializer leaves out what the schema does not have.
+    const sent: unknown[] = []
+    const own = testAppWatched(control, sent)
+    const { status, body } = await ask(own, operation.method, path, payload ?? undefined)
+    const schema = operation.answers[status]?.schema ?? ref('Problem')
+    const validate = ajv.compile(schema)
+    for (const value of [body, ...sent]) {
+      validate(value)
+      expect(validate.errors, JSON.stringify(value)).toBeNull()
+    }
+    expect(status).toBeLessThan(500)
+  })
+
+  test('each operation was asked', () => {
+    expect([...new Set(CALLS.map(([id]) => id))].sort()).toEqual(Object.keys(OPERATIONS).sort())
+  })
+
+  test('and a path that there is not', async () => {
+    expect(await ask(app, 'GET', '/v1/nothing')).toMatchObject({
+      status: 404,
+      body: { code: 'NOT_FOUND' },
+    })
+  })
+})
+
+const testAppWatched = (own: MigrationControl, sent: unknown[]): FastifyInstance => {
+  const watched = testApp(own)
+  watched.addHook('preSerialization', async (_request, _reply, payload) => {
+    sent.push(JSON.parse(JSON.stringify(payload)))
+    return payload
+  })
+  return watched
+}

@@ -1,0 +1,202 @@
+import { describe, expect, test } from 'vitest'
+import { type Evidence, hasFailed, runChecks } from '../../src/control/checks.ts'
+import type { MigrationState } from '../../src/control/migration-state.ts'
+import {
+  CHECKS,
+  type CheckId,
+  PHASE_TABLE,
+  type Phase,
+  ROUTE_CHECKS,
+  type Routing,
+} from '../../src/control/phase.ts'
+import { failuresOf, goodEvidence, ON_ORIGIN, START, stateIn } from './instances.ts'
+
+const check = (
+  id: CheckId,
+  evidence: Evidence,
+  from: MigrationState,
+  phase: Phase,
+  routing: Routing = PHASE_TABLE[phase].routing,
+): string => {
+  const to = { phase, rolledBackFrom: from.rolledBackFrom, routing }
+  const [result] = runChecks([{ id, severity: 'refuse' }], evidence, from, to, 'a')
+  expect(result!.instance).toBe('a')
+  // Whoever is refused is told what to do.
+  expect(result!.remedy === null).toBe(result!.outcome === 'pass')
+  return result!.outcome
+}
+
+const down = { isUp: false, endpoint: null, failures: 3 }
+const { clusters } = goodEvidence()
+const inDays = (days: number): string =>
+  new Date(Date.parse(START) + days * 86_400_000).toISOString()
+const mirrored = (reads: number, errors: number, mismatches: number): Partial<Evidence> => ({
+  asyncReads: { windowSeconds: 600, reads, errors, mismatches },
+})
+
+/** Check, what is seen, the state before, the phase to enter, the outcome where it may refuse. */
+const CASES: readonly (readonly [CheckId, Partial<Evidence>, MigrationState, Phase, string])[] = [
+  ['serving', {}, stateIn('connect'), 'migrate', 'pass'],
+  ['serving', { serving: 'starting' }, stateIn('connect'), 'migrate', 'fail'],
+  ['serving', { serving: 'draining' }, stateIn('connect'), 'migrate', 'fail'],
+  ['control-connections', {}, stateIn('connect'), 'migrate', 'pass'],
+  [
+    'control-connections',
+    { clusters: { ...clusters, target: down } },
+    stateIn('connect'),
+    'migrate',
+    'fail',
+  ],
+  [
+    'control-connections',
+    { clusters: { ...clusters, origin: down } },
+    stateIn('connect'),
+    'migrate',
+    'fail',
+  ],
+  ['state-kept', {}, stateIn('dual-read'), 'target-reads', 'pass'],
+  ['state-kept', { isStateKept: false }, stateIn('dual-read'), 'target-reads', 'fail'],
+  ['state-kept', { isStateKept: false }, stateIn('connect'), 'migrate', 'pass'],
+  ['failed-writes', {}, stateIn('dual-read'), 'target-reads', 'pass'],
+  [
+    'failed-writes',
+    { failedWrites: failuresOf(1, 0) },
+    stateIn('dual-read'),
+    'target-reads',
+    'fail',
+  ],
+  [
+    'failed-writes',
+    { failedWrites: failuresOf(0, 1) },
+    stateIn('dual-read'),
+    'target-reads',
+    'fail',
+  ],
+  ['reconciled', {}, stateIn('migrate'), 'dual-read', 'pass'],
+  ['reconciled', {}, stateIn('migrate', { reconciledAt: null }), 'dual-read', 'fail'],
+  ['async-reads', {}, stateIn('dual-read'), 'target-reads', 'pass'],
+  ['async-reads', mirrored(100, 0, 0), stateIn('dual-read'), 'target-reads', 'pass'],
+  ['async-reads', mirrored(99, 0, 0), stateIn('dual-read'), 'target-reads', 'fail'],
+  ['async-reads', mirrored(10_000, 10, 0), stateIn('dual-read'), 'target-reads', 'pass'],
+  ['async-reads', mirrored(10_000, 11, 0), stateIn('dual-read'), 'target-reads', 'fail'],
+  ['async-reads', mirrored(10_000, 0, 11), stateIn('dual-read'), 'target-reads', 'fail'],
+  ['async-reads', { asyncReads: null }, stateIn('dual-read'), 'target-reads', 'warn'],
+  [
+    'async-reads',
+    mirrored(0, 0, 0),
+    stateIn('rolled-back', { rolledBackFrom: 'target-reads' }),
+    'target-reads',
+    'pass',
+  ],
+  ['certificates', {}, stateIn('connect'), 'migrate', 'pass'],
+  [
+    'certificates',
+    { certificates: [{ name: 'x', expiresAt: inDays(15) }] },
+    stateIn('connect'),
+    'migrate',
+    'pass',
+  ],
+  [
+    'certificates',
+    { certificates: [{ name: 'x', expiresAt: inDays(13) }] },
+    stateIn('connect'),
+    'migrate',
+    'fail',
+  ],
+  [
+    'certificates',
+    { certificates: [{ name: 'x', expiresAt: inDays(-1) }] },
+    stateIn('connect'),
+    'migrate',
+    'fail',
+  ],
+  ['clients', {}, stateIn('connect'), 'migrate', 'pass'],
+  ['clients', { clientConnections: 0 }, stateIn('connect'), 'migrate', 'fail'],
+  ['clients', {}, stateIn('target-reads'), 'cut-over', 'fail'],
+  ['clients', { clientConnections: 0 }, stateIn('target-reads'), 'cut-over', 'pass'],
+  ['dual-read-skipped', {}, stateIn('dual-read'), 'target-reads', 'pass'],
+  ['dual-read-skipped', {}, stateIn('migrate'), 'target-reads', 'fail'],
+  [
+    'dual-read-skipped',
+    {},
+    stateIn('rolled-back', { rolledBackFrom: 'target-reads' }),
+    'target-reads',
+    'pass',
+  ],
+  ['origin-complete', {}, stateIn('target-reads'), 'rolled-back', 'pass'],
+  // Told, but going back is not held up.
+  [
+    'origin-complete',
+    { failedWrites: failuresOf(5, 0) },
+    stateIn('target-reads'),
+    'rolled-back',
+    'pass',
+  ],
+  [
+    'origin-complete',
+    {},
+    stateIn('cut-over', {
+      routing: { primary: 'TARGET', readMode: 'PRIMARY_ONLY', writeMode: 'target_only' },
+    }),
+    'rolled-back',
+    'fail',
+  ],
+]
+
+describe('what is looked at', () => {
+  test.each(CASES)('%s with %j', (id, evidence, from, to, expected) => {
+    expect(check(id, goodEvidence(evidence), from, to)).toBe(expected)
+  })
+
+  test.each([
+    ['phase-routing', ON_ORIGIN, 'pass'],
+    ['phase-routing', { ...ON_ORIGIN, primary: 'TARGET' }, 'fail'],
+    ['phase-routing', { ...ON_ORIGIN, readMode: 'DUAL_ASYNC_ON_SECONDARY' }, 'fail'],
+    ['safety-net', ON_ORIGIN, 'pass'],
+    ['safety-net', { ...ON_ORIGIN, writeMode: 'origin_only' }, 'fail'],
+  ] as const)('%s for %j: %s', (id, routing, expected) => {
+    expect(check(id, goodEvidence(), stateIn('migrate'), 'migrate', routing)).toBe(expected)
+  })
+
+  test('the net is not whole again because writes go to both again', () => {
+    const from = stateIn('migrate', { routing: { ...ON_ORIGIN, writeMode: 'origin_only' } })
+    expect(check('safety-net', goodEvidence(), from, 'migrate', ON_ORIGIN)).toBe('fail')
+  })
+
+  test('every check of one instance has been tried both ways', () => {
+    const outcomes = new Map<string, Set<string>>()
+    for (const [id, , , , outcome] of CASES) {
+      outcomes.set(id, (outcomes.get(id) ?? new Set()).add(outcome))
+    }
+    const elsewhere = [
+      'phase-routing',
+      'safety-net',
+      'instances-reachable',
+      'instances-agree',
+      'configuration-equal',
+    ]
+    for (const id of CHECKS.filter((known) => !elsewhere.includes(known))) {
+      expect([...(outcomes.get(id) ?? [])], id).toEqual(expect.arrayContaining(['pass', 'fail']))
+    }
+  })
+})
+
+describe('a severity', () => {
+  test('of warn makes no failure', () => {
+    const entry = [{ id: 'clients', severity: 'warn' }] as const
+    const evidence = goodEvidence({ clientConnections: 0 })
+    const to = { phase: 'migrate', rolledBackFrom: null, routing: ON_ORIGIN } as const
+    const results = runChecks(entry, evidence, stateIn('connect'), to, 'a')
+    expect(results.map(({ outcome }) => outcome)).toEqual(['warn'])
+    expect(hasFailed(results)).toBe(false)
+  })
+
+  test('of a rollback refuses for one reason alone', () => {
+    const refusing = PHASE_TABLE['rolled-back'].entryChecks.filter((c) => c.severity === 'refuse')
+    expect(refusing.map(({ id }) => id)).toEqual(['origin-complete'])
+  })
+
+  test('of a change outside the phases refuses always', () => {
+    expect(new Set(ROUTE_CHECKS.map(({ severity }) => severity))).toEqual(new Set(['refuse']))
+  })
+})

@@ -1,0 +1,241 @@
+/** Three instances changed as one, with each of them failing at each step. */
+import { describe, expect, test } from 'vitest'
+import {
+  coordinateChange,
+  deploymentStatus,
+  planChange,
+  type Wish,
+} from '../../src/control/coordinate.ts'
+import { ControlError } from '../../src/control/errors.ts'
+import type { Phase } from '../../src/control/phase.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { type FakeInstance, failuresOf, fakeInstance, stateIn } from './instances.ts'
+
+const clock = new FakeClock()
+const WHO = { by: 'ada', reason: 'as planned', force: false }
+const FORCED = { ...WHO, force: true }
+const TO_TARGET: Wish = { verb: 'advance', to: 'target-reads' }
+const BACK: Wish = { verb: 'rollback', leave: false }
+
+const three = (phase: Phase = 'dual-read'): FakeInstance[] =>
+  ['a', 'b', 'c'].map((name) => fakeInstance(name, { state: stateIn(phase, { revision: 4 }) }))
+
+const where = (instances: readonly FakeInstance[]): string =>
+  instances.map((i) => `${i.name}:${i.switch.state.phase}@${i.switch.state.revision}`).join(' ')
+
+const WAS = 'a:dual-read@4 b:dual-read@4 c:dual-read@4'
+const IS = 'a:target-reads@5 b:target-reads@5 c:target-reads@5'
+
+describe('three instances', () => {
+  test('change as one', async () => {
+    const all = three()
+    const report = await coordinateChange(all, TO_TARGET, WHO, clock)
+    expect(report).toMatchObject({
+      outcome: 'done',
+      from: 'dual-read',
+      to: 'target-reads',
+      revision: 5,
+    })
+    expect(where(all)).toBe(IS)
+    expect(report.skewMs).toBeGreaterThanOrEqual(0)
+    expect(report.finish).toBeNull()
+    for (const instance of all) {
+      expect(instance.switch.pending).toBeNull()
+      expect(instance.applied.map(({ routing }) => routing.primary)).toEqual(['TARGET'])
+      expect(instance.audit.latest(10).map(({ event }) => event)).toEqual(['begun', 'committed'])
+    }
+  })
+
+  test('told twice change once', async () => {
+    const all = three()
+    await coordinateChange(all, TO_TARGET, WHO, clock)
+    const report = await coordinateChange(all, TO_TARGET, WHO, clock)
+    expect(report.outcome).toBe('unchanged')
+    expect(where(all)).toBe(IS)
+  })
+
+  test.each(['a', 'b', 'c'])('stay as they are when %s is not to be reached', async (name) => {
+    const all = three()
+    all.find((instance) => instance.name === name)!.faults = { status: 'refuse' }
+    const report = await coordinateChange(all, TO_TARGET, WHO, clock)
+    expect(report.outcome).toBe('refused')
+    expect(report.message).toContain(`${name}: connection refused`)
+    expect(where(all)).toBe(WAS)
+  })
+
+  test.each(['a', 'b', 'c'])('stay as they are when %s fails to prepare', async (name) => {
+    const all = three()
+    all.find((instance) => instance.name === name)!.faults = { prepare: 'refuse' }
+    const report = await coordinateChange(all, TO_TARGET, WHO, clock)
+    expect(report.outcome).toBe('refused')
+    expect(where(all)).toBe(WAS)
+    // Nobody waits for a commit that will not come.
+    expect(all.map(({ switch: { pending } }) => pending)).toEqual([null, null, null])
+  })
+
+  test.each(['a', 'b', 'c'])(
+    'are partly changed when %s fails to commit; it can be finished or reverted',
+    async (name) => {
+      for (const end of ['finish', 'revert'] as const) {
+        const all = three()
+        const failing = all.find((instance) => instance.name === name)!
+        failing.faults = { commit: 'refuse' }
+        const report = await coordinateChange(all, TO_TARGET, WHO, clock)
+        expect(report.outcome).toBe('partial')
+        expect(report.instances.find((i) => i.name === name)).toMatchObject({
+          outcome: 'failed',
+          phase: 'dual-read',
+          revision: 4,
+        })
+        expect(report.revert).toBe(`zdm align --like ${name}`)
+        failing.faults = {}
+        const like = report[end]!.split(' ').at(-1)!
+        const repaired = await coordinateChange(all, { verb: 'align', like }, WHO, clock)
+        expect(repaired.outcome).toBe('done')
+        const phase = end === 'finish' ? 'target-reads' : 'dual-read'
+        expect(where(all)).toBe(`a:${phase}@6 b:${phase}@6 c:${phase}@6`)
+      }
+    },
+  )
+
+  test('whose commit was carried out but whose answer was lost counts as changed', async () => {
+    const all = three()
+    all[1]!.faults = { commit: 'lost answer' }
+    const report = await coordinateChange(all, TO_TARGET, WHO, clock)
+    expect(report.outcome).toBe('done')
+    expect(where(all)).toBe(IS)
+  })
+
+  test('stay as they are when one has seen what the others have not', async () => {
+    const all = three()
+    all[2]!.evidence = { failedWrites: failuresOf(0, 7) }
+    const report = await coordinateChange(all, TO_TARGET, WHO, clock)
+    expect(report.outcome).toBe('refused')
+    const failed = report.checks.filter(({ outcome }) => outcome === 'fail')
+    expect(failed).toMatchObject([{ id: 'failed-writes', instance: 'c' }])
+    expect(failed[0]!.evidence).toContain('ks.t')
+    expect(where(all)).toBe(WAS)
+    const forced = await coordinateChange(all, TO_TARGET, FORCED, clock)
+    expect(forced.outcome).toBe('done')
+    expect(all[2]!.audit.latest(1)[0]).toMatchObject({
+      event: 'committed',
+      isForced: true,
+      by: 'ada',
+      reason: 'as planned',
+      via: 'test',
+    })
+    expect(
+      all[2]!.audit.latest(1)[0]!.checks.filter(({ outcome }) => outcome === 'fail').length,
+    ).toBe(1)
+  })
+
+  test('configured differently are told apart by the setting, and do not go on', async () => {
+    const all = three()
+    all[1]!.configuration = [{ key: 'read_mode', value: 'DUAL_ASYNC_ON_SECONDARY', source: 'file' }]
+    const report = await coordinateChange(all, TO_TARGET, WHO, clock)
+    expect(report.outcome).toBe('refused')
+    expect(report.message).toContain('configuration-equal: different: read_mode')
+  })
+
+  test('at different revisions do not go on', async () => {
+    const all = [...three(), fakeInstance('d', { state: stateIn('dual-read', { revision: 3 }) })]
+    const report = await coordinateChange(all, TO_TARGET, WHO, clock)
+    expect(report).toMatchObject({ outcome: 'refused' })
+    expect(report.message).toContain('instances-agree')
+  })
+
+  test('changed by two at the same time change once', async () => {
+    const all = three()
+    const reports = await Promise.all([
+      coordinateChange(all, TO_TARGET, WHO, clock),
+      coordinateChange(all, TO_TARGET, { ...WHO, by: 'bob' }, clock),
+    ])
+    expect(reports.map(({ outcome }) => outcome).sort()).toEqual(['done', 'refused'])
+    expect(where(all)).toBe(IS)
+  })
+})
+
+describe('rollback', () => {
+  test('reaches everyone from wherever they are', async () => {
+    const all = [
+      fakeInstance('a', { state: stateIn('target-reads', { revision: 7 }) }),
+      fakeInstance('b', { state: stateIn('dual-read', { revision: 6 }) }),
+      fakeInstance('c', {
+        state: stateIn('rolled-back', { revision: 5, rolledBackFrom: 'dual-read' }),
+      }),
+    ]
+    const report = await coordinateChange(all, BACK, WHO, clock)
+    expect(report.outcome).toBe('done')
+    expect(where(all)).toBe('a:rolled-back@8 b:rolled-back@8 c:rolled-back@8')
+  })
+
+  test('is not held up by an instance that is lost', async () => {
+    const all = three('target-reads')
+    all[0]!.faults = { status: 'refuse' }
+    const report = await coordinateChange(all, BACK, WHO, clock)
+    expect(report.outcome).toBe('partial')
+    expect(report.instances.find(({ name }) => name === 'a')!.outcome).toBe('unreachable')
+    expect(report.finish).toBe('zdm align --like b')
+    expect(where(all)).toBe('a:target-reads@4 b:rolled-back@5 c:rolled-back@5')
+  })
+
+  test('goes on without an instance that is lost between the halves', async () => {
+    const all = three('target-reads')
+    all[0]!.faults = { prepare: 'refuse' }
+    const report = await coordinateChange(all, BACK, WHO, clock)
+    expect(report.outcome).toBe('partial')
+    expect(where(all)).toBe('a:target-reads@4 b:rolled-back@5 c:rolled-back@5')
+  })
+
+  test('needs no health: a dead Target is why one goes back', async () => {
+    const all = three('target-reads')
+    const target = { isUp: false, endpoint: null, failures: 9 }
+    for (const instance of all) {
+      const { origin } = { origin: { isUp: true, endpoint: 'o', failures: 0 } }
+      instance.evidence = { clusters: { origin, target } }
+    }
+    expect((await coordinateChange(all, BACK, WHO, clock)).outcome).toBe('done')
+  })
+
+  test('with leave tells what Origin lacks, of all instances', async () => {
+    const all = three('target-reads')
+    all[0]!.evidence = { failedWrites: failuresOf(2, 0) }
+    all[1]!.evidence = { failedWrites: failuresOf(3, 9) }
+    const { leave } = await coordinateChange(all, { ...BACK, leave: true }, WHO, clock)
+    expect(leave).toMatchObject({ isOriginComplete: false, clientConnections: 9 })
+    expect(leave!.missingOnOrigin).toMatchObject([{ keyspace: 'ks', table: 't', originOnly: 5 }])
+  })
+})
+
+describe('the plan', () => {
+  test('has the checks of all, and changes nothing', async () => {
+    const all = three()
+    all[0]!.evidence = { failedWrites: failuresOf(1, 0) }
+    const plan = await planChange(all, TO_TARGET, Date.now())
+    expect(plan).toMatchObject({ isAllowed: false, from: 'dual-read', to: 'target-reads' })
+    expect(
+      plan.checks.filter(({ id }) => id === 'failed-writes').map(({ outcome }) => outcome),
+    ).toEqual(['fail', 'pass', 'pass'])
+    expect(where(all)).toBe(WAS)
+    expect(all.flatMap(({ audit }) => audit.latest(10))).toEqual([])
+  })
+
+  test('for a way that there is not says which there are', async () => {
+    const plan = planChange(three(), { verb: 'advance', to: 'cut-over' }, 0)
+    await expect(plan).rejects.toThrow('from here it goes to target-reads')
+  })
+})
+
+test('the deployment says who cannot be reached', async () => {
+  const all = three()
+  expect(await deploymentStatus(all)).toMatchObject({ isInAgreement: true })
+  all[2]!.faults = { status: 'refuse' }
+  const status = await deploymentStatus(all)
+  expect(status.isInAgreement).toBe(false)
+  expect(status.instances.map(({ error }) => error)).toEqual([null, null, 'connection refused'])
+})
+
+test('force without a reason is refused', async () => {
+  const change = coordinateChange(three(), TO_TARGET, { ...FORCED, reason: ' ' }, clock)
+  await expect(change).rejects.toBeInstanceOf(ControlError)
+})

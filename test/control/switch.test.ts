@@ -1,0 +1,145 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { AUDIT_ENTRIES_MAX, AuditLog } from '../../src/control/audit-log.ts'
+import { ControlError, ControlErrorCode } from '../../src/control/errors.ts'
+import type { PrepareRequest } from '../../src/control/report.ts'
+import { FORGETFUL_STORE, type StateStore } from '../../src/control/state-store.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { fakeInstance, stateIn } from './instances.ts'
+
+const request = (changes: Partial<PrepareRequest> = {}): PrepareRequest => ({
+  transition: { verb: 'advance', to: 'migrate' },
+  expectedRevision: 0,
+  revision: 1,
+  by: 'ada',
+  reason: '',
+  force: false,
+  ...changes,
+})
+
+const codeOf = async (work: Promise<unknown>): Promise<string> => {
+  try {
+    await work
+    return 'none'
+  } catch (error) {
+    return error instanceof ControlError ? error.code : String(error)
+  }
+}
+
+const back = { transition: { verb: 'rollback' } } as const
+const failing = (what: keyof StateStore): StateStore => ({
+  ...FORGETFUL_STORE,
+  [what]: () => {
+    throw new ControlError(ControlErrorCode.STATE_NOT_WRITTEN, 'the disk is full')
+  },
+})
+
+describe('a change in two halves', () => {
+  test('is nothing until it is committed', async () => {
+    const { switch: own, applied } = fakeInstance('a')
+    const { id, to } = await own.prepare(request(), 'x')
+    expect(own.state.phase).toBe('connect')
+    expect(applied).toEqual([])
+    const { state } = await own.commit(id, 'x')
+    expect(state).toEqual(to)
+    expect(own.state).toMatchObject({ phase: 'migrate', revision: 1, changedBy: 'ada' })
+    expect(applied).toEqual([own.state])
+  })
+
+  test('keeps others out until it is committed, aborted or 30 s old', async () => {
+    const clock = new FakeClock()
+    const { switch: own } = fakeInstance('a', { clock })
+    const first = await own.prepare(request(), 'x')
+    expect(await codeOf(own.prepare(request(), 'x'))).toBe('CHANGE_IN_PROGRESS')
+    own.abort(first.id)
+    const second = await own.prepare(request(), 'x')
+    clock.advance(29_999)
+    expect(await codeOf(own.prepare(request(), 'x'))).toBe('CHANGE_IN_PROGRESS')
+    clock.advance(1)
+    expect(await codeOf(own.commit(second.id, 'x'))).toBe('CHANGE_UNKNOWN')
+    expect(own.pending).toBeNull()
+    await own.prepare(request(), 'x')
+  })
+
+  test('can be committed once', async () => {
+    const { switch: own } = fakeInstance('a')
+    const { id } = await own.prepare(request(), 'x')
+    await own.commit(id, 'x')
+    expect(await codeOf(own.commit(id, 'x'))).toBe('CHANGE_UNKNOWN')
+  })
+
+  test.each([
+    [{ expectedRevision: 1, revision: 2 }, 'REVISION_MISMATCH'],
+    [{ expectedRevision: 0, revision: 0 }, 'REVISION_MISMATCH'],
+    [{ transition: { verb: 'advance', to: 'cut-over' } }, 'NO_SUCH_WAY'],
+    [{ force: true }, 'REASON_MISSING'],
+  ] as const)('with %j is refused: %s', async (changes, code) => {
+    const { switch: own } = fakeInstance('a')
+    expect(await codeOf(own.prepare(request(changes), 'x'))).toBe(code)
+    expect(own.pending).toBeNull()
+  })
+
+  test('whose checks fail is refused, told, counted and recorded', async () => {
+    const instance = fakeInstance('a')
+    instance.evidence = { serving: 'draining' }
+    expect(await codeOf(instance.switch.prepare(request(), 'x'))).toBe('CHECKS_FAILED')
+    expect(instance.audit.latest(1)).toMatchObject([{ event: 'refused', by: 'ada', via: 'x' }])
+    expect([...instance.switch.counts.failedChecks]).toEqual([['serving', 1]])
+    const forced = { force: true, reason: 'no clients left' }
+    await instance.switch.prepare(request(forced), 'x')
+  })
+})
+
+describe('a disk that cannot be written', () => {
+  test.each(['stage', 'commit'] as const)('stops an advance at %s', async (what) => {
+    const { switch: own, applied } = fakeInstance('a', { store: failing(what) })
+    const change = own.prepare(request(), 'x').then(({ id }) => own.commit(id, 'x'))
+    expect(await codeOf(change)).toBe('STATE_NOT_WRITTEN')
+    expect(own.state.revision).toBe(0)
+    expect(applied).toEqual([])
+    expect(own.pending).toBeNull()
+  })
+
+  test.each(['stage', 'commit'] as const)('does not stop a forced rollback at %s', async (what) => {
+    const state = stateIn('target-reads')
+    const { switch: own, applied } = fakeInstance('a', { state, store: failing(what) })
+    const plain = own.prepare(request(back), 'x').then(({ id }) => own.commit(id, 'x'))
+    expect(await codeOf(plain)).toBe('STATE_NOT_WRITTEN')
+    const forced = { ...back, force: true, reason: 'now' }
+    const { id } = await own.prepare(request(forced), 'x')
+    await own.commit(id, 'x')
+    expect(applied.map(({ phase }) => phase)).toEqual(['rolled-back'])
+  })
+})
+
+test('a reconciliation changes no revision', () => {
+  const { switch: own, audit } = fakeInstance('a', {
+    state: stateIn('migrate', { reconciledAt: null }),
+  })
+  own.reconciled('2026-02-02T00:00:00.000Z', { by: 'ada', reason: 'validated' }, 'x')
+  expect(own.state).toMatchObject({ revision: 0, reconciledAt: '2026-02-02T00:00:00.000Z' })
+  expect(audit.latest(1)).toMatchObject([{ event: 'reconciled', by: 'ada', reason: 'validated' }])
+})
+
+test('the audit log outlives the process, a line that was cut off included', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'zdm-audit-'))
+  try {
+    const path = join(directory, 'audit.jsonl')
+    const { audit, switch: own } = fakeInstance('a')
+    const { id } = await own.prepare(request(), 'x')
+    await own.commit(id, 'x')
+    const entries = audit.latest(10)
+    const log = new AuditLog(path)
+    for (const entry of entries) log.append(entry)
+    const { appendFileSync } = await import('node:fs')
+    appendFileSync(path, '{"at":"20')
+    expect(new AuditLog(path).latest(10)).toEqual(entries)
+    expect(readFileSync(path, 'utf8').split('\n').length).toBe(3)
+    for (let i = 0; i < AUDIT_ENTRIES_MAX; i++) audit.append(entries[0]!)
+    expect(audit.latest(2 * AUDIT_ENTRIES_MAX).length).toBe(AUDIT_ENTRIES_MAX)
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+})

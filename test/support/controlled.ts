@@ -1,0 +1,72 @@
+/** An instance between two fake clusters with its switch and its admin API, which is asked without a socket. */
+import type { FastifyInstance } from 'fastify'
+import { type AdminAppOptions, createAdminApp } from '../../src/admin/admin-app.ts'
+import { type Clock, systemClock } from '../../src/clock.ts'
+import type { Settings } from '../../src/config/settings.ts'
+import { createLogger, type Logger } from '../../src/log.ts'
+import type { AdminCredentials } from '../../src/proxy/admin-credentials.ts'
+import type { ProxyInstance } from '../../src/proxy/instance.ts'
+import { type MigrationControl, NO_EVIDENCE } from '../../src/proxy/migration-control.ts'
+import { createControl, loadState } from '../../src/proxy/start-control.ts'
+import { afterTest } from './instance.ts'
+
+export const silentLog = (clock: Clock = systemClock): Logger =>
+  createLogger({ level: 'fatal', clock })
+
+const PLAIN: AdminCredentials = { token: null, https: null }
+
+export const startTestControl = (
+  settings: Settings,
+  instance: ProxyInstance,
+  credentials: AdminCredentials = PLAIN,
+): MigrationControl => {
+  const tools = { clock: systemClock, log: silentLog() }
+  const state = loadState(settings, tools)
+  const control = createControl({
+    settings,
+    sources: new Map(),
+    version: '1.2.3',
+    instance,
+    state,
+    credentials,
+    evidence: NO_EVIDENCE,
+    ...tools,
+  })
+  afterTest(() => control.close())
+  return control
+}
+
+export const testApp = (
+  control: MigrationControl,
+  options: Partial<AdminAppOptions> = {},
+): FastifyInstance => {
+  const tools = { clock: systemClock, log: silentLog() }
+  const app = createAdminApp(control, {
+    token: null,
+    hasMutualTls: false,
+    https: null,
+    ...tools,
+    ...options,
+  })
+  afterTest(() => app.close())
+  return app
+}
+
+export type Asked = { readonly status: number; readonly body: unknown; readonly headers: object }
+
+/** Asks as a command line would: JSON, to an IP address, no Origin. */
+export const ask = async (
+  app: FastifyInstance,
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+  url: string,
+  payload?: object,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Asked> => {
+  const answer = await app.inject({
+    method,
+    url,
+    headers: { host: '127.0.0.1:14003', ...headers },
+    ...(payload === undefined ? {} : { payload }),
+  })
+  return { status: answer.statusCode, body: JSON.parse(answer.body), headers: answer.headers }
+}
