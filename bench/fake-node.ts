@@ -52,6 +52,9 @@ export type FakeNodeOptions = {
 
 type Prepared = { readonly id: Uint8Array; readonly isRead: boolean }
 
+/** As Cassandra 4 and later speak them. */
+const SPOKEN_VERSIONS: readonly number[] = [Version.V3, Version.V4, Version.V5]
+
 /** Ready-made answers of one protocol version. */
 type Answers = {
   readonly done: Uint8Array
@@ -213,7 +216,8 @@ export class FakeNode {
 
   #answerControl(wire: Wire, bytes: Uint8Array, start: number, end: number): boolean {
     const traits = versionTraits(bytes[start]!)
-    if (traits === undefined) return this.#refuseVersion(wire, bytes, start)
+    if (traits === undefined || !SPOKEN_VERSIONS.includes(traits.version))
+      return this.#refuseVersion(wire, bytes, start)
     const opcode = bytes[start + OPCODE_OFFSET]!
     switch (opcode) {
       case Opcode.OPTIONS: {

@@ -152,7 +152,8 @@ export class AsyncReads implements ReadCopies, UpstreamListener {
     const { node } = read
     node!.requestDurationReads.observe((this.#context.turn.nowMs - read.startMs) / MS_PER_SECOND)
     if (bytes[start + OPCODE_OFFSET] === Opcode.ERROR) {
-      const code = readErrorCode(bytes, start, end)
+      const error = readableError(connection, bytes, start, end)
+      const code = readErrorCode(error, 0, error.length)
       node!.failed[errorKindOf(code)]!++
       if (code === ErrorCode.UNPREPARED && read.request.statement !== null) {
         this.#heal(read, connection)
@@ -246,6 +247,7 @@ export class AsyncReads implements ReadCopies, UpstreamListener {
         envelope: chunk.slice(start, end),
         statement: requests.statement[request]!,
         traits: session.traits!,
+        compression: session.compression,
         keyspace: session.keyspace,
       },
       pools,
@@ -402,6 +404,22 @@ export class AsyncReads implements ReadCopies, UpstreamListener {
       { code: 'ASYNC_CONNECT_FAILED', cluster: clusterLabel(cluster) },
       `asynchronous reads are dropped while no connection can be opened: ${text}`,
     )
+  }
+}
+
+/** A copy of an ERROR, decompressed where it came compressed. */
+const readableError = (
+  connection: UpstreamConnection,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): Uint8Array => {
+  try {
+    return connection.readable(bytes, start, end)
+  } catch (error) {
+    // What cannot be decompressed has no code either.
+    if (error instanceof ProtocolError) return bytes.slice(start, end)
+    throw error
   }
 }
 

@@ -1,5 +1,7 @@
 /** One read whose two answers are to be compared: collects them, whichever comes first. */
+import { decompressEnvelope, isCompressed } from '../cql/compression.ts'
 import { OPCODE_OFFSET } from '../cql/envelope.ts'
+import { ProtocolError } from '../cql/errors.ts'
 import { Opcode } from '../cql/protocol.ts'
 import { CLUSTERS, type Cluster, otherCluster } from '../routing/cluster.ts'
 import type { AnswerWatcher } from '../session/request-table.ts'
@@ -67,13 +69,30 @@ export class Comparison implements AnswerWatcher {
   }
 
   #keep(cluster: Cluster, bytes: Uint8Array | null, start: number, end: number): void {
-    const length = end - start
     if (bytes === null || bytes[start + OPCODE_OFFSET] === Opcode.ERROR) this.skipReason = 'noRows'
-    else if (length > COMPARED_LENGTH_MAX) this.skipReason = 'tooLarge'
-    else if (!this.#keeper.keep(length)) this.skipReason = 'busy'
+    else if (end - start > COMPARED_LENGTH_MAX) this.skipReason = 'tooLarge'
     else {
-      this.#answers[cluster] = bytes.slice(start, end)
-      this.keptLength += length
+      const answer = this.#readable(bytes, start, end)
+      if (answer === null) this.skipReason = 'tooLarge'
+      else if (!this.#keeper.keep(answer.length)) this.skipReason = 'busy'
+      else {
+        this.#answers[cluster] = answer
+        this.keptLength += answer.length
+      }
+    }
+  }
+
+  /** A copy, decompressed; null where that is too large, or cannot be. */
+  #readable(bytes: Uint8Array, start: number, end: number): Uint8Array | null {
+    const { compression, traits } = this.origin.request
+    if (compression === null || traits.hasFrames || !isCompressed(bytes, start)) {
+      return bytes.slice(start, end)
+    }
+    try {
+      return decompressEnvelope(compression, bytes, start, end, COMPARED_LENGTH_MAX)
+    } catch (error) {
+      if (error instanceof ProtocolError) return null
+      throw error
     }
   }
 }

@@ -2,6 +2,7 @@
  * A read that was copied, by its own bytes: what its comparison asks of it when the client's chunk is
  * long gone. Off the request path.
  */
+import type { Compression } from '../cql/compression.ts'
 import { HEADER_LENGTH, OPCODE_OFFSET } from '../cql/envelope.ts'
 import { decodeExecute, type ExecuteMessage } from '../cql/messages/execute.ts'
 import { consistencyOffset } from '../cql/messages/fields.ts'
@@ -13,11 +14,13 @@ import type { PreparedStatement } from '../prepared/statement.ts'
 import { messageStart } from '../session/upstream-request.ts'
 
 export type CopiedRequest = {
-  /** As the client sent it. */
+  /** As the client sent it, decompressed. */
   readonly envelope: Uint8Array
   /** Null for a QUERY. */
   readonly statement: PreparedStatement | null
   readonly traits: VersionTraits
+  /** Of the bodies of its answers. */
+  readonly compression: Compression | null
   /** What unqualified names of a QUERY mean, unless it says so itself. */
   readonly keyspace: string | null
 }

@@ -11,7 +11,7 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import { FLAGS_OFFSET, HEADER_LENGTH } from '../cql/envelope.ts'
-import { decodeEvent, EventType } from '../cql/messages/event.ts'
+import { decodeEvent, EVENT_TRAITS, EventType, encodeEvent } from '../cql/messages/event.ts'
 import { skipResponsePrefix } from '../cql/messages/fields.ts'
 import { encodeRegister } from '../cql/messages/register.ts'
 import { decodeSupported } from '../cql/messages/supported.ts'
@@ -68,7 +68,7 @@ export type ClusterKnowledge = {
 export interface ControlConnectionListener {
   /** After the opening and after every refresh. */
   onKnowledge(cluster: Cluster, knowledge: ClusterKnowledge): void
-  /** The body of a SCHEMA_CHANGE event. */
+  /** The body of a SCHEMA_CHANGE event, as v3 and later write it. */
   onSchemaChange(cluster: Cluster, body: Uint8Array): void
 }
 
@@ -164,14 +164,18 @@ export class ControlConnection implements UpstreamListener {
     // Nothing that is sent here can fill a queue.
   }
 
-  onEvent(_connection: UpstreamConnection, bytes: Uint8Array, start: number, end: number): void {
+  onEvent(connection: UpstreamConnection, bytes: Uint8Array, start: number, end: number): void {
     if (this.#isClosed) return
     const flags = bytes[start + FLAGS_OFFSET]!
     const body = bytes.slice(skipResponsePrefix(bytes, start + HEADER_LENGTH, end, flags), end)
-    const event = decodeEvent(new BodyReader(body))
+    const event = decodeEvent(new BodyReader(body), connection.traits)
     if (event === null) return
     if (event.type === EventType.SCHEMA_CHANGE) {
-      this.#listener.onSchemaChange(this.#settings.cluster, body)
+      const isCommonForm = connection.traits.hasSchemaChangeTarget
+      const common = isCommonForm
+        ? body
+        : encodeEvent(new BodyWriter(), event, EVENT_TRAITS).toBytes()
+      this.#listener.onSchemaChange(this.#settings.cluster, common)
     }
     // A schema change moves schema_version, which drivers compare through the proxy.
     this.#scheduleRefresh()

@@ -4,6 +4,8 @@
  * it hands on byte for byte.
  */
 import type { RowsResult } from '../cql/messages/result.ts'
+import type { VersionTraits } from '../cql/protocol.ts'
+import { widenCollection } from '../cql/short-collections.ts'
 import type { TypeOption } from '../cql/type-option.ts'
 import { decodeInt, decodeText, decodeTextSet, decodeUuid } from '../cql/values.ts'
 import { formatAddress, isAnyAddress } from './address.ts'
@@ -11,13 +13,22 @@ import { formatAddress, isAnyAddress } from './address.ts'
 export type Cell = { readonly type: TypeOption; readonly value: Uint8Array | null }
 export type Row = ReadonlyMap<string, Cell>
 
-/** The rows of an answer with metadata. Values are copied: they outlive the connection's buffers. */
-export const rowsFrom = ({ metadata, rows }: RowsResult): Row[] => {
+/**
+ * The rows of an answer with metadata, collections as v3 writes them. Values are copied: they outlive the
+ * connection's buffers.
+ */
+export const rowsFrom = ({ metadata, rows }: RowsResult, traits: VersionTraits): Row[] => {
   const columns = metadata.columns ?? []
   return rows.map(
     (values) =>
       new Map(
-        columns.map(({ name, type }, at) => [name, { type, value: values[at]?.slice() ?? null }]),
+        columns.map(({ name, type }, at) => {
+          const value = values[at]?.slice() ?? null
+          return [
+            name,
+            { type, value: traits.hasIntCollections ? value : widenCollection(type, value) },
+          ]
+        }),
       ),
   )
 }

@@ -3,7 +3,7 @@
  * Target's options, except where a client acts on the answer and both clusters must be able to follow.
  * Pure.
  */
-import { SUPPORTED_VERSIONS, type Version } from '../cql/protocol.ts'
+import { isDseVersion, SUPPORTED_VERSIONS, Version, versionLabel } from '../cql/protocol.ts'
 
 export type SupportedOptions = ReadonlyMap<string, readonly string[]>
 
@@ -46,18 +46,47 @@ const lowerCqlVersions = (
  */
 const speaks = ({ supported, version: versionMax }: OfferingCluster, version: Version): boolean => {
   const listed = supported.get(PROTOCOL_VERSIONS)?.map((entry) => Number.parseInt(entry, 10))
-  return version <= versionMax && (listed === undefined || listed.includes(version))
+  if (version > versionMax || listed?.includes(version) === false) return false
+  if (listed !== undefined) return true
+  // A cluster that lists nothing is old: DSE with v4 and below next to its own versions, which are
+  // numbered above v5, or Cassandra before it listed versions and without anybody who asks for v2.
+  if (isDseVersion(versionMax) && version === Version.V5) return false
+  return version !== Version.V2 || versionMax === Version.V2
 }
+
+const isSpokenByBoth = (
+  origin: OfferingCluster,
+  target: OfferingCluster,
+  version: Version,
+): boolean => speaks(origin, version) && speaks(target, version)
+
+/**
+ * The version of errors to clients whose own version is refused. Some drivers take it for the one to use
+ * next (gocql does), so it is one that both clusters speak, that is not blocked, and that not only DSE's
+ * drivers know; where there is none, the lower one of the two control connections.
+ */
+export const errorVersion = (
+  origin: OfferingCluster,
+  target: OfferingCluster,
+  blocked: readonly number[],
+): Version =>
+  SUPPORTED_VERSIONS.find(
+    (version) =>
+      !isDseVersion(version) &&
+      !blocked.includes(version) &&
+      isSpokenByBoth(origin, target, version),
+  ) ?? (origin.version < target.version ? origin.version : target.version)
 
 /**
  * `spokenCompressions` are the algorithms that the proxy itself understands; what is offered are those
  * of them that both clusters have, in Origin's order. Where Origin does not say which it has, neither
- * does the answer.
+ * does the answer. `blockedVersions` are those that clients may not use.
  */
 export const offeredOptions = (
   origin: OfferingCluster,
   target: OfferingCluster,
   spokenCompressions: readonly string[],
+  blockedVersions: readonly number[] = [],
 ): SupportedOptions => {
   const compressions = origin.supported.get(COMPRESSION)
   const targetCompressions = target.supported.get(COMPRESSION) ?? []
@@ -74,8 +103,10 @@ export const offeredOptions = (
   }
   options.set(
     PROTOCOL_VERSIONS,
-    SUPPORTED_VERSIONS.filter((version) => speaks(origin, version) && speaks(target, version))
-      .map((version) => `${version}/v${version}`)
+    SUPPORTED_VERSIONS.filter(
+      (version) => !blockedVersions.includes(version) && isSpokenByBoth(origin, target, version),
+    )
+      .map(versionLabel)
       .reverse(),
   )
   if (cqlVersions.length > 0) options.set(CQL_VERSION, cqlVersions)

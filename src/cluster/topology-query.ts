@@ -30,7 +30,7 @@ const select = async (connection: UpstreamConnection, text: string): Promise<Row
   const answer = await connection.call(Opcode.QUERY, queryBody(connection, text))
   if (answer.opcode !== Opcode.RESULT) throw refusal(connection, text, answer)
   const result = decodeResult(answerBody(answer), connection.traits)
-  if (result.kind === ResultKind.ROWS) return rowsFrom(result)
+  if (result.kind === ResultKind.ROWS) return rowsFrom(result, connection.traits)
   throw new ClusterError(
     ClusterErrorCode.UNEXPECTED,
     connection.cluster,

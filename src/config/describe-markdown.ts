@@ -128,8 +128,7 @@ Beyond single values these are refused:
 - an index outside \`proxy_topology_addresses\`, or the same address in it twice;
 - \`proxy_listen_address: 0.0.0.0\` (or \`::\`) without \`proxy_topology_addresses\`: drivers are told the proxy's own address, and nobody answers at
   0.0.0.0. Set the list to the address that clients reach this instance by; all instances' addresses, if there are several;
-- one port for clients and for metrics;
-- \`control_conn_max_protocol_version: 2\`.
+- one port for clients and for metrics.
 
 ## Reading the tables
 

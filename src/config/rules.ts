@@ -149,15 +149,6 @@ const clustersDiffer: Rule = (input) => {
   )
 }
 
-const controlVersionIsSpoken: Rule = (input) =>
-  input.settings.controlConnMaxProtocolVersion === '2'
-    ? problem(
-        input,
-        'control_conn_max_protocol_version',
-        '2 is not spoken by this proxy; 3 is the lowest version',
-      )
-    : null
-
 /** Whoever reaches the admin API decides which cluster serves reads. */
 const adminIsProtected: Rule = (input) => {
   const { adminEnabled, adminAddress, adminTokenPath, adminTlsClientCaPath } = input.settings
@@ -200,7 +191,6 @@ const RULES: readonly Rule[] = [
   topologyHasNoDuplicates,
   advertisedAddressIsUsable,
   listenersDoNotCollide,
-  controlVersionIsSpoken,
   adminIsProtected,
   adminTlsIsWhole,
   adminPortIsFree,

@@ -3,7 +3,7 @@
  * code to answer with; who answers, and whether the connection survives, is decided above.
  */
 import { RESPONSE_BIT } from './envelope.ts'
-import { ErrorCode, SUPPORTED_VERSIONS } from './protocol.ts'
+import { ErrorCode, SUPPORTED_VERSIONS, versionLabel } from './protocol.ts'
 
 export class ProtocolError extends Error {
   readonly code: string
@@ -19,25 +19,31 @@ export class ProtocolError extends Error {
 }
 
 /** Drivers look for Cassandra's wording in the answer before they step down to a lower version. */
-const describeVersion = (versionByte: number, isRequestSide: boolean): string => {
+const describeVersion = (
+  versionByte: number,
+  isRequestSide: boolean,
+  blocked: readonly number[],
+): string => {
   const isRequest = versionByte < RESPONSE_BIT
   if (isRequest !== isRequestSide) {
     return isRequestSide
       ? 'Wrong protocol direction, expected REQUEST, got RESPONSE'
       : 'Wrong protocol direction, expected RESPONSE, got REQUEST'
   }
-  const supported = SUPPORTED_VERSIONS.map((version) => `${version}/v${version}`).reverse()
+  const accepted = SUPPORTED_VERSIONS.filter((version) => !blocked.includes(version))
+  const supported = accepted.map(versionLabel).reverse().join(', ')
   const version = versionByte & ~RESPONSE_BIT
-  return `Invalid or unsupported protocol version (${version}); supported versions are (${supported.join(', ')})`
+  return `Invalid or unsupported protocol version (${version}); supported versions are (${supported})`
 }
 
-/** An envelope in a version that is not spoken here, or of the wrong direction. */
+/** An envelope in a version that is not spoken here, or not accepted, or of the wrong direction. */
 export class EnvelopeVersionError extends ProtocolError {
   /** The version that the peer asked for, without the response bit. */
   readonly version: number
 
-  constructor(versionByte: number, isRequestSide: boolean) {
-    super('ENVELOPE_VERSION', describeVersion(versionByte, isRequestSide))
+  /** `blocked`: versions that are spoken but not accepted; the answer does not list them. */
+  constructor(versionByte: number, isRequestSide: boolean, blocked: readonly number[] = []) {
+    super('ENVELOPE_VERSION', describeVersion(versionByte, isRequestSide, blocked))
     this.name = 'EnvelopeVersionError'
     this.version = versionByte & ~RESPONSE_BIT
   }

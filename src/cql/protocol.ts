@@ -4,41 +4,79 @@
  */
 
 /** Wire version bytes (without the response bit 0x80). */
-export const Version = { V3: 3, V4: 4, V5: 5 } as const
+export const Version = { V2: 2, V3: 3, V4: 4, V5: 5, DSE_V1: 0x41, DSE_V2: 0x42 } as const
 export type Version = (typeof Version)[keyof typeof Version]
 
 /** Highest first: the order in which a control connection steps down. */
-export const SUPPORTED_VERSIONS: readonly Version[] = [Version.V5, Version.V4, Version.V3]
+export const SUPPORTED_VERSIONS: readonly Version[] = [
+  Version.DSE_V2,
+  Version.DSE_V1,
+  Version.V5,
+  Version.V4,
+  Version.V3,
+  Version.V2,
+]
+
+/** DataStax Enterprise's own versions: close to v4 and v5, without frames. */
+export const isDseVersion = (version: number): boolean => version >= Version.DSE_V1
+
+/** A version as servers list it in SUPPORTED and in errors: `4/v4`, `65/dse-v1`. */
+export const versionLabel = (version: number): string =>
+  isDseVersion(version)
+    ? `${version}/dse-v${version - Version.DSE_V1 + 1}`
+    : `${version}/v${version}`
 
 /** What differs between protocol versions, so that code asks for a trait and never compares numbers. */
 export type VersionTraits = {
   readonly version: Version
   /** Envelopes travel in checksummed frames once the handshake has got its first answer (v5 §2.2). */
   readonly hasFrames: boolean
+  /** Headers have eight bytes on the wire, with a stream id of one (v2 §2); see short-header.ts. */
+  readonly hasShortHeader: boolean
+  /** Requests that one connection can have in flight; stream id 0 is left out (upstream/slots.ts). */
+  readonly streamIdsMax: number
   /** QUERY, PREPARE and BATCH may carry a keyspace (v5 §4.1.4). */
   readonly hasKeyspaceField: boolean
   /** PREPARED and EXECUTE carry a result metadata id (v5 §4.1.6). */
   readonly hasResultMetadataId: boolean
   /** Query flags are an [int] instead of a [byte]. */
   readonly hasIntFlags: boolean
+  /** BATCH has flags and what they announce behind its consistency (v3 §4.1.7). */
+  readonly hasBatchFlags: boolean
   /** Partition-key indices are part of a PREPARED result (v4 §4.2.5.4). */
   readonly hasPartitionKeyIndices: boolean
   /** A [value] may be "not set"; before, every negative length meant null (v4 §3). */
   readonly hasUnsetValues: boolean
   /** Schema changes may be about a function or an aggregate (v4 §4.2.6). */
   readonly hasFunctionTargets: boolean
+  /** Schema changes name the kind of what has changed (v3 §4.2.6). */
+  readonly hasSchemaChangeTarget: boolean
+  /** Collections count elements and bytes with an [int] each, before with a [short] (v3 §6). */
+  readonly hasIntCollections: boolean
+  /** A request may ask for many answers (DSE's continuous paging). */
+  readonly hasContinuousPaging: boolean
 }
 
-const traits = (version: Version): VersionTraits => ({
-  version,
-  hasFrames: version === Version.V5,
-  hasKeyspaceField: version === Version.V5,
-  hasResultMetadataId: version === Version.V5,
-  hasIntFlags: version === Version.V5,
-  hasPartitionKeyIndices: version >= Version.V4,
-  hasUnsetValues: version >= Version.V4,
-  hasFunctionTargets: version >= Version.V4,
-})
+const traits = (version: Version): VersionTraits => {
+  const isDse = isDseVersion(version)
+  const isV5Like = version === Version.V5 || version === Version.DSE_V2
+  return {
+    version,
+    hasFrames: version === Version.V5,
+    hasShortHeader: version === Version.V2,
+    streamIdsMax: version === Version.V2 ? 127 : 32_767,
+    hasKeyspaceField: isV5Like,
+    hasResultMetadataId: isV5Like,
+    hasIntFlags: isV5Like || isDse,
+    hasBatchFlags: version >= Version.V3,
+    hasPartitionKeyIndices: version >= Version.V4,
+    hasUnsetValues: version >= Version.V4,
+    hasFunctionTargets: version >= Version.V4,
+    hasSchemaChangeTarget: version >= Version.V3,
+    hasIntCollections: version >= Version.V3,
+    hasContinuousPaging: isDse,
+  }
+}
 
 const TRAITS: ReadonlyMap<number, VersionTraits> = new Map(
   SUPPORTED_VERSIONS.map((version) => [version, traits(version)]),
@@ -95,6 +133,8 @@ export const QueryFlag = {
   NAMES_FOR_VALUES: 0x40,
   KEYSPACE: 0x80,
   NOW_IN_SECONDS: 0x100,
+  /** DSE's own, the topmost bit of an [int]. */
+  CONTINUOUS_PAGING: 0x80000000,
 } as const
 
 /** The first byte of a BATCH (v5 §4.1.7). */

@@ -1,7 +1,8 @@
 /**
  * The way out of one connection: envelopes are copied into a pooled buffer and leave in one write
- * per turn of the event loop (performance-notes §3.3, §3.4). On v5 the buffer is one frame: six bytes
- * are kept free in front, and the frame is sealed when it leaves, so that a frame is never torn.
+ * per turn of the event loop (performance-notes §3.3, §3.4). On v5 the buffer is one frame: the header's
+ * bytes are kept free in front, and the frame is sealed when it leaves, compressed where that was agreed,
+ * so that a frame is never torn. On v2 headers become short when they leave.
  * Ids are patched in the copy: `append` returns where it lies.
  */
 import { allocateUnfilled } from '../cql/allocate.ts'
@@ -9,9 +10,12 @@ import {
   FRAME_HEADER_LENGTH,
   FRAME_PAYLOAD_LENGTH_MAX,
   FRAME_TRAILER_LENGTH,
+  LZ4_FRAME_HEADER_LENGTH,
   sealFrame,
+  sealLz4Frame,
   splitIntoFrames,
 } from '../cql/frame.ts'
+import { narrowHeaders } from '../cql/short-header.ts'
 import type { Transport } from './transport.ts'
 
 /** One buffer holds about one full socket read; larger gained nothing when measured. */
@@ -69,7 +73,10 @@ export class Output {
   #fill = 0
   #isDirty = false
   #isClosed = false
-  #hasFrames = false
+  /** What is kept free in front of the envelopes for a frame's header, and behind them for its trailer. */
+  #frameHeaderLength = 0
+  #frameTrailerLength = 0
+  #hasShortHeaders = false
 
   constructor(flusher: Flusher, transport: Transport) {
     this.#flusher = flusher
@@ -82,9 +89,15 @@ export class Output {
   }
 
   /** From now on envelopes leave in v5 frames; what was appended before leaves bare. */
-  startFrames(): void {
+  startFrames(hasLz4 = false): void {
     this.#writeOut()
-    this.#hasFrames = true
+    this.#frameHeaderLength = hasLz4 ? LZ4_FRAME_HEADER_LENGTH : FRAME_HEADER_LENGTH
+    this.#frameTrailerLength = FRAME_TRAILER_LENGTH
+  }
+
+  /** From now on envelopes of v2 and before leave with the short header that they have on the wire. */
+  useShortHeaders(): void {
+    this.#hasShortHeaders = true
   }
 
   /**
@@ -97,8 +110,7 @@ export class Output {
       this.#isDirty = true
       this.#flusher.add(this)
     }
-    const trailer = this.#hasFrames ? FRAME_TRAILER_LENGTH : 0
-    if (this.#fill + length + trailer > this.buffer.length) this.#makeRoom(length)
+    if (this.#fill + length + this.#frameTrailerLength > this.buffer.length) this.#makeRoom(length)
     const at = this.#fill
     const buffer = this.buffer
     if (length <= COPY_LOOP_LENGTH_MAX) {
@@ -133,8 +145,8 @@ export class Output {
   #makeRoom(length: number): void {
     this.#writeOut()
     if (this.buffer !== EMPTY) this.#flusher.returnBuffer(this.buffer)
-    const header = this.#hasFrames ? FRAME_HEADER_LENGTH : 0
-    const needed = header + length + (this.#hasFrames ? FRAME_TRAILER_LENGTH : 0)
+    const header = this.#frameHeaderLength
+    const needed = header + length + this.#frameTrailerLength
     this.buffer =
       needed <= OUTPUT_BUFFER_LENGTH ? this.#flusher.takeBuffer() : allocateUnfilled(needed)
     this.#fill = header
@@ -142,9 +154,8 @@ export class Output {
 
   #writeOut(): void {
     const buffer = this.buffer
-    const header = this.#hasFrames ? FRAME_HEADER_LENGTH : 0
     const length = this.#fill
-    if (length <= header) return
+    if (length <= this.#frameHeaderLength) return
     this.buffer = EMPTY
     this.#fill = 0
     if (this.#isClosed) {
@@ -167,11 +178,16 @@ export class Output {
   }
 
   #seal(buffer: Uint8Array, length: number): Uint8Array {
-    if (!this.#hasFrames) return buffer.subarray(0, length)
-    const payloadLength = length - FRAME_HEADER_LENGTH
-    if (payloadLength > FRAME_PAYLOAD_LENGTH_MAX) {
-      return splitIntoFrames(buffer, FRAME_HEADER_LENGTH, length)
+    const header = this.#frameHeaderLength
+    if (header === 0) {
+      return buffer.subarray(0, this.#hasShortHeaders ? narrowHeaders(buffer, length) : length)
     }
+    const hasLz4 = header === LZ4_FRAME_HEADER_LENGTH
+    const payloadLength = length - header
+    if (payloadLength > FRAME_PAYLOAD_LENGTH_MAX) {
+      return splitIntoFrames(buffer, header, length, hasLz4)
+    }
+    if (hasLz4) return buffer.subarray(0, sealLz4Frame(buffer, 0, payloadLength, true))
     sealFrame(buffer, 0, payloadLength, true)
     return buffer.subarray(0, length + FRAME_TRAILER_LENGTH)
   }

@@ -13,17 +13,15 @@ import {
   type ControlConnectionSettings,
 } from '../cluster/control-connection.ts'
 import type { Host } from '../cluster/host.ts'
-import { offeredOptions } from '../cluster/supported-options.ts'
+import { errorVersion, offeredOptions } from '../cluster/supported-options.ts'
 import { virtualTables } from '../cluster/virtual-tables.ts'
 import { virtualTopology } from '../cluster/virtual-topology.ts'
+import { COMPRESSIONS } from '../cql/compression.ts'
 import type { Logger } from '../log.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import { CLUSTERS, Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
 import type { ClusterView, Snapshot } from '../session/context.ts'
 import type { Node } from '../upstream/pool.ts'
-
-/** Compression is not spoken yet, so none is offered. */
-const SPOKEN_COMPRESSIONS: readonly string[] = []
 
 export type ControlPlaneSettings = {
   readonly connections: readonly [ControlConnectionSettings, ControlConnectionSettings]
@@ -36,6 +34,8 @@ export type ControlPlaneSettings = {
     readonly numTokens: number
     readonly implicitAddress: string | null
   }
+  /** Protocol versions that clients may not use, and are not offered. */
+  readonly blockedVersions: readonly number[]
   /** Whose nodes lend the virtual ones their release version and the like. */
   readonly systemQueries: Cluster
 }
@@ -129,13 +129,13 @@ export class ControlPlane implements ControlConnectionListener {
   }
 
   #snapshot(known: BothKnown): Snapshot {
-    const { systemQueries, topology } = this.#settings
+    const { blockedVersions, systemQueries, topology } = this.#settings
     const backing = known[systemQueries].topology
     const hosts = virtualTopology({ ...topology, proxyPort: this.#clientPort, backing })
     return {
       clusters: [this.#view(Cluster.ORIGIN, known), this.#view(Cluster.TARGET, known)],
-      supported: offeredOptions(known[0], known[1], SPOKEN_COMPRESSIONS),
-      errorVersion: Math.min(known[0].version, known[1].version),
+      supported: offeredOptions(known[0], known[1], COMPRESSIONS, blockedVersions),
+      errorVersion: errorVersion(known[0], known[1], blockedVersions),
       virtualTables: virtualTables(backing, hosts),
       isSameTokenOrder: known[0].topology.partitioner === known[1].topology.partitioner,
     }

@@ -6,7 +6,11 @@
 import { type AsyncReadSettings, AsyncReads } from '../async/async-reads.ts'
 import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { Clock, Timer } from '../clock.ts'
-import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
+import {
+  type AcceptedVersions,
+  type EnvelopeRewrite,
+  requestVersions,
+} from '../cql/envelope-decoder.ts'
 import type { ProtocolError } from '../cql/errors.ts'
 import { EVENT_STREAM_ID } from '../cql/messages/event.ts'
 import type { VersionTraits } from '../cql/protocol.ts'
@@ -45,6 +49,8 @@ const SWEEP_INTERVAL_MS = 250
 
 export type DataPlaneSettings = SessionSettings & {
   readonly listenAddress: string
+  /** Protocol versions that clients may not use. */
+  readonly blockedVersions: readonly number[]
   readonly clientConnectionsMax: number
   readonly streamIdsMax: number
   readonly connectionsPerNodeMax: number
@@ -71,6 +77,7 @@ export type DataPlaneOptions = {
 
 export class DataPlane implements SessionContext, UpstreamListener {
   readonly settings: DataPlaneSettings
+  readonly clientVersions: AcceptedVersions
   readonly clock: Clock
   readonly turn: Turn
   readonly flusher = new Flusher((flush) => setImmediate(flush))
@@ -102,6 +109,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
 
   constructor(options: DataPlaneOptions) {
     this.settings = options.settings
+    this.clientVersions = requestVersions(options.settings.blockedVersions)
     this.clock = options.clock
     this.turn = new Turn(options.clock)
     const { preparedEntriesMax, preparedBytesMax } = options.settings

@@ -9,7 +9,7 @@ import { availableParallelism } from 'node:os'
 import type { ControlConnectionSettings } from '../cluster/control-connection.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Routing } from '../control/phase.ts'
-import { SUPPORTED_VERSIONS } from '../cql/protocol.ts'
+import { Version } from '../cql/protocol.ts'
 import { boundsInSeconds } from '../metrics/histogram.ts'
 import { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
@@ -64,6 +64,7 @@ export const initialRouting = (settings: Settings): RoutingState => ({
 
 export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
   listenAddress: bindAddress(settings.proxyListenAddress),
+  blockedVersions: blockedVersions(settings),
   requestTimeoutMs: settings.proxyRequestTimeoutMs,
   repliesToTimeouts: settings.proxyTimeoutReply === 'error',
   handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
@@ -97,9 +98,20 @@ export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
   },
 })
 
-/** `DseV1` and `DseV2` ask for the highest version; what is not spoken is stepped over. */
-const controlVersionMax = (name: Settings['controlConnMaxProtocolVersion']): number =>
-  name === 'DseV1' || name === 'DseV2' ? SUPPORTED_VERSIONS[0]! : Number(name)
+const VERSIONS_BY_NAME: Readonly<Record<string, Version>> = {
+  2: Version.V2,
+  3: Version.V3,
+  4: Version.V4,
+  5: Version.V5,
+  DseV1: Version.DSE_V1,
+  DseV2: Version.DSE_V2,
+}
+
+/** config/ has put versions into the one spelling that each has here. */
+const versionNamed = (name: string): Version => VERSIONS_BY_NAME[name]!
+
+const blockedVersions = (settings: Settings): readonly Version[] =>
+  settings.blockedProtocolVersions.map(versionNamed)
 
 const controlConnectionSettings = (
   settings: Settings,
@@ -116,7 +128,7 @@ const controlConnectionSettings = (
     connectTimeoutMs: isOrigin
       ? settings.originConnectionTimeoutMs
       : settings.targetConnectionTimeoutMs,
-    versionMax: controlVersionMax(settings.controlConnMaxProtocolVersion),
+    versionMax: versionNamed(settings.controlConnMaxProtocolVersion),
     heartbeatIntervalMs: settings.heartbeatIntervalMs,
     retryDelayMinMs: settings.heartbeatRetryIntervalMinMs,
     retryDelayMaxMs: settings.heartbeatRetryIntervalMaxMs,
@@ -147,5 +159,6 @@ export const controlPlaneSettings = async (settings: Settings): Promise<ControlP
       implicitAddress: await implicitAddress(settings.proxyListenAddress),
     },
     systemQueries: clusterNamed(settings.systemQueriesMode),
+    blockedVersions: blockedVersions(settings),
   }
 }

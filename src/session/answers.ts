@@ -2,6 +2,7 @@
  * The way back: a cluster's answer → the outcome → the client, exactly once (request-path §5.1,
  * architecture §2.6). Also what takes an answer's place: a lost connection and a time-out.
  */
+import { isCompressed } from '../cql/compression.ts'
 import {
   encodeHeader,
   FLAGS_OFFSET,
@@ -56,11 +57,13 @@ export class Answers {
       this.settle(request, connection.cluster, Answer.SUCCESS, bytes, start, end)
       return
     }
-    const code = readErrorCode(bytes, start, end)
+    const plain = plainError(connection, bytes, start, end)
+    const code =
+      plain === null ? readErrorCode(bytes, start, end) : readErrorCode(plain, 0, plain.length)
     node.failed[errorKindOf(code)]!++
     if (code === ErrorCode.UNPREPARED) {
       // The healer settles it, now or later.
-      this.#healer.onUnprepared(this, connection, request, bytes.slice(start, end))
+      this.#healer.onUnprepared(this, connection, request, plain ?? bytes.slice(start, end))
       return
     }
     this.settle(request, connection.cluster, Answer.ERROR, bytes, start, end)
@@ -251,6 +254,22 @@ const writeTypeOf = (bytes: Uint8Array, start: number, body: number): string => 
   if (bytes[start + OPCODE_OFFSET] !== Opcode.BATCH) return WriteType.SIMPLE
   if (bytes[body] === BatchType.COUNTER) return WriteType.COUNTER
   return bytes[body] === BatchType.UNLOGGED ? WriteType.UNLOGGED_BATCH : WriteType.BATCH
+}
+
+/** A compressed ERROR as it is read; null where it is not compressed, or cannot be decompressed. */
+const plainError = (
+  connection: UpstreamConnection,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): Uint8Array | null => {
+  if (!isCompressed(bytes, start)) return null
+  try {
+    return connection.readable(bytes, start, end)
+  } catch (error) {
+    if (error instanceof ProtocolError) return null
+    throw error
+  }
 }
 
 /**

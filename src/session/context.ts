@@ -5,7 +5,7 @@
 
 import type { Clock } from '../clock.ts'
 import type { VirtualTables } from '../cluster/virtual-tables.ts'
-import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
+import type { AcceptedVersions, EnvelopeRewrite } from '../cql/envelope-decoder.ts'
 import type { ProtocolError } from '../cql/errors.ts'
 import type { Logger } from '../log.ts'
 import type { DataPlaneMetrics } from '../metrics/data-plane-metrics.ts'
@@ -68,6 +68,8 @@ export interface ReadCopies {
 
 export interface SessionContext {
   readonly settings: SessionSettings
+  /** The protocol versions that clients may use. */
+  readonly clientVersions: AcceptedVersions
   readonly clock: Clock
   readonly turn: Turn
   readonly flusher: Flusher

@@ -4,10 +4,11 @@
  * requests. The bytes are read as far as routing needs and never changed: ids are patched in the
  * copies (architecture §2.2).
  */
+import { decompressEnvelope, isCompressed } from '../cql/compression.ts'
 import { FLAGS_OFFSET, HEADER_LENGTH, OPCODE_OFFSET, readStreamId } from '../cql/envelope.ts'
 import { ProtocolError } from '../cql/errors.ts'
-import { skipCustomPayload } from '../cql/messages/fields.ts'
-import { EnvelopeFlag, ErrorCode, Opcode, opcodeName } from '../cql/protocol.ts'
+import { asksForContinuousPaging, skipCustomPayload } from '../cql/messages/fields.ts'
+import { EnvelopeFlag, ErrorCode, Opcode, opcodeName, type VersionTraits } from '../cql/protocol.ts'
 import type { PreparedStatement } from '../prepared/statement.ts'
 import { CLUSTERS, Cluster, clusterName } from '../routing/cluster.ts'
 import { ForwardDecision, forwardDecision, writeDecision } from '../routing/forward.ts'
@@ -15,7 +16,7 @@ import { classifyStatement, StatementClass } from '../statement/classify.ts'
 import { BatchIds } from './batch-ids.ts'
 import type { Dispatcher, SessionContext } from './context.ts'
 import { queryKeyspaceClass } from './query-keyspace.ts'
-import { errorEnvelope, negativeStreamId, protocolErrorEnvelope } from './replies.ts'
+import { errorEnvelope, negativeStreamId, notNegotiated, protocolErrorEnvelope } from './replies.ts'
 import { RequestKind } from './request-table.ts'
 import type { Session } from './session.ts'
 import type { SlowRequests } from './slow-requests.ts'
@@ -38,10 +39,44 @@ export class RequestDispatcher implements Dispatcher {
       return
     }
     try {
-      this.#dispatchOpcode(session, bytes, start, end, streamId)
+      if (isCompressed(bytes, start)) {
+        this.#dispatchCompressed(session, bytes, start, end, streamId)
+      } else {
+        this.#dispatchOpcode(session, bytes, start, end, streamId)
+      }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       session.reply(streamId, protocolErrorEnvelope(session.traits!.version, error))
+    }
+  }
+
+  /** Routed by what it says decompressed, and relayed as it came wherever nothing is overwritten. */
+  #dispatchCompressed(
+    session: Session,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    streamId: number,
+  ): void {
+    if (session.isFramed) {
+      // v5 compresses frames. Some drivers leave the flag set all the same (request-path §1.4).
+      bytes[start + FLAGS_OFFSET]! &= ~EnvelopeFlag.COMPRESSION
+      this.#dispatchOpcode(session, bytes, start, end, streamId)
+      return
+    }
+    const { compression } = session
+    if (compression === null) throw notNegotiated()
+    const { requests, settings } = this.#context
+    const plain = decompressEnvelope(compression, bytes, start, end, settings.envelopeBodyLengthMax)
+    requests.decompressed = plain
+    requests.asSent = bytes
+    requests.asSentStart = start
+    requests.asSentEnd = end
+    try {
+      this.#dispatchOpcode(session, plain, 0, plain.length, streamId)
+    } finally {
+      requests.decompressed = null
+      requests.asSent = null
     }
   }
 
@@ -54,7 +89,6 @@ export class RequestDispatcher implements Dispatcher {
   ): void {
     const flags = bytes[start + FLAGS_OFFSET]!
     if (streamId < 0 || bytes[start] !== session.traits!.version) badHeader(bytes, start, session)
-    if ((flags & EnvelopeFlag.COMPRESSION) !== 0) badCompression()
     let body = start + HEADER_LENGTH
     if ((flags & EnvelopeFlag.CUSTOM_PAYLOAD) !== 0) body = skipCustomPayload(bytes, body, end)
     switch (bytes[start + OPCODE_OFFSET]) {
@@ -77,6 +111,9 @@ export class RequestDispatcher implements Dispatcher {
     const idLength = body + 2 <= end ? (bytes[body]! << 8) | bytes[body + 1]! : end
     const idStart = body + 2
     if (idStart + idLength > end) truncated('the statement id of an EXECUTE')
+    if (session.traits!.hasContinuousPaging) {
+      refuseContinuousPaging(bytes, body, end, Opcode.EXECUTE, session.traits!)
+    }
     const statement = this.#context.prepared.find(bytes, idStart, idLength)
     if (statement === null) {
       const id = bytes.slice(idStart, idStart + idLength)
@@ -106,6 +143,9 @@ export class RequestDispatcher implements Dispatcher {
           bytes[body + 3]!
         : end)
     if (textEnd < textStart || textEnd > end) truncated('the text of a QUERY')
+    if (session.traits!.hasContinuousPaging) {
+      refuseContinuousPaging(bytes, body, end, Opcode.QUERY, session.traits!)
+    }
     const keyspaceClass = session.traits!.hasKeyspaceField
       ? queryKeyspaceClass(session.keyspaceClass, bytes, body, textEnd, end, session.traits!)
       : session.keyspaceClass
@@ -235,9 +275,18 @@ const badHeader = (bytes: Uint8Array, start: number, session: Session): never =>
   )
 }
 
-const badCompression = (): never => {
+/** Many answers to one request cannot be told from answers that nobody has asked for. */
+const refuseContinuousPaging = (
+  bytes: Uint8Array,
+  body: number,
+  end: number,
+  opcode: number,
+  traits: VersionTraits,
+): void => {
+  if (!asksForContinuousPaging(bytes, body, end, opcode, traits)) return
   throw new ProtocolError(
-    'ENVELOPE_COMPRESSED',
-    'The envelope is flagged as compressed, but this connection has negotiated no compression',
+    'CONTINUOUS_PAGING',
+    'Continuous paging does not go through the proxy: use paging by page size',
+    ErrorCode.INVALID,
   )
 }

@@ -9,6 +9,7 @@
  *                        ▲                │
  *                        └── refused ◄────┘
  */
+import { Compression, compressionNamed } from '../cql/compression.ts'
 import { HEADER_LENGTH, OPCODE_OFFSET, readStreamId } from '../cql/envelope.ts'
 import { ProtocolError } from '../cql/errors.ts'
 import { decodeAuthResponse } from '../cql/messages/auth-response.ts'
@@ -104,19 +105,20 @@ export class Handshake {
     session.traits ??= traits
     try {
       this.#checkHeader(traits, streamId)
-      switch (envelope[OPCODE_OFFSET]) {
+      const message = session.readable(envelope)
+      switch (message[OPCODE_OFFSET]) {
         case Opcode.OPTIONS:
           session.reply(streamId, this.#supported(traits.version))
           break
         case Opcode.STARTUP:
           session.traits = traits
-          await this.#startup(envelope, streamId, traits)
+          await this.#startup(message, streamId, traits)
           break
         case Opcode.AUTH_RESPONSE:
-          await this.#authResponse(envelope, streamId)
+          await this.#authResponse(message, streamId)
           break
         default:
-          session.reply(streamId, unexpected(traits.version, envelope[OPCODE_OFFSET]!))
+          session.reply(streamId, unexpected(traits.version, message[OPCODE_OFFSET]!))
       }
     } catch (error) {
       const options = this.#dialogue?.options ?? null
@@ -142,7 +144,10 @@ export class Handshake {
 
   async #startup(envelope: Uint8Array, streamId: number, traits: VersionTraits): Promise<void> {
     this.#forgetDialogue()
-    const options = startupOptions(envelope)
+    this.#session.compression = null
+    const offered = this.#context.snapshot.supported.get('COMPRESSION')
+    const { options, compression } = startupOptions(envelope, traits, offered)
+    this.#session.compression = compression
     this.#choosePreferredNodes()
     const { clusters } = this.#context.snapshot
     if (CLUSTERS.every((cluster) => !clusters[cluster].requiresAuthentication)) {
@@ -357,24 +362,54 @@ const versionChanged = (version: number, current: number): ProtocolError =>
     `Invalid message version. Got ${version} but previous messages on this connection had version ${current}`,
   )
 
-/** A STARTUP's options as they go to the clusters. Throws ProtocolError where they cannot. */
-const startupOptions = (envelope: Uint8Array): ReadonlyMap<string, string> => {
+type StartupOptions = {
+  readonly options: ReadonlyMap<string, string>
+  readonly compression: Compression | null
+}
+
+/**
+ * A STARTUP's options as they go to the clusters, COMPRESSION in the one spelling that makes equal
+ * profiles equal. Throws ProtocolError where they cannot.
+ */
+const startupOptions = (
+  envelope: Uint8Array,
+  traits: VersionTraits,
+  offered: readonly string[] | undefined,
+): StartupOptions => {
   const options = decodeStartup(new BodyReader(envelope, HEADER_LENGTH))
   let hasCqlVersion = false
-  for (const [name, value] of options) {
+  let compression: Compression | null = null
+  for (const [name, value] of [...options]) {
     const upperName = name.toUpperCase()
     if (upperName === 'CQL_VERSION') hasCqlVersion = true
     if (upperName !== 'COMPRESSION') continue
-    if (value.toUpperCase() !== 'NONE') throw unknownCompression(value)
-    // Drivers that we know of leave it out; Cassandra refuses the word.
     options.delete(name)
+    // Drivers that we know of leave it out; Cassandra refuses the word.
+    if (value.toUpperCase() === 'NONE') continue
+    compression = usableCompression(value, traits, offered)
+    options.set(upperName, compression)
   }
-  if (hasCqlVersion) return options
+  if (hasCqlVersion) return { options, compression }
   throw new ProtocolError('STARTUP_CQL_VERSION', 'Missing value CQL_VERSION in STARTUP message')
 }
 
-const unknownCompression = (algorithm: string): ProtocolError =>
-  new ProtocolError(
-    'STARTUP_COMPRESSION',
-    `Unknown compression algorithm: ${algorithm}; the proxy offers none (see COMPRESSION in SUPPORTED)`,
+/** `offered` are the algorithms in SUPPORTED; undefined where the clusters do not tell theirs. */
+const usableCompression = (
+  name: string,
+  traits: VersionTraits,
+  offered: readonly string[] | undefined,
+): Compression => {
+  const compression = compressionNamed(name)
+  if (compression === null) throw badCompression(`Unknown compression algorithm: ${name}`)
+  if (traits.hasFrames && compression !== Compression.LZ4) {
+    throw badCompression('Snappy compression is not supported in protocol V5')
+  }
+  if (offered === undefined || offered.includes(compression)) return compression
+  const both = offered.length === 0 ? 'none' : offered.join(', ')
+  throw badCompression(
+    `Unknown compression algorithm: ${name}; Origin and Target have in common: ${both}`,
   )
+}
+
+const badCompression = (message: string): ProtocolError =>
+  new ProtocolError('STARTUP_COMPRESSION', message)

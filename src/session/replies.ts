@@ -49,3 +49,10 @@ export const negativeStreamId = (streamId: number): ProtocolError =>
     'ENVELOPE_STREAM_ID',
     `Invalid stream id ${streamId}: a request's stream id must not be negative`,
   )
+
+/** The error of a compressed body on a connection whose STARTUP has asked for none. */
+export const notNegotiated = (): ProtocolError =>
+  new ProtocolError(
+    'ENVELOPE_COMPRESSED',
+    'The envelope is flagged as compressed, but this connection has negotiated no compression',
+  )

@@ -57,6 +57,14 @@ export class RequestTable {
   statement: (PreparedStatement | null)[] = []
   /** The client's bytes: a retry needs them, and a time-out reads the consistency from them. */
   chunk: (Uint8Array | null)[] = []
+  /**
+   * While a compressed request is dispatched: the decompressed envelope that the request's `chunk` is, and
+   * what the client has sent. Who sends the one as it is may send the other in its place.
+   */
+  decompressed: Uint8Array | null = null
+  asSent: Uint8Array | null = null
+  asSentStart = 0
+  asSentEnd = 0
   /** The first answer of a BOTH request, where it may be the one that is returned. */
   held: (Uint8Array | null)[] = []
   /** Set for reads whose answers are compared, else null. */

@@ -6,20 +6,21 @@
  *        └── deadline, garbage, refusal ──┘
  */
 
+import { type Compression, decompressEnvelope, isCompressed } from '../cql/compression.ts'
 import { writeStreamId } from '../cql/envelope.ts'
 import { EnvelopeDecoder, type EnvelopeHandler, rewritten } from '../cql/envelope-decoder.ts'
-import { ProtocolError } from '../cql/errors.ts'
+import { type EnvelopeVersionError, ProtocolError } from '../cql/errors.ts'
 import { FrameDecoder } from '../cql/frame.ts'
 import type { VersionTraits } from '../cql/protocol.ts'
+import { isSentShort } from '../cql/short-header.ts'
 import { Output } from '../net/output.ts'
 import type { Transport, TransportHandler } from '../net/transport.ts'
 import { KeyspaceClass, keyspaceClassOf } from '../statement/classify.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
-import { GROW_ABOVE_IN_FLIGHT } from '../upstream/pool.ts'
 import type { ProfilePools } from '../upstream/profile-registry.ts'
 import type { SessionContext } from './context.ts'
 import { Handshake } from './handshake.ts'
-import { protocolErrorEnvelope } from './replies.ts'
+import { notNegotiated, protocolErrorEnvelope } from './replies.ts'
 
 /** Before authentication nothing that a client may send is larger (architecture §4). */
 export const HANDSHAKE_BODY_LENGTH_MAX = 128 * 1024
@@ -38,6 +39,8 @@ export class Session implements TransportHandler {
   isDraining = false
   /** Set by the STARTUP. */
   traits: VersionTraits | null = null
+  /** What the STARTUP has asked for: of envelopes, of frames on v5. */
+  compression: Compression | null = null
   profile: ProfilePools | null = null
   keyspaceClass: KeyspaceClass = KeyspaceClass.USER
   /** Where in the cluster's node list this session begins to look, per cluster. */
@@ -74,7 +77,9 @@ export class Session implements TransportHandler {
     this.#decoder = new EnvelopeDecoder({
       bodyLengthMax: HANDSHAKE_BODY_LENGTH_MAX,
       isRequestSide: true,
+      versions: context.clientVersions,
     })
+    this.#decoder.onRefused = (error) => this.#refuseVersion(error)
     this.#handshake = new Handshake(this, context)
   }
 
@@ -101,9 +106,21 @@ export class Session implements TransportHandler {
     this.#pauseIfNeeded()
   }
 
+  /**
+   * The envelope with its body as it is read: itself, or decompressed in a buffer of its own. Throws
+   * ProtocolError where that cannot be.
+   */
+  readable(envelope: Uint8Array): Uint8Array {
+    if (!isCompressed(envelope, 0)) return envelope
+    if (this.isFramed || this.compression === null) throw notNegotiated()
+    const { bodyLengthMax } = this.#decoder
+    return decompressEnvelope(this.compression, envelope, 0, envelope.length, bodyLengthMax)
+  }
+
   /** Sends a complete envelope under the client's stream id. */
   reply(streamId: number, envelope: Uint8Array): void {
     if (this.state === 'closed') return
+    if (isSentShort(envelope, 0)) this.output.useShortHeaders()
     const at = this.output.append(envelope, 0, envelope.length)
     writeStreamId(this.output.buffer, at, streamId)
     this.noteQueued()
@@ -112,8 +129,11 @@ export class Session implements TransportHandler {
   /** After the first answer to a STARTUP of v5 both directions are framed (v5 §2.2). */
   startFrames(): void {
     if (this.#frames !== null || this.traits?.hasFrames !== true) return
-    this.output.startFrames()
-    this.#frames = new FrameDecoder()
+    // What is damaged inside a frame was damaged by whoever sealed it.
+    this.#decoder.onRefused = null
+    const hasLz4 = this.compression !== null
+    this.output.startFrames(hasLz4)
+    this.#frames = new FrameDecoder(hasLz4)
   }
 
   /** The handshake is complete: requests may come. */
@@ -148,9 +168,7 @@ export class Session implements TransportHandler {
    */
   upstream(cluster: 0 | 1): UpstreamConnection | null {
     const last = this.connections[cluster]
-    if (last?.isUsable === true && last.inFlight < GROW_ABOVE_IN_FLIGHT) {
-      return last
-    }
+    if (last?.isUsable === true && !last.isBusy) return last
     const next = this.profile!.pools[cluster].pick(this.preferredNode[cluster])
     this.connections[cluster] = next
     return next
@@ -248,6 +266,15 @@ export class Session implements TransportHandler {
     const version = this.traits?.version ?? this.#context.snapshot.errorVersion
     this.reply(0, protocolErrorEnvelope(version, error))
     this.end()
+  }
+
+  /** A version that is not accepted, and only that: the client may go on in another one. */
+  #refuseVersion(error: EnvelopeVersionError): void {
+    if (this.state === 'closed' || this.#isDeaf) return
+    const isReady = this.state === 'ready'
+    if (!isReady) this.#context.onHandshakeFailed(this, error)
+    const version = isReady ? this.traits!.version : this.#context.snapshot.errorVersion
+    this.reply(0, protocolErrorEnvelope(version, error))
   }
 
   #pauseIfNeeded(): void {

@@ -1,7 +1,8 @@
 /**
  * Puts a request of the table onto an upstream connection, with the statement ids that this cluster
  * knows. The client's bytes stay as they came: ids are overwritten in the copy, and only ids of
- * another length (never seen from Cassandra) make a new envelope.
+ * another length (never seen from Cassandra) make a new envelope. A compressed request leaves compressed
+ * where nothing is overwritten, else as it is read.
  */
 import { FLAGS_OFFSET, HEADER_LENGTH, readBodyLength, writeBodyLength } from '../cql/envelope.ts'
 import { skipCustomPayload } from '../cql/messages/fields.ts'
@@ -27,10 +28,15 @@ export const sendRequest = (
   const cluster = connection.cluster
   const slot = connection.slots.take(request)
   requests.setUpstream(request, cluster, connection, slot)
+  const statement = requests.statement[request]!
+  const isVerbatim = statement === null || statement.isVerbatim[cluster]
   if (batch?.differsOn(cluster) === true) {
     sendBatch(connection, slot, bytes, start, end, batch)
+  } else if (bytes === requests.decompressed && requests.asSent !== null && isVerbatim) {
+    // Nothing is changed, so the body stays compressed: the profile's connections speak it too.
+    connection.send(slot, requests.asSent, requests.asSentStart, requests.asSentEnd)
   } else {
-    sendEnvelope(connection, slot, bytes, start, end, requests.statement[request]!)
+    sendEnvelope(connection, slot, bytes, start, end, statement)
   }
 }
 

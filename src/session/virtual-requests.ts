@@ -11,8 +11,9 @@ import { type RowsMetadata, rowsMetadata } from '../cql/messages/metadata.ts'
 import { decodeQuery } from '../cql/messages/query.ts'
 import type { QueryParameters } from '../cql/messages/query-parameters.ts'
 import { encodeResult, type ResultMessage } from '../cql/messages/result.ts'
-import { Opcode, ResultKind } from '../cql/protocol.ts'
+import { Opcode, ResultKind, type VersionTraits } from '../cql/protocol.ts'
 import { BodyReader } from '../cql/reader.ts'
+import { narrowCollection } from '../cql/short-collections.ts'
 import { BodyWriter } from '../cql/writer.ts'
 import { equalBytes, type PreparedStatement, type SharedStatement } from '../prepared/statement.ts'
 import { StatementClass } from '../statement/classify.ts'
@@ -35,7 +36,7 @@ export class VirtualRequests {
     const { text, parameters } = decodeQuery(new BodyReader(bytes, body, end), session.traits!)
     return this.#answer(session, () => {
       const plan = this.#plan(text)
-      return rowsOf(plan, parameters, rowsMetadata(plan.columns))
+      return rowsOf(plan, parameters, rowsMetadata(plan.columns), session.traits!)
     })
   }
 
@@ -52,7 +53,7 @@ export class VirtualRequests {
       const plan = this.#plan(statement.text)
       const { parameters, resultMetadataId } = message
       const metadata = executeMetadata(plan, statement.id, parameters, resultMetadataId ?? null)
-      return rowsOf(plan, parameters, metadata)
+      return rowsOf(plan, parameters, metadata, session.traits!)
     })
   }
 
@@ -117,9 +118,16 @@ const rowsOf = (
   plan: VirtualPlan,
   parameters: QueryParameters,
   metadata: RowsMetadata,
+  traits: VersionTraits,
 ): ResultMessage => {
   const values = orderValues(plan, parameters.values ?? [], parameters.names ?? null)
-  return { kind: ResultKind.ROWS, metadata, rows: plan.rows(values) }
+  const rows = plan.rows(values)
+  if (traits.hasIntCollections) return { kind: ResultKind.ROWS, metadata, rows }
+  const { columns } = plan
+  const short = rows.map((row) =>
+    row.map((value, at) => narrowCollection(columns[at]!.type, value)),
+  )
+  return { kind: ResultKind.ROWS, metadata, rows: short }
 }
 
 /**

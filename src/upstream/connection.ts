@@ -7,6 +7,7 @@
  *                 └───────────┴──────────┴────────────┘ (lost)
  */
 
+import { type Compression, decompressEnvelope, isCompressed } from '../cql/compression.ts'
 import {
   FLAGS_OFFSET,
   HEADER_LENGTH,
@@ -40,6 +41,8 @@ export type Endpoint = { readonly address: string; readonly port: number }
 
 /** Past this many bytes that a node does not take, the clients that feed it are paused. */
 export const UPSTREAM_QUEUED_BYTES_MAX = 4 * 1024 * 1024
+/** A server reads a connection on one thread: above this many in flight another one is worth it. */
+export const GROW_ABOVE_IN_FLIGHT = 128
 /** A node's answer may be as large as the protocol allows (v5 §2.4.1.5). */
 const ANSWER_BODY_LENGTH_MAX = 256 * 1024 * 1024
 
@@ -105,11 +108,14 @@ export class UpstreamConnection implements TransportHandler {
   endsByWish = false
   /** The keyspace that USE has set on this connection, in its internal form. */
   keyspace: string | null = null
+  /** What its STARTUP has asked for: of envelopes, of frames on v5. */
+  compression: Compression | null = null
   /** The pool's ear: called once, after the listener has heard of the loss. */
   onClosed: (() => void) | null = null
   #state: 'handshaking' | 'ready' | 'draining' | 'closed' = 'handshaking'
   /** `destroy` was called; the transport's close follows. */
   #isEnding = false
+  readonly #busyFrom: number
   readonly #listener: UpstreamListener
   readonly #turn: Turn
   readonly #calls = new Map<number, PendingCall>()
@@ -132,7 +138,9 @@ export class UpstreamConnection implements TransportHandler {
     this.node = options.node
     this.traits = options.traits
     this.metrics = options.metrics
-    this.slots = new SlotTable(options.streamIdsMax)
+    const streamIdsMax = Math.min(options.streamIdsMax, options.traits.streamIdsMax)
+    this.slots = new SlotTable(streamIdsMax)
+    this.#busyFrom = Math.min(GROW_ABOVE_IN_FLIGHT, Math.ceil(streamIdsMax / 2))
     this.#turn = turn
     this.#listener = listener
     const route: EnvelopeHandler = (bytes, start, end) => this.#route(bytes, start, end)
@@ -157,6 +165,7 @@ export class UpstreamConnection implements TransportHandler {
       const transport = await context.dialer.dial(target, connection, signal)
       connection.#transport = transport
       connection.#output = new Output(context.flusher, transport)
+      if (options.traits.hasShortHeader) connection.#output.useShortHeaders()
       return connection
     } catch (cause) {
       const text = cause instanceof Error ? cause.message : String(cause)
@@ -188,6 +197,11 @@ export class UpstreamConnection implements TransportHandler {
     return this.slots.used - this.slots.orphans
   }
 
+  /** So many requests wait, or so few stream ids are left, that another connection is worth it. */
+  get isBusy(): boolean {
+    return this.inFlight >= this.#busyFrom
+  }
+
   get isCongested(): boolean {
     return this.#output !== null && this.#output.queuedBytes > UPSTREAM_QUEUED_BYTES_MAX
   }
@@ -206,6 +220,17 @@ export class UpstreamConnection implements TransportHandler {
     const at = output.append(bytes, start, end)
     writeStreamId(output.buffer, at, slot)
     return at
+  }
+
+  /**
+   * A copy of an answer with its body as it is read, decompressed where it came compressed. Throws
+   * ProtocolError where that cannot be.
+   */
+  readable(bytes: Uint8Array, start: number, end: number): Uint8Array {
+    if (!isCompressed(bytes, start) || this.compression === null || this.#frames !== null) {
+      return bytes.slice(start, end)
+    }
+    return decompressEnvelope(this.compression, bytes, start, end, ANSWER_BODY_LENGTH_MAX)
   }
 
   /** Asks and waits; the body is written by `body`. Rejects with a ClusterError. */
@@ -329,16 +354,18 @@ export class UpstreamConnection implements TransportHandler {
   }
 
   #answerCall(slot: number, bytes: Uint8Array, start: number, end: number): void {
+    const envelope = this.readable(bytes, start, end)
     const call = this.#calls.get(slot)
     this.#calls.delete(slot)
     const opcode = bytes[start + OPCODE_OFFSET]!
     // From the first answer to a STARTUP on, both directions are framed, unless it is an ERROR (v5 §2.2).
     const isHandshakeAnswer = opcode === Opcode.READY || opcode === Opcode.AUTHENTICATE
     if (this.traits.hasFrames && this.#frames === null && isHandshakeAnswer) {
-      this.#frames = new FrameDecoder()
-      this.#output!.startFrames()
+      const hasLz4 = this.compression !== null
+      this.#frames = new FrameDecoder(hasLz4)
+      this.#output!.startFrames(hasLz4)
     }
-    call?.resolve({ opcode, envelope: bytes.slice(start, end) })
+    call?.resolve({ opcode, envelope })
   }
 
   /**
@@ -356,9 +383,10 @@ export class UpstreamConnection implements TransportHandler {
       return
     }
     if (isAboutAll) {
-      const flags = bytes[start + FLAGS_OFFSET]!
-      const body = skipResponsePrefix(bytes, start + HEADER_LENGTH, end, flags)
-      const { message } = decodeError(new BodyReader(bytes, body, end))
+      const error = this.readable(bytes, start, end)
+      const flags = error[FLAGS_OFFSET]!
+      const body = skipResponsePrefix(error, HEADER_LENGTH, error.length, flags)
+      const { message } = decodeError(new BodyReader(error, body))
       throw new Error(`${this.node} reports an error of the connection: ${message}`)
     }
     throw new Error(

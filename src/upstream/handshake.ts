@@ -3,6 +3,7 @@
  * for, USE. Each step is a call on the connection; what the node refuses becomes a ClusterError that
  * carries its answer.
  */
+import { compressionNamed } from '../cql/compression.ts'
 import { FLAGS_OFFSET, HEADER_LENGTH } from '../cql/envelope.ts'
 import { ProtocolError } from '../cql/errors.ts'
 import { decodeError, type ErrorMessage } from '../cql/messages/error.ts'
@@ -75,6 +76,7 @@ export const startUp = async (
   connection: UpstreamConnection,
   options: ReadonlyMap<string, string>,
 ): Promise<CallAnswer> => {
+  connection.compression = compressionNamed(options.get('COMPRESSION') ?? '')
   const answer = await connection.call(Opcode.STARTUP, new BodyWriter().writeStringMap(options))
   if (answer.opcode === Opcode.READY || answer.opcode === Opcode.AUTHENTICATE) return answer
   throw refusal(connection, 'STARTUP', answer)

@@ -12,8 +12,6 @@ import { firstToOpen } from './first-to-open.ts'
 /** A node that this instance may use, as the control plane's snapshot names it. */
 export type Node = { readonly hostId: string; readonly label: string; readonly endpoint: Endpoint }
 
-/** A server reads a connection on one thread: above this many in flight another one is worth it. */
-export const GROW_ABOVE_IN_FLIGHT = 128
 /**
  * A connection that owes more answers nobody waits for is replaced; one with fewer than twice as many
  * stream ids already when half of them are lost to such answers.
@@ -103,7 +101,7 @@ export class UpstreamPool {
       const connection = leastLoaded(entry.connections)
       if (connection === null) continue
       const { hasFree } = connection.slots
-      if (!hasFree || connection.inFlight >= GROW_ABOVE_IN_FLIGHT) this.#grow(entry)
+      if (!hasFree || connection.isBusy) this.#grow(entry)
       if (hasFree) return connection
       full ??= connection
     }

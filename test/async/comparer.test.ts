@@ -18,6 +18,7 @@ import { AsyncMetrics, MISMATCH_TABLES_MAX } from '../../src/metrics/async-metri
 import { Cluster } from '../../src/routing/cluster.ts'
 import { UpstreamPool } from '../../src/upstream/pool.ts'
 import { FakeClock } from '../support/fake-clock.ts'
+import { buildEnvelope, compressBody } from '../support/fake-cluster/wire.ts'
 
 const TRAITS = versionTraits(4)!
 
@@ -60,7 +61,7 @@ const makeOrigin = (clock: FakeClock): ComparisonOrigin => {
   const query = { text, parameters: { consistency: 1, skipMetadata: false } }
   const envelope = encodeQuery(new BodyWriter(), query, TRAITS).toEnvelope(4, 0, 0, Opcode.QUERY)
   return {
-    request: { envelope, statement: null, traits: TRAITS, keyspace: 'ks' },
+    request: { envelope, statement: null, traits: TRAITS, compression: null, keyspace: 'ks' },
     pools: new CopyPools(profile, [pool(0), pool(1)], 0, () => {}),
     preferredNode: [0, 0],
     primary: Cluster.ORIGIN,
@@ -255,4 +256,27 @@ test.each([0, 1, 10, 50, 99, 100])('a sampler takes %i %% of many', (percent) =>
   let taken = 0
   for (let i = 0; i < 100_000; i++) if (sampler.takes()) taken++
   expect(Math.abs(taken - percent * 1000)).toBeLessThan(percent % 100 === 0 ? 1 : 700)
+})
+
+describe('compressed answers', () => {
+  const packed = (plain: Uint8Array): Uint8Array =>
+    buildEnvelope(0x84, 1, 0, Opcode.RESULT, compressBody('lz4', plain.subarray(9)))
+
+  test('are compared by what is in them', () => {
+    const { comparer, origin, give, run, metrics } = setUp()
+    const compressed = { ...origin, request: { ...origin.request, compression: 'lz4' } as const }
+    give(comparer.start(compressed)!, packed(answer('a')), answer('a'))
+    run()
+    expect(metrics.compared.equal).toBe(1)
+  })
+
+  test('are not compared where they become too large, or are damaged', () => {
+    const { comparer, origin, give, run, metrics } = setUp()
+    const compressed = { ...origin, request: { ...origin.request, compression: 'lz4' } as const }
+    give(comparer.start(compressed)!, packed(answer('x'.repeat(COMPARED_LENGTH_MAX))), answer('a'))
+    give(comparer.start(compressed)!, packed(answer('a')).subarray(0, 20), answer('a'))
+    run()
+    expect(metrics.skipped.tooLarge).toBe(2)
+    expect(metrics.compared.equal).toBe(0)
+  })
 })

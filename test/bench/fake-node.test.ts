@@ -16,7 +16,7 @@ import {
   type RowsResult,
 } from '../../src/cql/messages/result.ts'
 import { decodeSupported } from '../../src/cql/messages/supported.ts'
-import { Opcode, ResultKind, versionTraits } from '../../src/cql/protocol.ts'
+import { Opcode, ResultKind, Version, versionTraits } from '../../src/cql/protocol.ts'
 import { BodyReader } from '../../src/cql/reader.ts'
 import { BodyWriter } from '../../src/cql/writer.ts'
 import { Dialer } from '../../src/net/dialer.ts'
@@ -121,7 +121,10 @@ describe('a fake node', () => {
     expect(supported.get('CQL_VERSION')).toEqual(['3.4.6'])
     await client.ask(Opcode.REGISTER, new BodyWriter().writeStringList([]), Opcode.READY)
     const rowsOf = async (table: string) =>
-      rowsFrom((await client.query(`SELECT * FROM system.${table}`)) as RowsResult)
+      rowsFrom(
+        (await client.query(`SELECT * FROM system.${table}`)) as RowsResult,
+        versionTraits(Version.V4)!,
+      )
     const reading = readTopology({
       cluster: 'origin',
       contactEndpoint: { address: '127.0.0.1', port: node.port },

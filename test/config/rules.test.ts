@@ -107,11 +107,6 @@ const REFUSED: readonly (readonly [name: string, changes: Partial<Settings>, tex
     { adminPort: 14_001 },
     'admin_port: 14001 is metrics_port too; they need two',
   ],
-  [
-    'control connections may only use version 2',
-    { controlConnMaxProtocolVersion: '2' },
-    'control_conn_max_protocol_version: 2 is not spoken by this proxy; 3 is the lowest version',
-  ],
 ]
 
 describe('it is refused that', () => {

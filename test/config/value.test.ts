@@ -245,7 +245,6 @@ describe('a value in a YAML file', () => {
 
 const PLANNED: readonly (readonly [key: string, allowed: string, refused: string])[] = [
   ['replace_cql_functions', 'false', 'true'],
-  ['blocked_protocol_versions', '', 'v3'],
   ['tracing_enabled', 'false', 'true'],
   ['origin_secure_connect_bundle_path', '', '/bundle.zip'],
   ['target_tls_server_ca_path', '', '/ca.pem'],

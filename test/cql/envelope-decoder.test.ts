@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { encodeHeader } from '../../src/cql/envelope.ts'
-import { EnvelopeDecoder } from '../../src/cql/envelope-decoder.ts'
+import { EnvelopeDecoder, requestVersions } from '../../src/cql/envelope-decoder.ts'
 import { EnvelopeVersionError, ProtocolError } from '../../src/cql/errors.ts'
 import { BareReader, concat, envelope, everyByte, hex, pushCut } from './streams.ts'
 
@@ -137,15 +137,9 @@ describe('stopping', () => {
 
 describe('refusing', () => {
   const versionCases: [string, boolean, boolean, number[], number[]][] = [
-    ['requests', true, false, [3, 4, 5], [0, 1, 2, 6, 0x41, 0x42, 0x7f, 0x83, 0x84, 0x85, 0xff]],
-    ['answers', false, false, [0x83, 0x84, 0x85], [0, 4, 5, 0x80, 0x81, 0x82, 0x86, 0xc2]],
-    [
-      'answers in any version',
-      false,
-      true,
-      [0x83, 0x84, 0x85, 0x86, 0xc1, 0xc2],
-      [0, 4, 5, 0x80, 0x81, 0x82],
-    ],
+    ['requests', true, false, [3, 4, 5, 0x41, 0x42], [0, 1, 6, 0x40, 0x43, 0x7f, 0x84, 0xff]],
+    ['answers', false, false, [0x83, 0x84, 0x85, 0xc2], [0, 4, 5, 0x80, 0x81, 0x86, 0xc3]],
+    ['answers in any version', false, true, [0x83, 0x84, 0x85, 0x86, 0xc1, 0xc2], [0, 4, 5, 0x80]],
   ]
 
   test.each(versionCases)('version bytes of %s', (_, isRequestSide, acceptAny, good, bad) => {
@@ -171,7 +165,7 @@ describe('refusing', () => {
   test('an unsupported version is told in the words that drivers look for', () => {
     const error = errorOf(() => new BareReader().push(header(6, 0)))
     expect(error?.message).toBe(
-      'Invalid or unsupported protocol version (6); supported versions are (3/v3, 4/v4, 5/v5)',
+      'Invalid or unsupported protocol version (6); supported versions are (2/v2, 3/v3, 4/v4, 5/v5, 65/dse-v1, 66/dse-v2)',
     )
     const direction = errorOf(() => new BareReader().push(header(0x84, 0)))
     expect(direction?.message).toBe('Wrong protocol direction, expected REQUEST, got RESPONSE')
@@ -215,4 +209,59 @@ describe('refusing', () => {
     reader.push(bytes)
     expect(reader.envelopes).toEqual([hex(envelope(4, 1, 1))])
   })
+})
+
+describe('passing over what is refused', () => {
+  const refusedAndGood = [
+    envelope(6, 1, 31),
+    envelope(4, 2, 3),
+    envelope(5, 3, 0),
+    envelope(0x30, 4, 300),
+    envelope(4, 5, 0),
+  ]
+  // v1 has a short header on the wire.
+  const v1 = envelope(1, 6, 12)
+  const stream = concat([...refusedAndGood, v1.subarray(0, 2), v1.subarray(3), envelope(4, 7, 9)])
+  const versions = requestVersions([5])
+
+  const reader = (): { pushed: BareReader; refused: number[] } => {
+    const refused: number[] = []
+    const pushed = new BareReader(true, 1000, versions)
+    pushed.decoder.onRefused = (error) => refused.push(error.version)
+    return { pushed, refused }
+  }
+
+  test('one refusal each, at every cut, and the good ones in between', () => {
+    for (let cut = 0; cut <= stream.length; cut++) {
+      const { pushed, refused } = reader()
+      pushCut(pushed, stream, [cut])
+      expect(refused, `cut at ${cut}`).toEqual([6, 5, 0x30, 1])
+      expect(pushed.envelopes).toEqual([2, 5, 7].map((id) => hex(good(id))))
+    }
+  })
+
+  test('byte by byte', () => {
+    const { pushed, refused } = reader()
+    pushCut(pushed, stream, everyByte(stream))
+    expect(refused).toEqual([6, 5, 0x30, 1])
+    expect(pushed.envelopes.length).toBe(3)
+  })
+
+  test('not where the length is beyond the limit, or the direction is wrong', () => {
+    for (const bytes of [header(6, 1001), header(6, -1), header(0x86, 0)]) {
+      const { pushed, refused } = reader()
+      expect(errorOf(() => pushed.push(bytes))?.code).toBe('ENVELOPE_VERSION')
+      expect(refused).toEqual([])
+    }
+  })
+
+  test('a blocked version is not among those that the answer lists', () => {
+    const pushed = new BareReader(true, 1000, versions)
+    expect(errorOf(() => pushed.push(header(5, 0)))?.message).toBe(
+      'Invalid or unsupported protocol version (5); supported versions are (2/v2, 3/v3, 4/v4, 65/dse-v1, 66/dse-v2)',
+    )
+  })
+
+  const good = (streamId: number): Uint8Array =>
+    envelope(4, streamId, streamId === 2 ? 3 : streamId === 5 ? 0 : 9)
 })

@@ -1,5 +1,5 @@
 /** Streams of envelopes for the tests of the decoders, and what comes out of them. */
-import { EnvelopeDecoder } from '../../src/cql/envelope-decoder.ts'
+import { type AcceptedVersions, EnvelopeDecoder } from '../../src/cql/envelope-decoder.ts'
 import {
   FRAME_HEADER_LENGTH,
   FRAME_TRAILER_LENGTH,
@@ -36,8 +36,9 @@ export class BareReader {
   readonly envelopes: string[] = []
   readonly decoder: EnvelopeDecoder
 
-  constructor(isRequestSide = true, bodyLengthMax = BODY_LENGTH_MAX) {
-    this.decoder = new EnvelopeDecoder({ bodyLengthMax, isRequestSide })
+  constructor(isRequestSide = true, bodyLengthMax = BODY_LENGTH_MAX, versions?: AcceptedVersions) {
+    const options = { bodyLengthMax, isRequestSide }
+    this.decoder = new EnvelopeDecoder(versions === undefined ? options : { ...options, versions })
   }
 
   push(chunk: Uint8Array, start = 0, end = chunk.length): number {
@@ -51,10 +52,11 @@ export class BareReader {
 export class FramedReader {
   readonly bare: BareReader
   readonly payloads: string[] = []
-  readonly #frames = new FrameDecoder()
+  readonly #frames: FrameDecoder
 
-  constructor(isRequestSide = true, bodyLengthMax = BODY_LENGTH_MAX) {
+  constructor(isRequestSide = true, bodyLengthMax = BODY_LENGTH_MAX, hasLz4 = false) {
     this.bare = new BareReader(isRequestSide, bodyLengthMax)
+    this.#frames = new FrameDecoder(hasLz4)
   }
 
   get envelopes(): readonly string[] {

@@ -425,3 +425,55 @@ describe('whatever the sizes, flush points, switches and slow kernels', () => {
     fc.assert(fc.property(fc.array(step, { maxLength: 60 }), run), { numRuns: 150 })
   })
 })
+
+describe('an output with LZ4 frames', () => {
+  const readBack = (wire: Uint8Array): string[] => {
+    const stream = new EnvelopeStream()
+    stream.compression = 'lz4'
+    stream.useFrames()
+    return [...stream.push(wire)].map(({ bytes }) => hex(bytes))
+  }
+
+  test('sends what one turn has collected as one frame in one write, shorter than it was', () => {
+    const { output, transport, endTurn } = makeOutput()
+    output.startFrames(true)
+    const parts = [envelope(3000, 1), envelope(9, 2), envelope(3000, 3)]
+    for (const part of parts) put(output, part)
+    endTurn()
+    expect(transport.writes).toHaveLength(1)
+    expect(transport.writes[0]!.length).toBeLessThan(3000)
+    expect(readBack(transport.writes[0]!)).toEqual(parts.map(hex))
+  })
+
+  test.each([
+    OUTPUT_BUFFER_LENGTH - 12,
+    OUTPUT_BUFFER_LENGTH - 11,
+    FRAME_PAYLOAD_LENGTH_MAX,
+    FRAME_PAYLOAD_LENGTH_MAX + 1,
+  ])('an envelope of %i bytes leaves whole, in one write', (length) => {
+    const { output, transport, endTurn } = makeOutput()
+    output.startFrames(true)
+    put(output, envelope(length))
+    endTurn()
+    expect(transport.writes).toHaveLength(1)
+    expect(readBack(transport.writes[0]!)).toEqual([hex(envelope(length))])
+  })
+})
+
+test('an output with short headers leaves those of v3 and later as they are', () => {
+  const { output, transport, endTurn } = makeOutput()
+  output.useShortHeaders()
+  const v2 = envelope(20, 300)
+  v2[0] = 0x82
+  const v4 = envelope(30, 4)
+  v4[0] = 0x84
+  for (const part of [v2, v4]) {
+    const at = put(output, part)
+    // Patched in the copy as everywhere, at the offsets of nine bytes.
+    output.buffer[at + 3] = 9
+    part[3] = 9
+  }
+  endTurn()
+  const short = Buffer.concat([v2.subarray(0, 2), v2.subarray(3)])
+  expect(transport.writes.map(hex)).toEqual([hex(Buffer.concat([short, v4]))])
+})

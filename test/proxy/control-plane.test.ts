@@ -77,6 +77,7 @@ const startRig = async (options: RigOptions = {}) => {
       ],
       hostAssignment: [true, true],
       topology: { addresses: null, index: 0, numTokens: 8, implicitAddress: '127.0.0.1' },
+      blockedVersions: [],
       systemQueries: Cluster.ORIGIN,
       ...options.settings,
     },
@@ -135,11 +136,20 @@ describe('the snapshot', () => {
     })
   })
 
-  test('offers no compression, whatever the clusters have', async () => {
-    const supported = new Map([['COMPRESSION', ['lz4', 'snappy']]])
-    const { control } = await startRig({ origin: { supported }, target: { supported } })
+  test('offers the compressions that both clusters have and the proxy speaks', async () => {
+    const { control } = await startRig({
+      origin: { compressions: ['zstd', 'snappy', 'lz4'] },
+      target: { compressions: ['lz4', 'zstd'] },
+    })
     const snapshot = await control.open()
-    expect(snapshot.supported.get('COMPRESSION')).toEqual([])
+    expect(snapshot.supported.get('COMPRESSION')).toEqual(['lz4'])
+  })
+
+  test('offers no version that is blocked, and answers in none', async () => {
+    const { control } = await startRig({ settings: { blockedVersions: [Version.V5, Version.V3] } })
+    const snapshot = await control.open()
+    expect(snapshot.supported.get('PROTOCOL_VERSIONS')).toEqual(['4/v4'])
+    expect(snapshot.errorVersion).toBe(Version.V4)
   })
 
   test.each([

@@ -38,23 +38,87 @@ const expectQuiet = (rig: PlaneRig): void => {
 }
 
 describe('a version that nobody speaks', () => {
-  test.each([0, 1, 2, 6, 7, 0x41, 0x42, 0x7f])(
-    '%i: PROTOCOL_ERROR on stream 0, once, closed',
+  test.each([0, 1, 6, 7, 0x40, 0x43, 0x7f])(
+    '%i: PROTOCOL_ERROR on stream 0, once for each envelope; the connection may step down',
     async (version) => {
       const rig = await startPlane({ origin: { maxVersion: Version.V4 } })
       const driver = await rig.connect()
-      driver.sendRaw(buildEnvelope(version, 0, 17, Opcode.STARTUP, startupBody()))
-      const answer = await driver.next()
-      expect(answer).toMatchObject({ streamId: 0, version: Version.V4 })
-      expect(readError(answer)).toMatchObject({
-        code: ErrorCode.PROTOCOL_ERROR,
-        message: expect.stringContaining(`unsupported protocol version (${version})`),
-      })
-      await driver.closed
+      const bad = buildEnvelope(version, 0, 17, Opcode.STARTUP, startupBody())
+      driver.sendRaw(Buffer.concat([bad, bad]))
+      for (const answer of [await driver.next(), await driver.next()]) {
+        expect(answer).toMatchObject({ streamId: 0, version: Version.V4 })
+        expect(readError(answer)).toMatchObject({
+          code: ErrorCode.PROTOCOL_ERROR,
+          message: expect.stringContaining(`unsupported protocol version (${version})`),
+        })
+      }
+      expect((await driver.handshake()).opcode).toBe(Opcode.READY)
+      expect(resultKind(await driver.query(READ))).toBe(ResultKind.ROWS)
       expect(driver.unread).toEqual([])
       expectQuiet(rig)
     },
   )
+
+  test('in a frame it is the end: nothing can step down there', async () => {
+    const rig = await startPlane()
+    const driver = await rig.client(Version.V5)
+    driver.sendRaw(encodeFrames(buildEnvelope(6, 0, 1, Opcode.QUERY, queryBody(5, READ))))
+    expect(readError(await driver.next()).message).toContain('protocol version (6)')
+    await driver.closed
+  })
+
+  test('on a connection that is ready it is refused in the connection’s version', async () => {
+    const rig = await startPlane()
+    const driver = await rig.client(Version.V3)
+    driver.sendRaw(buildEnvelope(6, 0, 1, Opcode.QUERY, queryBody(5, READ)))
+    expect(await driver.next()).toMatchObject({ streamId: 0, version: Version.V3 })
+    expect(resultKind(await driver.query(READ))).toBe(ResultKind.ROWS)
+  })
+
+  test('with a length that cannot be true: once, and closed', async () => {
+    const rig = await startPlane()
+    const driver = await rig.connect()
+    const bad = buildEnvelope(6, 0, 17, Opcode.STARTUP, startupBody())
+    bad.writeInt32BE(-1, 5)
+    driver.sendRaw(Buffer.concat([bad, bad]))
+    expect((await driver.next()).streamId).toBe(0)
+    await driver.closed
+    expect(driver.unread).toEqual([])
+  })
+
+  test.each([
+    [Version.V2, ['2'], Version.V2],
+    [Version.V5, ['5', 'DseV2'], Version.V4],
+    [Version.V3, ['3', '4', '5'], Version.V5],
+  ] as const)(
+    'v%i, blocked by %j, is refused in v%i like one of them',
+    async (version, blockedProtocolVersions, errorVersion) => {
+      const minVersion = version === Version.V2 ? Version.V2 : Version.V3
+      const rig = await startPlane({
+        origin: { minVersion, maxVersion: version === Version.V2 ? Version.V2 : Version.V5 },
+        target: { minVersion },
+        settings: { blockedProtocolVersions },
+      })
+      const driver = await rig.connect({ version })
+      driver.sendRaw(driver.envelope(Opcode.STARTUP, startupBody(), { streamId: 9 }))
+      const answer = await driver.next()
+      expect(answer).toMatchObject({ streamId: 0, version: errorVersion })
+      const { message } = readError(answer)
+      expect(message).toContain(`unsupported protocol version (${version})`)
+      for (const blocked of blockedProtocolVersions) {
+        expect(message).not.toContain(`${blocked}/v${blocked}`)
+      }
+    },
+  )
+
+  test('a blocked version on a connection that steps down to another', async () => {
+    const rig = await startPlane({ settings: { blockedProtocolVersions: ['5'] } })
+    const driver = await rig.connect({ version: Version.V4 })
+    driver.sendRaw(buildEnvelope(5, 0, 1, Opcode.STARTUP, startupBody()))
+    expect(await driver.next()).toMatchObject({ streamId: 0, version: Version.V4 })
+    expect((await driver.handshake()).opcode).toBe(Opcode.READY)
+    expect(resultKind(await driver.query(READ))).toBe(ResultKind.ROWS)
+  })
 
   test('an answer instead of a request', async () => {
     const rig = await startPlane()
@@ -64,10 +128,10 @@ describe('a version that nobody speaks', () => {
     await driver.closed
   })
 
-  test('by one byte alone', async () => {
+  test('a TLS handshake on the port without TLS', async () => {
     const rig = await startPlane()
     const driver = await rig.connect()
-    driver.sendRaw(Uint8Array.of(0x16))
+    driver.sendRaw(Uint8Array.of(0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3))
     expect(readError(await driver.next()).code).toBe(ErrorCode.PROTOCOL_ERROR)
     await driver.closed
   })
@@ -127,7 +191,11 @@ describe.each(VERSIONS)('v%i: bodies', (version) => {
     ],
     ['an empty REGISTER', flagged(0, Opcode.REGISTER, new Uint8Array(0))],
     ['a custom payload that is cut off', flagged(4, Opcode.QUERY, Buffer.from([0, 9, 0, 1, 65]))],
-    ['the flag of compression', flagged(1, Opcode.QUERY, queryBody(version, WRITE))],
+    ...(version === Version.V5
+      ? []
+      : [
+          ['the flag of compression', flagged(1, Opcode.QUERY, queryBody(version, WRITE))] as const,
+        ]),
     ['an opcode of answers', flagged(0, Opcode.RESULT, Buffer.from([0, 0, 0, 1]))],
     ['an opcode of nobody', flagged(0, 0x77, Buffer.from([1, 2, 3]))],
     ['an AUTH_RESPONSE', flagged(0, Opcode.AUTH_RESPONSE, plainTokenBody('u', 'p'))],

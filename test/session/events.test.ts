@@ -1,7 +1,7 @@
 /** REGISTER and what clients hear of it (request-path §6.3): Origin's schema changes, and nothing else. */
 import { describe, expect, test } from 'vitest'
 import { decodeEvent } from '../../src/cql/messages/event.ts'
-import { Opcode, ResultKind, Version } from '../../src/cql/protocol.ts'
+import { Opcode, ResultKind, Version, versionTraits } from '../../src/cql/protocol.ts'
 import { BodyReader } from '../../src/cql/reader.ts'
 import { BodyWriter } from '../../src/cql/writer.ts'
 import { registerBody, resultKind } from '../support/fake-cluster/request-bodies.ts'
@@ -25,7 +25,7 @@ const register = (driver: RawClient, types: readonly string[]): Promise<Envelope
 
 const eventOf = (envelope: Envelope): unknown => {
   expect(envelope).toMatchObject({ opcode: Opcode.EVENT, streamId: -1 })
-  return decodeEvent(new BodyReader(envelope.body))
+  return decodeEvent(new BodyReader(envelope.body), versionTraits(envelope.version)!)
 }
 
 /** The control connections have registered. */

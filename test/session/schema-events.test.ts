@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { HEADER_LENGTH } from '../../src/cql/envelope.ts'
-import { decodeEvent, EventType, encodeEvent } from '../../src/cql/messages/event.ts'
+import { decodeEvent, EVENT_TRAITS, EventType, encodeEvent } from '../../src/cql/messages/event.ts'
 import type { SchemaChange } from '../../src/cql/messages/schema-change.ts'
 import { Opcode, Version, versionTraits } from '../../src/cql/protocol.ts'
 import { BodyReader } from '../../src/cql/reader.ts'
@@ -24,7 +24,11 @@ const FOR_V4: readonly SchemaChange[] = [
 ]
 
 const bodyOf = (schemaChange: SchemaChange): Uint8Array =>
-  encodeEvent(new BodyWriter(), { type: EventType.SCHEMA_CHANGE, schemaChange }).toBytes()
+  encodeEvent(
+    new BodyWriter(),
+    { type: EventType.SCHEMA_CHANGE, schemaChange },
+    EVENT_TRAITS,
+  ).toBytes()
 
 const envelopeFor = (version: Version, body: Uint8Array): Uint8Array =>
   schemaChangeEnvelope(versionTraits(version)!, body)
@@ -32,6 +36,7 @@ const envelopeFor = (version: Version, body: Uint8Array): Uint8Array =>
 const toldIn = (version: Version, schemaChange: SchemaChange): unknown => {
   const event = decodeEvent(
     new BodyReader(envelopeFor(version, bodyOf(schemaChange)), HEADER_LENGTH),
+    versionTraits(version)!,
   )
   return event?.type === EventType.SCHEMA_CHANGE ? event.schemaChange : event
 }

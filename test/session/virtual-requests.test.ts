@@ -176,8 +176,9 @@ describe.each(Object.values(Version))('protocol v%i', (version) => {
     expect(result.variables.partitionKeyIndices).toEqual(version >= Version.V4 ? [0] : undefined)
     expect(result.resultMetadata.columns?.map(({ name }) => name)).toEqual(['rack'])
     const id = result.statementId.slice()
-    expect(result.resultMetadataId).toEqual(version === Version.V5 ? id : undefined)
-    const metadataId = version === Version.V5 ? id : null
+    const { hasResultMetadataId: hasMetadataId } = versionTraits(version)!
+    expect(result.resultMetadataId).toEqual(hasMetadataId ? id : undefined)
+    const metadataId = hasMetadataId ? id : null
     expect(remembered).toEqual([
       {
         id,

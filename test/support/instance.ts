@@ -29,6 +29,8 @@ export const testSettings = (overrides: Partial<Settings> = {}): Settings => ({
   metricsPort: 0,
   adminPort: 0,
   dataPlaneThreads: 1,
+  // A control connection that steps down opens more than one, and tests count connections.
+  controlConnMaxProtocolVersion: '5',
   shutdownTimeoutMs: 500,
   ...overrides,
 })

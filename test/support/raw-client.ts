@@ -6,7 +6,14 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
-import { Opcode, opcodeName, ResultKind, Version } from '../../src/cql/protocol.ts'
+import {
+  EnvelopeFlag,
+  Opcode,
+  opcodeName,
+  ResultKind,
+  Version,
+  versionTraits,
+} from '../../src/cql/protocol.ts'
 import {
   type BatchChildBody,
   batchBody,
@@ -23,7 +30,9 @@ import {
 } from './fake-cluster/request-bodies.ts'
 import { decodeRequest } from './fake-cluster/requests.ts'
 import {
+  type Algorithm,
   buildEnvelope,
+  compressBody,
   type Envelope,
   EnvelopeStream,
   encodeFrames,
@@ -33,6 +42,8 @@ import {
 export type RawClientOptions = {
   readonly host?: string
   readonly version?: Version
+  /** Asked for in the STARTUP, and used for every request behind it. */
+  readonly compression?: Algorithm
   readonly tls?: ConnectionOptions
   /** Stay open for sending after the peer's FIN. */
   readonly allowHalfOpen?: boolean
@@ -91,6 +102,7 @@ export class RawClient {
   readonly closed: Promise<void>
   /** Resolves when the peer has sent FIN, or the connection is gone. */
   readonly ended: Promise<void>
+  readonly compression: Algorithm | undefined
   readonly #input = new EnvelopeStream()
   readonly #arrived: Envelope[] = []
   readonly #nextWaiters: Waiter<Envelope>[] = []
@@ -98,9 +110,11 @@ export class RawClient {
   #failure: Error | undefined
   #lastStreamId = 0
 
-  private constructor(socket: Socket, version: Version) {
+  private constructor(socket: Socket, version: Version, compression: Algorithm | undefined) {
     this.socket = socket
     this.version = version
+    this.compression = compression
+    this.#input.compression = compression
     const closed = Promise.withResolvers<void>()
     const ended = Promise.withResolvers<void>()
     this.closed = closed.promise
@@ -122,7 +136,7 @@ export class RawClient {
         ? connect({ host, port, allowHalfOpen, noDelay: true })
         : connectTls({ host, port, ...tls })
     await once(socket, tls === undefined ? 'connect' : 'secureConnect')
-    return new RawClient(socket, version)
+    return new RawClient(socket, version, options.compression)
   }
 
   /** Sends bytes as they are. */
@@ -132,20 +146,34 @@ export class RawClient {
 
   /** Sends one or more whole envelopes; on v5, after the handshake's first answer, in a frame. */
   send(envelopes: Uint8Array): void {
-    for (const envelope of new EnvelopeStream().push(envelopes)) {
+    const sent = new EnvelopeStream()
+    sent.compression = this.compression
+    for (const envelope of sent.push(envelopes)) {
       this.transcript.push(describeEnvelope(envelope))
     }
-    this.sendRaw(this.#input.isFramed ? encodeFrames(envelopes) : envelopes)
+    const hasLz4 = this.compression !== undefined
+    this.sendRaw(this.#input.isFramed ? encodeFrames(envelopes, hasLz4) : envelopes)
   }
 
   /** The envelope of a request of this client's version. */
   envelope(opcode: number, body: Uint8Array, options: SendOptions = {}): Buffer {
     const streamId = options.streamId ?? this.nextStreamId()
-    return buildEnvelope(this.version, options.flags ?? 0, streamId, opcode, body)
+    const { compression, version } = this
+    const { flags = 0 } = options
+    // v5 compresses frames; STARTUP is where compression is asked for.
+    const isPlain = compression === undefined || version === Version.V5
+    if (isPlain || opcode === Opcode.STARTUP || opcode === Opcode.OPTIONS) {
+      return buildEnvelope(version, flags, streamId, opcode, body)
+    }
+    const packed = compressBody(compression, body)
+    return buildEnvelope(version, flags | EnvelopeFlag.COMPRESSION, streamId, opcode, packed)
   }
 
   nextStreamId(): number {
-    this.#lastStreamId = this.#lastStreamId === 32767 ? 1 : this.#lastStreamId + 1
+    this.#lastStreamId =
+      this.#lastStreamId === (versionTraits(this.version)?.streamIdsMax ?? 32767)
+        ? 1
+        : this.#lastStreamId + 1
     return this.#lastStreamId
   }
 
@@ -188,7 +216,10 @@ export class RawClient {
 
   /** STARTUP, credentials if asked for, USE; the last answer, which may be an ERROR. */
   async handshake(options: HandshakeOptions = {}): Promise<Envelope> {
-    let answer = await this.request(Opcode.STARTUP, startupBody(options.startupOptions))
+    const { compression } = this
+    const asked = compression === undefined ? {} : { COMPRESSION: compression }
+    const startup = startupBody({ ...asked, ...options.startupOptions })
+    let answer = await this.request(Opcode.STARTUP, startup)
     const { credentials, keyspace } = options
     if (answer.opcode === Opcode.AUTHENTICATE && credentials !== undefined) {
       const token = plainTokenBody(credentials.username, credentials.password)

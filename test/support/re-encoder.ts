@@ -40,8 +40,8 @@ const codec =
   (reader, writer, traits) =>
     encode(writer, decode(reader, traits), traits)
 
-const decodeKnownEvent = (reader: BodyReader): EventMessage => {
-  const event = decodeEvent(reader)
+const decodeKnownEvent = (reader: BodyReader, traits: VersionTraits): EventMessage => {
+  const event = decodeEvent(reader, traits)
   if (event !== null) return event
   throw new Error('cannot encode an event again that nobody registers for')
 }

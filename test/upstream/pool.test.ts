@@ -1,10 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { Opcode } from '../../src/cql/protocol.ts'
-import type { UpstreamConnection } from '../../src/upstream/connection.ts'
+import { GROW_ABOVE_IN_FLIGHT, type UpstreamConnection } from '../../src/upstream/connection.ts'
 import { ClusterError, ClusterErrorCode } from '../../src/upstream/errors.ts'
 import { NEXT_NODE_AFTER_MS } from '../../src/upstream/first-to-open.ts'
 import {
-  GROW_ABOVE_IN_FLIGHT,
   type Node,
   ORPHANS_MAX,
   type PoolOptions,

@@ -59,15 +59,16 @@ export const GLOBAL = {
       choices: ['2', '3', '4', '5', 'DseV1', 'DseV2'],
       status: 'active',
       description:
-        'The first protocol version that control connections try; they step down from there. `DseV1` and `DseV2` mean the highest that is spoken here, which is 5; `2` is not spoken.',
+        'The first protocol version that control connections try; they step down from there, a new connection for each step.',
     },
     {
       key: 'blocked_protocol_versions',
       type: 'list',
       default: [],
       format: 'protocol versions',
-      status: 'planned',
-      description: 'Protocol versions that clients may not use.',
+      status: 'active',
+      description:
+        'Protocol versions that clients may not use: they are refused as versions that nobody speaks are. The control connections may use them all the same.',
     },
   ],
 } as const satisfies Section

@@ -50,7 +50,7 @@ export const batchChildKindError = (kind: number): ProtocolError =>
  *     <child>        <kind [byte]><text [long string] or statement id [short bytes]><values>
  *     <values>       <n [short]><value [value]>*
  *     <consistency>  [short]
- *     <flags>        [byte], v5: [int]
+ *     <flags>        [byte], v5: [int]; v2 has neither them nor what follows
  *
  * NAMES_FOR_VALUES cannot be had in a batch: the flags come after the values (CASSANDRA-10246).
  */
@@ -60,6 +60,7 @@ export const decodeBatch = (reader: BodyReader, traits: VersionTraits): BatchMes
   const children: BatchChild[] = []
   for (let i = 0; i < count; i++) children.push(decodeChild(reader))
   const consistency = reader.readShort('consistency')
+  if (!traits.hasBatchFlags) return { type, children, consistency }
   const flags = readFlags(reader, traits)
   const otherFlags = flags & ~batchFieldFlags(traits)
   return {
@@ -94,8 +95,10 @@ export const encodeBatch = (
 ): BodyWriter => {
   writer.writeByte(message.type).writeCount(message.children.length, 'BATCH children')
   for (const child of message.children) encodeChild(writer, child)
+  writer.writeShort(message.consistency)
+  if (!traits.hasBatchFlags) return writer
   const flags = (message.otherFlags ?? 0) | trailingFlags(message, traits)
-  writeFlags(writer.writeShort(message.consistency), flags, traits)
+  writeFlags(writer, flags, traits)
   return encodeTrailingParameters(writer, message, traits)
 }
 

@@ -1,4 +1,5 @@
 /** EVENT, what a server tells unasked, on stream id -1 (v5 §4.2.6). */
+import { Version, type VersionTraits, versionTraits } from '../protocol.ts'
 import type { BodyReader } from '../reader.ts'
 import type { BodyWriter } from '../writer.ts'
 import { decodeSchemaChange, encodeSchemaChange, type SchemaChange } from './schema-change.ts'
@@ -12,6 +13,9 @@ export type EventType = (typeof EventType)[keyof typeof EventType]
 
 /** The stream id of every event. */
 export const EVENT_STREAM_ID = -1
+
+/** Of events inside the proxy, whatever the versions of the cluster that tells and the client that hears. */
+export const EVENT_TRAITS: VersionTraits = versionTraits(Version.V5)!
 
 export type EventMessage =
   | {
@@ -31,7 +35,7 @@ export type EventMessage =
  *
  * null for a type that nobody here registers for.
  */
-export const decodeEvent = (reader: BodyReader): EventMessage | null => {
+export const decodeEvent = (reader: BodyReader, traits: VersionTraits): EventMessage | null => {
   const type = reader.readString('event type')
   switch (type) {
     case EventType.TOPOLOGY_CHANGE:
@@ -41,14 +45,20 @@ export const decodeEvent = (reader: BodyReader): EventMessage | null => {
       return { type, change, address, port }
     }
     case EventType.SCHEMA_CHANGE:
-      return { type, schemaChange: decodeSchemaChange(reader) }
+      return { type, schemaChange: decodeSchemaChange(reader, traits) }
     default:
       return null
   }
 }
 
-export const encodeEvent = (writer: BodyWriter, event: EventMessage): BodyWriter => {
+export const encodeEvent = (
+  writer: BodyWriter,
+  event: EventMessage,
+  traits: VersionTraits,
+): BodyWriter => {
   writer.writeString(event.type)
-  if (event.type === EventType.SCHEMA_CHANGE) return encodeSchemaChange(writer, event.schemaChange)
+  if (event.type === EventType.SCHEMA_CHANGE) {
+    return encodeSchemaChange(writer, event.schemaChange, traits)
+  }
   return writer.writeString(event.change).writeInet(event.address, event.port)
 }

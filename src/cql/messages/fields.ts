@@ -6,7 +6,7 @@
  * answer's tracing id, warnings and custom payload (v5 §2.4.1.2).
  */
 import { ProtocolError } from '../errors.ts'
-import { BatchChildKind, EnvelopeFlag, Opcode, type VersionTraits } from '../protocol.ts'
+import { BatchChildKind, EnvelopeFlag, Opcode, QueryFlag, type VersionTraits } from '../protocol.ts'
 import { batchChildKindError } from './batch.ts'
 
 /** Of the bytes behind their [short] length: an EXECUTE's statement id begins so far in. */
@@ -194,4 +194,23 @@ export const readConsistency = (
     if (error instanceof ProtocolError) return -1
     throw error
   }
+}
+
+/**
+ * Whether the QUERY or EXECUTE at `messageStart` asks for DSE's continuous paging; false where its
+ * parameters are cut off. Only for versions that have it. Throws ProtocolError like `readConsistency`'s
+ * readers where the message is malformed before that.
+ */
+export const asksForContinuousPaging = (
+  bytes: Uint8Array,
+  messageStart: number,
+  bodyEnd: number,
+  opcode: number,
+  traits: VersionTraits,
+): boolean => {
+  // <consistency [short]><flags [int]>
+  const at = consistencyOffset(bytes, messageStart, bodyEnd, opcode, traits) + 2
+  return (
+    at + 4 <= bodyEnd && (intAt(bytes, at, bodyEnd, 'flags') & QueryFlag.CONTINUOUS_PAGING) !== 0
+  )
 }

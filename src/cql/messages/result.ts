@@ -65,7 +65,7 @@ export const decodeResult = (reader: BodyReader, traits: VersionTraits): ResultM
     case ResultKind.PREPARED:
       return decodePrepared(reader, traits)
     case ResultKind.SCHEMA_CHANGE:
-      return { kind, schemaChange: decodeSchemaChange(reader) }
+      return { kind, schemaChange: decodeSchemaChange(reader, traits) }
     default:
       throw new ProtocolError('RESULT_KIND', `Cannot read RESULT: its kind is ${kind}, not 1 to 5`)
   }
@@ -128,7 +128,7 @@ export const encodeResult = (
     case ResultKind.PREPARED:
       return encodePrepared(writer, result, traits)
     case ResultKind.SCHEMA_CHANGE:
-      return encodeSchemaChange(writer, result.schemaChange)
+      return encodeSchemaChange(writer, result.schemaChange, traits)
   }
 }
 

@@ -102,10 +102,10 @@ const ROUND_TRIPS: Readonly<
     const message = decodeRegister(reader)
     return { message, writer: encodeRegister(new BodyWriter(), message) }
   },
-  [Opcode.EVENT]: (reader) => {
-    const message = decodeEvent(reader)
+  [Opcode.EVENT]: (reader, traits) => {
+    const message = decodeEvent(reader, traits)
     const writer = new BodyWriter()
-    return { message, writer: message === null ? writer : encodeEvent(writer, message) }
+    return { message, writer: message === null ? writer : encodeEvent(writer, message, traits) }
   },
   [Opcode.BATCH]: (reader, traits) => {
     const message = decodeBatch(reader, traits)

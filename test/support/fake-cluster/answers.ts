@@ -16,6 +16,7 @@ import {
   type Answer,
   errorAnswer,
   preparedAnswer,
+  type RowsOptions,
   rowsAnswer,
   type Selection,
   setKeyspaceAnswer,
@@ -142,7 +143,7 @@ const answerStatement = (
   state: ConnectionState,
   text: string,
   keyspace: string | undefined,
-  options: { skipMetadata: boolean; changedMetadataId?: Uint8Array },
+  options: RowsOptions,
 ): Answer => {
   if (isSelect(text)) {
     const found = select(behaviour, text, keyspace)
@@ -204,6 +205,7 @@ const answerExecute = (
     traits.hasResultMetadataId && request.resultMetadataId !== prepared.resultMetadataId
   return answerStatement(behaviour, state, prepared.text, prepared.keyspace, {
     skipMetadata,
+    hasShortCollections: !traits.hasIntCollections,
     ...(isStale ? { changedMetadataId: Buffer.from(prepared.resultMetadataId, 'hex') } : {}),
   })
 }
@@ -264,7 +266,10 @@ export const answerRequest = (
       for (const type of request.eventTypes ?? []) state.eventTypes.add(type)
       return { opcode: Opcode.READY, body: new Uint8Array(0) }
     case Opcode.QUERY:
-      return answerStatement(behaviour, state, text, keyspace, { skipMetadata })
+      return answerStatement(behaviour, state, text, keyspace, {
+        skipMetadata,
+        hasShortCollections: !traits.hasIntCollections,
+      })
     case Opcode.PREPARE:
       return answerPrepare(behaviour, traits, text, keyspace)
     case Opcode.EXECUTE:

@@ -11,7 +11,7 @@
  *   await origin.stop()
  */
 import type { TlsOptions } from 'node:tls'
-import { Version } from '../../../src/cql/protocol.ts'
+import { SUPPORTED_VERSIONS, Version, versionLabel } from '../../../src/cql/protocol.ts'
 import type { Authenticator, NodeBehaviour, PreparedStatement } from './answers.ts'
 import { type FakeConnection, FakeNode, type NodeOwner } from './node.ts'
 import { type Cell, type ClusterEvent, eventAnswer } from './results.ts'
@@ -40,6 +40,10 @@ export type FakeClusterOptions = {
   readonly absentPeers?: readonly FakeNodeOptions[]
   readonly minVersion?: Version
   readonly maxVersion?: Version
+  /** Those that it speaks, instead of all between the least and the highest. */
+  readonly versions?: readonly Version[]
+  /** Algorithms that SUPPORTED names. */
+  readonly compressions?: readonly string[]
   readonly releaseVersion?: string
   readonly partitioner?: string
   readonly authenticator?: Authenticator
@@ -60,21 +64,26 @@ const nodeOptionsOf = (options: FakeClusterOptions): readonly FakeNodeOptions[] 
   return typeof nodes === 'number' ? Array.from({ length: nodes }, () => ({})) : nodes
 }
 
-const defaultSupported = (min: number, max: number): ReadonlyMap<string, readonly string[]> => {
-  const versions: string[] = []
-  for (let version = min; version <= max; version++) versions.push(`${version}/v${version}`)
-  return new Map([
-    ['CQL_VERSION', ['3.4.6']],
-    ['COMPRESSION', []],
-    ['PROTOCOL_VERSIONS', versions],
-  ])
+const versionsOf = (options: FakeClusterOptions): readonly Version[] => {
+  const { versions, minVersion = Version.V3, maxVersion = Version.V5 } = options
+  const between = SUPPORTED_VERSIONS.filter((v) => v >= minVersion && v <= maxVersion)
+  return [...(versions ?? between)].sort((a, b) => a - b)
 }
+
+const defaultSupported = (
+  versions: readonly number[],
+  compressions: readonly string[],
+): ReadonlyMap<string, readonly string[]> =>
+  new Map([
+    ['CQL_VERSION', ['3.4.6']],
+    ['COMPRESSION', compressions],
+    ['PROTOCOL_VERSIONS', versions.map(versionLabel)],
+  ])
 
 export class FakeCluster implements NodeOwner {
   readonly name: string
   readonly salt: string
-  readonly minVersion: Version
-  readonly maxVersion: Version
+  readonly versions: readonly Version[]
   readonly nodes: readonly FakeNode[]
   /** Every connection ever accepted, by its index. */
   readonly connections: FakeConnection[] = []
@@ -92,8 +101,7 @@ export class FakeCluster implements NodeOwner {
     this.#options = options
     this.name = options.name
     this.salt = options.salt ?? options.name
-    this.minVersion = options.minVersion ?? Version.V3
-    this.maxVersion = options.maxVersion ?? Version.V5
+    this.versions = versionsOf(options)
     this.nodes = nodeOptionsOf(options).map(
       (node, index) =>
         new FakeNode(
@@ -153,9 +161,9 @@ export class FakeCluster implements NodeOwner {
 
   /** Sends an EVENT to the connections that registered for its type; tells how many those were. */
   pushEvent(event: ClusterEvent): number {
-    const answer = eventAnswer(event)
     const registered = this.openConnections.filter(({ eventTypes }) => eventTypes.has(event.type))
-    for (const connection of registered) connection.send(-1, answer)
+    for (const connection of registered)
+      connection.send(-1, eventAnswer(event, connection.version === Version.V2))
     return registered.length
   }
 
@@ -239,7 +247,7 @@ export class FakeCluster implements NodeOwner {
       authenticator: options.authenticator,
       keyspaces: options.keyspaces,
       bindType: options.bindType ?? 'varchar',
-      supported: options.supported ?? defaultSupported(this.minVersion, this.maxVersion),
+      supported: options.supported ?? defaultSupported(this.versions, options.compressions ?? []),
       systemTables: () => this.#systemTables(index),
       prepared,
     }
@@ -257,7 +265,7 @@ export class FakeCluster implements NodeOwner {
       clusterName: this.name,
       partitioner: options.partitioner ?? 'org.apache.cassandra.dht.Murmur3Partitioner',
       schemaVersion: uuidOf(`${this.name} schema`),
-      nativeProtocolVersion: String(this.maxVersion),
+      nativeProtocolVersion: String(this.versions.at(-1)),
       local,
       peers: [...listening.filter((row) => row !== local), ...absent],
     }

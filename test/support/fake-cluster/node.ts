@@ -6,7 +6,13 @@ import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
 import { encodeHeader, HEADER_LENGTH } from '../../../src/cql/envelope.ts'
-import { EnvelopeFlag, ErrorCode, Opcode } from '../../../src/cql/protocol.ts'
+import {
+  EnvelopeFlag,
+  ErrorCode,
+  Opcode,
+  Version,
+  versionLabel,
+} from '../../../src/cql/protocol.ts'
 import {
   answerRequest,
   type ConnectionState,
@@ -17,7 +23,9 @@ import { type DecodedRequest, decodeRequest } from './requests.ts'
 import { type Answer, errorAnswer } from './results.ts'
 import type { ForgedHeader, Reaction, Received } from './script.ts'
 import {
+  type Algorithm,
   buildEnvelope,
+  compressBody,
   type Envelope,
   EnvelopeStream,
   encodeFrames,
@@ -27,8 +35,8 @@ import {
 
 /** What a node needs of its cluster. */
 export type NodeOwner = {
-  readonly minVersion: number
-  readonly maxVersion: number
+  /** Ascending. */
+  readonly versions: readonly number[]
   nextConnectionIndex(): number
   /** Text of any statement that was ever prepared in the cluster. */
   preparedText(statementId: string): string | undefined
@@ -62,8 +70,7 @@ export class FakeConnection implements ConnectionState {
     this.node = node
     this.socket = socket
     this.#owner = owner
-    const { minVersion, maxVersion } = owner
-    this.#input = new EnvelopeStream((version) => version >= minVersion && version <= maxVersion)
+    this.#input = new EnvelopeStream((version) => owner.versions.includes(version))
     socket.setNoDelay(true)
     socket.on('data', (chunk: Buffer) => this.#receive(chunk))
     socket.on('end', () => socket.end())
@@ -78,6 +85,10 @@ export class FakeConnection implements ConnectionState {
     })
   }
 
+  get compression(): Algorithm | undefined {
+    return this.#input.compression
+  }
+
   /** Sends bytes as they are, unframed. */
   sendRaw(bytes: Uint8Array): void {
     if (!this.socket.destroyed && !this.socket.writableEnded) this.socket.write(bytes)
@@ -85,15 +96,13 @@ export class FakeConnection implements ConnectionState {
 
   /** Sends whole envelopes, framed if the connection has come so far. */
   sendEnvelope(bytes: Uint8Array): void {
-    this.sendRaw(this.#framesOut ? encodeFrames(bytes) : bytes)
+    this.sendRaw(this.#framesOut ? encodeFrames(bytes, this.compression !== undefined) : bytes)
   }
 
   /** Sends an answer on a stream id of any request; also one that was never sent. */
   send(streamId: number, answer: Answer): void {
-    const version = 0x80 | (this.version ?? this.#owner.maxVersion)
-    this.sendEnvelope(
-      buildEnvelope(version, answer.flags ?? 0, streamId, answer.opcode, answer.body),
-    )
+    const version = this.version ?? this.#owner.versions.at(-1) ?? 0
+    this.sendEnvelope(this.#build(version, streamId, answer))
   }
 
   /** Closes without a word, as a machine that lost power behind a router does after a while. */
@@ -129,14 +138,13 @@ export class FakeConnection implements ConnectionState {
 
   /** Cassandra answers in its own highest version on stream 0, and closes. */
   #refuseVersion(version: number): void {
-    const { minVersion, maxVersion } = this.#owner
-    const supported: string[] = []
-    for (let v = minVersion; v <= maxVersion; v++) supported.push(`${v}/v${v}`)
+    const { versions } = this.#owner
+    const supported = versions.map(versionLabel)
     const answer = errorAnswer(
       ErrorCode.PROTOCOL_ERROR,
       `Invalid or unsupported protocol version (${version}); supported versions are (${supported.join(', ')})`,
     )
-    this.version = maxVersion
+    this.version = versions.at(-1)
     this.send(0, answer)
     this.socket.end()
     this.socket.removeAllListeners('data')
@@ -241,19 +249,29 @@ export class FakeConnection implements ConnectionState {
 
   #reply(request: Envelope, answer: Answer): void {
     const { version, streamId } = request
-    const bytes = buildEnvelope(
-      version | 0x80,
-      answer.flags ?? 0,
-      streamId,
-      answer.opcode,
-      answer.body,
-    )
-    this.sendEnvelope(bytes)
+    if (request.opcode === Opcode.STARTUP && answer.opcode !== Opcode.ERROR) this.#agree()
+    this.sendEnvelope(this.#build(version, streamId, answer))
     const isFirstAnswer = request.opcode === Opcode.STARTUP && !this.#framesOut
     if (isFirstAnswer && startsFrames({ ...request, opcode: answer.opcode })) {
       this.#framesOut = true
       this.#input.useFrames()
     }
+  }
+
+  /** What the STARTUP has asked for holds from its answer on, as with Cassandra. */
+  #agree(): void {
+    const name = this.startupOptions.get('COMPRESSION')?.toLowerCase()
+    if (name === 'lz4' || name === 'snappy') this.#input.compression = name
+  }
+
+  #build(version: number, streamId: number, answer: Answer): Buffer {
+    const { flags = 0, opcode, body } = answer
+    const { compression } = this
+    if (compression === undefined || version === Version.V5) {
+      return buildEnvelope(version | 0x80, flags, streamId, opcode, body)
+    }
+    const packed = compressBody(compression, body)
+    return buildEnvelope(version | 0x80, flags | EnvelopeFlag.COMPRESSION, streamId, opcode, packed)
   }
 
   #forge(request: Envelope, answer: Answer, header: ForgedHeader): void {

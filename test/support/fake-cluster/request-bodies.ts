@@ -111,6 +111,9 @@ export const batchBody = (
     writer.writeShort(child.values?.length ?? 0)
     for (const value of child.values ?? []) writer.writeBytes(bytesOf(value))
   }
+  if (versionTraits(version)?.hasBatchFlags === false) {
+    return writer.writeShort(options.consistency ?? Consistency.LOCAL_ONE).toBytes()
+  }
   return writeParameters(writer, version, options).toBytes()
 }
 

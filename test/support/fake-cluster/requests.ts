@@ -58,7 +58,11 @@ const readTail = (reader: BodyReader, flags: number): Pick<DecodedRequest, 'keys
 }
 
 /** <type><n><child_1>…<consistency><flags>…, a child: <kind><text or id><n><value_1>… */
-const readBatch = (reader: BodyReader, hasIntFlags: boolean): DecodedRequest => {
+const readBatch = (
+  reader: BodyReader,
+  hasIntFlags: boolean,
+  hasBatchFlags: boolean,
+): DecodedRequest => {
   reader.readByte('<type>')
   const count = reader.readShort('<n>')
   const children: BatchChild[] = []
@@ -73,6 +77,7 @@ const readBatch = (reader: BodyReader, hasIntFlags: boolean): DecodedRequest => 
     for (let j = 0; j < valueCount; j++) reader.readValue('<value>')
   }
   reader.readShort('<consistency>')
+  if (!hasBatchFlags) return { children }
   const flags = hasIntFlags ? reader.readInt('<flags>') : reader.readByte('<flags>')
   return { children, ...readTail(reader, flags) }
 }
@@ -104,7 +109,7 @@ const readBody = (reader: BodyReader, envelope: Envelope): DecodedRequest => {
       return { statementId, ...metadata, ...readParameters(reader, hasIntFlags) }
     }
     case Opcode.BATCH:
-      return readBatch(reader, hasIntFlags)
+      return readBatch(reader, hasIntFlags, traits?.hasBatchFlags ?? true)
     default:
       return {}
   }

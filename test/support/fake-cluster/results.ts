@@ -42,13 +42,16 @@ const encodeText = (cell: string, type: ColumnType): Uint8Array => {
   return Buffer.from(cell)
 }
 
-const encodeCell = (cell: Cell, type: ColumnType): Uint8Array | null => {
+const encodeCell = (cell: Cell, type: ColumnType, hasShorts: boolean): Uint8Array | null => {
   if (cell === null || cell instanceof Uint8Array) return cell
   if (typeof cell === 'string') return encodeText(cell, type)
   const writer = new BodyWriter()
   if (typeof cell === 'number') writer.writeInt(cell)
   else if (typeof cell === 'boolean') writer.writeByte(cell ? 1 : 0)
-  else {
+  else if (hasShorts) {
+    writer.writeShort(cell.length)
+    for (const item of cell) writer.writeShortBytes(Buffer.from(item))
+  } else {
     writer.writeInt(cell.length)
     for (const item of cell) writer.writeBytes(Buffer.from(item))
   }
@@ -68,6 +71,8 @@ const writeColumns = (writer: BodyWriter, name: TableName, columns: readonly Col
 export type RowsOptions = {
   /** The client has the metadata already (SKIP_METADATA). */
   readonly skipMetadata?: boolean
+  /** v2 (v2 §6). */
+  readonly hasShortCollections?: boolean
   /** The client's metadata are stale: send the new ones and their id (v5 §4.2.5.2). */
   readonly changedMetadataId?: Uint8Array
 }
@@ -94,7 +99,7 @@ export const rowsAnswer = (selection: Selection, options: RowsOptions = {}): Ans
   writer.writeInt(rows.length)
   for (const row of rows) {
     for (const [i, { type }] of columns.entries()) {
-      writer.writeBytes(encodeCell(row[i] ?? null, type))
+      writer.writeBytes(encodeCell(row[i] ?? null, type, options.hasShortCollections ?? false))
     }
   }
   return { opcode: Opcode.RESULT, body: writer.toBytes() }
@@ -199,9 +204,11 @@ export type ClusterEvent =
       readonly name?: string
     }
 
-export const eventAnswer = (event: ClusterEvent): Answer => {
+export const eventAnswer = (event: ClusterEvent, isV2 = false): Answer => {
   const writer = new BodyWriter().writeString(event.type).writeString(event.change)
-  if (event.type === 'SCHEMA_CHANGE') {
+  if (event.type === 'SCHEMA_CHANGE' && isV2) {
+    writer.writeString(event.keyspace).writeString(event.name ?? '')
+  } else if (event.type === 'SCHEMA_CHANGE') {
     writer.writeString(event.target).writeString(event.keyspace)
     if (event.name !== undefined) writer.writeString(event.name)
   } else {
