@@ -98,6 +98,8 @@ export interface NodeFiles {
   readonly directory: string
   readonly yamlPath: string
   readonly logbackPath: string
+  /** It joins a ring that another node has begun. */
+  readonly isJoining?: boolean
 }
 
 /** 4.1 measures memory with jamm, which has no other way in than as an agent on these JDKs. */
@@ -137,10 +139,14 @@ export const cassandraArguments = (
   `-Dcassandra.logdir=${files.directory}`,
   `-Dlogback.configurationFile=${files.logbackPath}`,
   ...FAST_START,
+  ...(files.isJoining === true ? [GREETING_TIME] : []),
   '-cp',
   join(files.jarDirectory, '*'),
   'org.apache.cassandra.service.CassandraDaemon',
 ]
+
+/** 4.1 gives up after its ring delay when the seed has not greeted it: a busy machine takes seconds for that. */
+const GREETING_TIME = '-Dcassandra.ring_delay_ms=10000'
 
 /** Nobody else is on these addresses: there is no ring to wait for. */
 export const FAST_START: readonly string[] = [

@@ -73,6 +73,7 @@ export class JvmNode implements RunningNode {
       directory,
       yamlPath,
       logbackPath,
+      isJoining: address !== seed,
     }
     return cassandraArguments(spec.version, java, files)
   }
