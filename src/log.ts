@@ -7,8 +7,7 @@ import { isatty } from 'node:tty'
 import { destination, type Logger as Pino, pino, stdSerializers } from 'pino'
 import pretty from 'pino-pretty'
 import type { Clock } from './clock.ts'
-
-export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace'
+import { type LogLevel, type LogLevels, levelOf } from './log-levels.ts'
 
 /** `code` names the event and never changes; an Error goes into `error`. */
 export type LogFields = { readonly code: string; readonly [name: string]: unknown }
@@ -26,15 +25,19 @@ export interface Logger {
    */
   limited(key: string, level: LogLevel, fields: LogFields, text: string): void
   isLevelEnabled(level: LogLevel): boolean
-  /** For this logger, the one that it is a child of, and all their children. */
-  setLevel(level: LogLevel): void
-  readonly level: LogLevel
   /** A logger that adds the bindings to each line: `component`, a module; `thread`, a data plane. */
   child(bindings: Readonly<Record<string, string | number>>): Logger
 }
 
+/** The logger of a thread: its levels, and those of all its children, can be changed at any time. */
+export interface RootLogger extends Logger {
+  readonly levels: LogLevels
+  setLevels(levels: LogLevels): void
+}
+
 export type LoggerOptions = {
-  readonly level: LogLevel
+  /** One level for everything, or one per component too. */
+  readonly level: LogLevel | LogLevels
   readonly clock: Clock
   readonly bindings?: Readonly<Record<string, string | number>>
   /** Where lines go; stderr if absent. */
@@ -46,21 +49,6 @@ const LIMIT_PERIOD_MS = 60_000
 /** Causes told apart at one time. More than that within a minute share one line per level. */
 const LIMIT_KEYS_MAX = 1000
 const SECRETS = ['password', 'originPassword', 'targetPassword', 'token', 'authorization']
-
-const LEVELS: ReadonlyMap<string, LogLevel> = new Map([
-  ['PANIC', 'fatal'],
-  ['FATAL', 'fatal'],
-  ['ERROR', 'error'],
-  ['WARN', 'warn'],
-  ['WARNING', 'warn'],
-  ['INFO', 'info'],
-  ['DEBUG', 'debug'],
-  ['TRACE', 'trace'],
-])
-
-/** The level that a value of the setting log_level stands for. */
-export const logLevelOf = (settingValue: string): LogLevel =>
-  LEVELS.get(settingValue.toUpperCase()) ?? 'info'
 
 type Occurrence = { sinceMs: number; suppressed: number }
 
@@ -107,25 +95,30 @@ class RateLimit {
   }
 }
 
-class PinoLogger implements Logger {
+class PinoLogger implements RootLogger {
   readonly #pino: Pino
   readonly #limit: RateLimit
-  /** pino's children keep the level that they were made with: all that there are. */
-  readonly #family: Pino[]
+  readonly #component: string | null
+  /** By their bindings: asked for twice, it is the same child, so that none is forgotten or leaks. */
+  readonly #children = new Map<string, PinoLogger>()
+  #levels: LogLevels
 
-  constructor(logger: Pino, limit: RateLimit, family: Pino[] = []) {
+  constructor(logger: Pino, limit: RateLimit, levels: LogLevels, component: string | null) {
     this.#pino = logger
     this.#limit = limit
-    this.#family = family
-    family.push(logger)
+    this.#levels = levels
+    this.#component = component
+    logger.level = levelOf(levels, component)
   }
 
-  get level(): LogLevel {
-    return logLevelOf(this.#pino.level)
+  get levels(): LogLevels {
+    return this.#levels
   }
 
-  setLevel(level: LogLevel): void {
-    for (const member of this.#family) member.level = level
+  setLevels(levels: LogLevels): void {
+    this.#levels = levels
+    this.#pino.level = levelOf(levels, this.#component)
+    for (const child of this.#children.values()) child.setLevels(levels)
   }
 
   fatal(fields: LogFields, text: string): void {
@@ -164,7 +157,14 @@ class PinoLogger implements Logger {
   }
 
   child(bindings: Readonly<Record<string, string | number>>): Logger {
-    return new PinoLogger(this.#pino.child(bindings), this.#limit, this.#family)
+    const key = JSON.stringify(bindings)
+    const known = this.#children.get(key)
+    if (known !== undefined) return known
+    const component = 'component' in bindings ? String(bindings['component']) : this.#component
+    const pinoChild = this.#pino.child(bindings)
+    const child = new PinoLogger(pinoChild, this.#limit, this.#levels, component)
+    this.#children.set(key, child)
+    return child
   }
 }
 
@@ -173,11 +173,12 @@ const stderrSink = (): { write(line: string): void } =>
     ? pretty({ destination: STDERR, sync: true, colorize: true })
     : destination({ fd: STDERR, sync: true })
 
-export const createLogger = (options: LoggerOptions): Logger => {
-  const { clock } = options
+export const createLogger = (options: LoggerOptions): RootLogger => {
+  const { clock, level } = options
+  const levels = typeof level === 'string' ? { base: level, components: {} } : level
   const logger = pino(
     {
-      level: options.level,
+      level: levels.base,
       base: options.bindings ?? null,
       timestamp: () => `,"time":"${new Date(clock.wallMs()).toISOString()}"`,
       messageKey: 'msg',
@@ -187,5 +188,5 @@ export const createLogger = (options: LoggerOptions): Logger => {
     },
     options.sink ?? stderrSink(),
   )
-  return new PinoLogger(logger, new RateLimit(clock))
+  return new PinoLogger(logger, new RateLimit(clock), levels, null)
 }

@@ -4,17 +4,22 @@
  * settings.
  */
 import { readFileSync } from 'node:fs'
+import { preflight } from './check/preflight.ts'
+import { hasFailed, renderRows } from './check/verdict.ts'
 import { systemClock } from './clock.ts'
-import { parseCommandLine, USAGE } from './config/command-line.ts'
+import { type CommandLine, parseCommandLine, USAGE } from './config/command-line.ts'
 import { echoSettings } from './config/echo.ts'
 import { ConfigError } from './config/errors.ts'
 import { type LoadedSettings, loadSettings, settingsSource } from './config/load.ts'
-import type { Settings } from './config/settings.ts'
+import { describeSettings, type Settings } from './config/settings.ts'
+import { valueText } from './config/value.ts'
 import { ControlError } from './control/errors.ts'
 import { type MigrationState, routingStateOf } from './control/migration-state.ts'
-import { createLogger, type Logger, logLevelOf } from './log.ts'
+import { createLogger, type Logger, type RootLogger } from './log.ts'
+import { logLevelsOf } from './log-levels.ts'
 import { type AdminCredentials, adminCredentials } from './proxy/admin-credentials.ts'
-import { initialRouting } from './proxy/derived-settings.ts'
+import { Configuration } from './proxy/configuration.ts'
+import { initialRouting, systemResolve } from './proxy/derived-settings.ts'
 import { ProxyInstance } from './proxy/instance.ts'
 import { NO_EVIDENCE } from './proxy/migration-control.ts'
 import { serveHealth } from './proxy/serve-health.ts'
@@ -31,10 +36,13 @@ const readVersion = (): string => {
   return hasVersion ? String(content.version) : 'unknown'
 }
 
+/** Reads the source of the settings; a ConfigError says what is wrong with it. */
+type Load = () => LoadedSettings
+
 /** The settings, or null when they cannot be used and it has been said why. */
-const load = (configPath: string | null, isStrict: boolean, log: Logger): LoadedSettings | null => {
+const loadOrTell = (load: Load, log: Logger): LoadedSettings | null => {
   try {
-    return loadSettings(settingsSource(configPath, process.env), { isStrict })
+    return load()
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     for (const { text } of error.problems) log.error({ code: error.code }, text)
@@ -51,7 +59,7 @@ const describe = (loaded: LoadedSettings, log: Logger): void => {
 type Beginning = { readonly state: MigrationState; readonly credentials: AdminCredentials }
 
 /** What files beside the settings say, or null when one cannot be used and it has been said why. */
-const readBeginning = (settings: Settings, log: Logger): Beginning | null => {
+const readBeginning = (settings: Settings, log: RootLogger): Beginning | null => {
   try {
     const credentials = adminCredentials(settings)
     return { credentials, state: loadState(settings, { clock: systemClock, log }) }
@@ -66,18 +74,21 @@ const readBeginning = (settings: Settings, log: Logger): Beginning | null => {
 
 /** Runs until a signal, or a fault of its own; resolves with the exit status. */
 const run = async (
-  { settings, sources }: LoadedSettings,
+  loaded: LoadedSettings,
   { state, credentials }: Beginning,
+  load: Load,
+  configPath: string | null,
   version: string,
-  log: Logger,
+  log: RootLogger,
 ): Promise<number> => {
+  const { settings, sources } = loaded
   const stop = new AbortController()
   const force = new AbortController()
   let status = 0
   const tools = {
     clock: systemClock,
     log,
-    logLevel: logLevelOf(settings.logLevel),
+    logLevel: log.levels,
     random: Math.random,
     onFault: (error: Error) => {
       log.fatal({ code: 'PLANE_DIED', error }, `a data plane thread died: ${error.message}`)
@@ -96,6 +107,16 @@ const run = async (
     stop.abort()
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
+  const configuration = new Configuration(instance, loaded, load, log)
+  process.on('SIGHUP', () => {
+    log.info({ code: 'SIGNAL', signal: 'SIGHUP' }, 'SIGHUP received: reading the settings again')
+    if (configPath === null) {
+      const text =
+        'settings come from the environment, which does not change while a process runs: start with --config and a file'
+      log.warn({ code: 'CONFIG_RELOAD_REFUSED' }, text)
+    }
+    configuration.reload()
+  })
   const stopped = new Promise<void>((resolve) => {
     stop.signal.addEventListener('abort', () => resolve(instance.stop(force.signal)))
   })
@@ -108,6 +129,45 @@ const run = async (
   control.close()
   await Promise.all(servers.map((server) => server?.close()))
   return status
+}
+
+/** A setting per line, as a file would have it, with its source. */
+const printConfig = (loaded: LoadedSettings): number => {
+  for (const { key, value, source } of describeSettings(loaded.settings, loaded.sources)) {
+    const text = typeof value === 'object' ? valueText(value) : value
+    process.stdout.write(`${key}: ${JSON.stringify(text)}  # ${source}\n`)
+  }
+  return 0
+}
+
+const check = async ({ settings, warnings }: LoadedSettings): Promise<number> => {
+  const texts = warnings.map(({ text }) => text)
+  const tools = { clock: systemClock, resolve: systemResolve }
+  const rows = await preflight(settings, texts, tools)
+  process.stdout.write(renderRows(rows))
+  return hasFailed(rows) ? EXIT_FAULT : 0
+}
+
+const withSettings = async (
+  command: Extract<CommandLine, { configPath: unknown }>,
+  version: string,
+): Promise<number> => {
+  const { kind, configPath, isStrict } = command
+  const load: Load = () => loadSettings(settingsSource(configPath, process.env), { isStrict })
+  const early = createLogger({ level: 'info', clock: systemClock })
+  if (kind === 'run') {
+    early.info({ code: 'STARTING', version }, `Starting ZDM proxy version ${version}`)
+  }
+  const loaded = loadOrTell(load, early)
+  if (loaded === null) return EXIT_SETTINGS
+  if (kind === 'print config') return printConfig(loaded)
+  if (kind === 'check') return check(loaded)
+  describe(loaded, early)
+  const level = logLevelsOf(loaded.settings.logLevel, loaded.settings.logLevels)
+  const log = createLogger({ level, clock: systemClock })
+  const beginning = readBeginning(loaded.settings, log)
+  if (beginning === null) return EXIT_SETTINGS
+  return run(loaded, beginning, load, configPath, version, log)
 }
 
 const main = async (): Promise<number> => {
@@ -123,17 +183,10 @@ const main = async (): Promise<number> => {
     case 'usage error':
       process.stderr.write(`zdm-proxy: ${command.text}\n\n${USAGE}`)
       return EXIT_USAGE
-    case 'run': {
-      const early = createLogger({ level: 'info', clock: systemClock })
-      early.info({ code: 'STARTING', version }, `Starting ZDM proxy version ${version}`)
-      const loaded = load(command.configPath, command.isStrict, early)
-      if (loaded === null) return EXIT_SETTINGS
-      describe(loaded, early)
-      const level = logLevelOf(loaded.settings.logLevel)
-      const log = createLogger({ level, clock: systemClock })
-      const beginning = readBeginning(loaded.settings, log)
-      return beginning === null ? EXIT_SETTINGS : run(loaded, beginning, version, log)
-    }
+    case 'run':
+    case 'check':
+    case 'print config':
+      return withSettings(command, version)
   }
 }
 

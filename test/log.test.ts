@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { createLogger, type Logger, type LogLevel, logLevelOf } from '../src/log.ts'
+import { createLogger, type Logger, type RootLogger } from '../src/log.ts'
+import { type LogLevel, logLevelOf } from '../src/log-levels.ts'
 import { FakeClock } from './support/fake-clock.ts'
 
 const LEVELS: readonly LogLevel[] = ['fatal', 'error', 'warn', 'info', 'debug', 'trace']
@@ -15,7 +16,7 @@ beforeEach(() => {
   text = []
 })
 
-const logAt = (level: LogLevel, bindings?: Record<string, string | number>): Logger =>
+const logAt = (level: LogLevel, bindings?: Record<string, string | number>): RootLogger =>
   createLogger({
     level,
     clock,

@@ -9,7 +9,7 @@ import type {
   PrepareRequest,
   Requester,
 } from '../control/report.ts'
-import type { LogLevel } from '../log.ts'
+import type { LogLevel } from '../log-levels.ts'
 
 /** Who asks: a remote address, and the name on its certificate where it has shown one. */
 export type Via = string

@@ -28,6 +28,7 @@ import { type Endpoint, UpstreamConnection, type UpstreamListener } from '../ups
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
 import { answerBody, authenticate, refusal, startUp } from '../upstream/handshake.ts'
 import type { Credentials } from '../upstream/profile.ts'
+import { formatAddress } from './address.ts'
 import { fromRandom, reopenCandidates } from './candidates.ts'
 import type { ClusterTopology } from './host.ts'
 import { readClusterTopology } from './topology-query.ts'
@@ -68,6 +69,8 @@ export type ClusterKnowledge = {
 export interface ControlConnectionListener {
   /** After the opening and after every refresh. */
   onKnowledge(cluster: Cluster, knowledge: ClusterKnowledge): void
+  /** A node that is said to be up or down; its address as its cluster tells it to clients. */
+  onStatusChange(cluster: Cluster, node: Endpoint, isUp: boolean): void
   /** The body of a SCHEMA_CHANGE event, as v3 and later write it. */
   onSchemaChange(cluster: Cluster, body: Uint8Array): void
 }
@@ -80,7 +83,7 @@ type Open = {
 }
 
 export class ControlConnection implements UpstreamListener {
-  readonly #settings: ControlConnectionSettings
+  #settings: ControlConnectionSettings
   readonly #listener: ControlConnectionListener
   readonly #clock: Clock
   readonly #log: Logger
@@ -138,6 +141,12 @@ export class ControlConnection implements UpstreamListener {
     this.#onOpened()
   }
 
+  /** Credentials, time-outs and intervals hold from the next use on; contact points and datacenter stay. */
+  setSettings(settings: ControlConnectionSettings): void {
+    this.#settings = settings
+    if (this.#open !== null) this.#scheduleHeartbeat()
+  }
+
   close(): void {
     this.#closing.abort()
     this.#clock.clearInterval(this.#sweepTimer)
@@ -176,6 +185,10 @@ export class ControlConnection implements UpstreamListener {
         ? body
         : encodeEvent(new BodyWriter(), event, EVENT_TRAITS).toBytes()
       this.#listener.onSchemaChange(this.#settings.cluster, common)
+    }
+    if (event.type === EventType.STATUS_CHANGE) {
+      const node = { address: formatAddress(event.address), port: event.port }
+      this.#listener.onStatusChange(this.#settings.cluster, node, event.change === 'UP')
     }
     // A schema change moves schema_version, which drivers compare through the proxy.
     this.#scheduleRefresh()

@@ -26,7 +26,8 @@ export const readClusterTopology = async (
   return readTopology({ ...question, localRows, peersRows, peersV2Rows })
 }
 
-const select = async (connection: UpstreamConnection, text: string): Promise<Row[]> => {
+/** The rows of an answer; rejects with a ClusterError where there are none. */
+export const select = async (connection: UpstreamConnection, text: string): Promise<Row[]> => {
   const answer = await connection.call(Opcode.QUERY, queryBody(connection, text))
   if (answer.opcode !== Opcode.RESULT) throw refusal(connection, text, answer)
   const result = decodeResult(answerBody(answer), connection.traits)

@@ -10,7 +10,7 @@ import type { ClusterTopology, Host } from './host.ts'
 
 export const VIRTUAL_RACK = 'rack0'
 export const VIRTUAL_PARTITIONER = 'org.apache.cassandra.dht.Murmur3Partitioner'
-/** Advertised when the listen address leads to no IPv4 address. */
+/** Advertised when the listen address leads to no address. */
 const FALLBACK_ADDRESS = '127.0.0.1'
 
 export type VirtualHost = {
@@ -34,13 +34,13 @@ export type VirtualHost = {
 }
 
 export type VirtualTopologyInput = {
-  /** `proxy_topology_addresses`, IP text; null where the setting is absent. */
+  /** `proxy_topology_addresses`, resolved to IP text; null where the setting is absent. */
   readonly addresses: readonly string[] | null
   /** `proxy_topology_index`: this instance's position in `addresses`. */
   readonly index: number
   /** `proxy_topology_num_tokens`. */
   readonly numTokens: number
-  /** The first IPv4 address of the listen address; null where it has none. */
+  /** The address that the listen address stands for; null where it has none. */
   readonly implicitAddress: string | null
   readonly proxyPort: number
   /** The cluster that answers system queries. */

@@ -5,7 +5,8 @@
 
 export type CommandLine =
   | {
-      readonly kind: 'run'
+      /** run: serve. check: look whether it could. print config: the settings in effect. */
+      readonly kind: 'run' | 'check' | 'print config'
       /** null: settings come from the environment. */
       readonly configPath: string | null
       /** Unknown settings end the start. */
@@ -16,22 +17,28 @@ export type CommandLine =
   /** The text is one line. */
   | { readonly kind: 'usage error'; readonly text: string }
 
-export const USAGE = `Usage: zdm-proxy [--config PATH] [--strict-config]
+export const USAGE = `Usage: zdm-proxy [--config PATH] [--strict-config] [--check | --print-config]
 
   --config PATH     Read the settings from this YAML file. Without it they come from
                     environment variables, ZDM_PRIMARY_CLUSTER for primary_cluster.
   --strict-config   End with an error if a setting is unknown, instead of a warning.
+  --check           Check settings, files, names and both clusters; print a table, serve nothing.
+                    Exit status 0 if nothing failed, 1 if a check failed, 255 for wrong settings.
+  --print-config    Print every setting with its value in effect and where it came from; secrets
+                    are hidden. Serves nothing.
   --version         Print the version.
   -h, --help        Print this.
 
 docs/configuration.md lists the settings.
 `
 
-type Flag = 'config' | 'strict-config' | 'version' | 'help'
+type Flag = 'config' | 'strict-config' | 'check' | 'print-config' | 'version' | 'help'
 
 const FLAGS: ReadonlyMap<string, Flag> = new Map([
   ['config', 'config'],
   ['strict-config', 'strict-config'],
+  ['check', 'check'],
+  ['print-config', 'print-config'],
   ['version', 'version'],
   ['help', 'help'],
   ['h', 'help'],
@@ -45,13 +52,14 @@ export const parseCommandLine = (argv: readonly string[]): CommandLine => {
   let configPath: string | null = null
   let isStrict = false
   let wantsVersion = false
+  let kind: 'run' | 'check' | 'print config' = 'run'
   for (let at = 0; at < argv.length; at++) {
     const argument = argv[at]!
     const [, name = '', attached] = ARGUMENT.exec(argument) ?? []
     const flag = FLAGS.get(name)
     if (flag === undefined) {
-      const kind = argument.startsWith('-') ? 'flag' : 'argument'
-      return usageError(`unknown ${kind} ${JSON.stringify(argument)}`)
+      const noun = argument.startsWith('-') ? 'flag' : 'argument'
+      return usageError(`unknown ${noun} ${JSON.stringify(argument)}`)
     }
     if (flag !== 'config' && attached !== undefined) {
       return usageError(`--${flag} takes no value`)
@@ -59,10 +67,12 @@ export const parseCommandLine = (argv: readonly string[]): CommandLine => {
     if (flag === 'help') return { kind: 'help' }
     if (flag === 'version') wantsVersion = true
     if (flag === 'strict-config') isStrict = true
+    if (flag === 'check') kind = 'check'
+    if (flag === 'print-config') kind = 'print config'
     if (flag !== 'config') continue
     const path = attached ?? argv[++at] ?? ''
     if (path === '') return usageError('--config needs the path of a YAML file')
     configPath = path
   }
-  return wantsVersion ? { kind: 'version' } : { kind: 'run', configPath, isStrict }
+  return wantsVersion ? { kind: 'version' } : { kind, configPath, isStrict }
 }

@@ -50,7 +50,7 @@ export type StringDefinition = Common & {
 export type ListDefinition = Common & {
   readonly type: 'list'
   readonly default: readonly string[]
-  readonly format: 'contact points' | 'IP addresses' | 'protocol versions'
+  readonly format: 'contact points' | 'addresses' | 'protocol versions' | 'log levels'
 }
 
 /** Comma-separated numbers, rising. */

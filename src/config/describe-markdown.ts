@@ -1,5 +1,6 @@
 /** The text of docs/configuration.md, from the table of settings. A test holds the file to it. */
 import type { Section, SettingDefinition, SettingStatus } from './definition.ts'
+import { isLive } from './live-settings.ts'
 import { environmentName, SECTIONS } from './settings.ts'
 import { rangeOf, valueText } from './value.ts'
 
@@ -64,7 +65,7 @@ const row = (definition: SettingDefinition): string => {
     typeText(definition),
     defaultText(definition),
     allowedText(definition),
-    STATUS_WORDS[definition.status],
+    isLive(definition.key) ? 'live' : STATUS_WORDS[definition.status],
     definition.description,
   ]
   return `| ${cells.join(' | ')} |`
@@ -121,6 +122,9 @@ password) and what is allowed, and ends with exit status 255. Wrong arguments en
 Unknown settings are a warning that names the nearest known one; with \`--strict-config\` they are an error. After a good start one line,
 \`Parsed configuration:\`, has all settings without the passwords.
 
+\`zdm-proxy --check\` looks further without serving: files, names, both clusters. \`zdm-proxy --print-config\` prints every setting in effect and where
+it came from. docs/operations.md describes both.
+
 Beyond single values these are refused:
 
 - a cluster without contact points, or the same contact point and port for Origin and Target;
@@ -132,7 +136,8 @@ Beyond single values these are refused:
 
 ## Reading the tables
 
-The column *Status* is empty for settings that do what they say. *no effect*: accepted because configurations of the Go proxy have
+The column *Status* is empty for settings that do what they say from the start on. *live*: a running proxy takes a new value over when it reads its file
+again (SIGHUP). *no effect*: accepted because configurations of the Go proxy have
 it. *not yet*: only the default is accepted; any other value ends the start, so that nobody runs believing that something is on which is not.
 
 `

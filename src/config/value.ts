@@ -2,6 +2,8 @@
  * From a scalar to the typed value of one setting: type, range, format (operations §1.3), and what this
  * release does not have yet. Rules between settings are rules.ts.
  */
+
+import { COMPONENTS, LEVEL_WORDS, parseComponentLevel } from '../log-levels.ts'
 import { hasPort, isAnyAddress, isHostName, isPlainIp, withoutBrackets } from './address.ts'
 import type {
   BucketsDefinition,
@@ -120,10 +122,12 @@ const parseContactPoint = (item: string): ParsedValue<string> => {
 }
 
 const parseAdvertisedAddress = (item: string): ParsedValue<string> => {
-  if (!isPlainIp(item)) return { fault: `${quoted(item)} is not an IP address` }
-  return isAnyAddress(item)
-    ? { fault: `${quoted(item)} is no address that clients can connect to` }
-    : { value: item }
+  const value = withoutBrackets(item)
+  if (isAnyAddress(value))
+    return { fault: `${quoted(item)} is no address that clients can connect to` }
+  if (isPlainIp(value) || isHostName(value)) return { value }
+  const hint = hasPort(item) ? '; all instances listen on proxy_listen_port' : ''
+  return { fault: `${quoted(item)} is not an IP address or host name${hint}` }
 }
 
 const parseProtocolVersion = (item: string): ParsedValue<string> => {
@@ -133,10 +137,20 @@ const parseProtocolVersion = (item: string): ParsedValue<string> => {
     : { value }
 }
 
+const parseComponent = (item: string): ParsedValue<string> => {
+  const parsed = parseComponentLevel(item)
+  return parsed === null
+    ? {
+        fault: `${quoted(item)} is not COMPONENT=LEVEL, with ${COMPONENTS.join(', ')} and ${LEVEL_WORDS.join(', ')}`,
+      }
+    : { value: `${parsed[0]}=${parsed[1].toUpperCase()}` }
+}
+
 const ITEM_PARSERS = {
   'contact points': parseContactPoint,
-  'IP addresses': parseAdvertisedAddress,
+  addresses: parseAdvertisedAddress,
   'protocol versions': parseProtocolVersion,
+  'log levels': parseComponent,
 } as const satisfies Record<ListDefinition['format'], (item: string) => ParsedValue<string>>
 
 /** The values of all items, or the first fault. */

@@ -3,7 +3,7 @@
  * server, the command line, the web console and the coordination of several instances. Their JSON Schemas
  * are in src/admin/api-schemas.ts; a test holds the two together.
  */
-import type { LogLevel } from '../log.ts'
+import type { LogLevel } from '../log-levels.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import type { MigrationState } from './migration-state.ts'
 import type { CheckId, Phase, Routing } from './phase.ts'

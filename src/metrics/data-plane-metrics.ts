@@ -5,6 +5,7 @@
  */
 import { AsyncMetrics } from './async-metrics.ts'
 import { LatencyHistogram } from './histogram.ts'
+import { FINE_BOUNDS_SECONDS } from './latency-families.ts'
 import { NodeMetrics } from './node-metrics.ts'
 import type {
   ClusterKey,
@@ -35,6 +36,20 @@ export class DataPlaneMetrics {
     readonly readsTarget: LatencyHistogram
     readonly writes: LatencyHistogram
   }
+  readonly fineDuration = {
+    readsOrigin: new LatencyHistogram(FINE_BOUNDS_SECONDS),
+    readsTarget: new LatencyHistogram(FINE_BOUNDS_SECONDS),
+    writes: new LatencyHistogram(FINE_BOUNDS_SECONDS),
+  }
+  /** Between the two answers to a dual request, by who answered first. */
+  readonly writeGap = {
+    origin: new LatencyHistogram(FINE_BOUNDS_SECONDS),
+    target: new LatencyHistogram(FINE_BOUNDS_SECONDS),
+  }
+  /** From a read to the write of what it caused. */
+  readonly turnDuration = new LatencyHistogram(FINE_BOUNDS_SECONDS)
+  /** Of all open request connections, free or not. */
+  readonly upstreamStreamIds: PerCluster = perCluster()
   /** Single-cluster requests answered with an error. */
   readonly failedReads: PerCluster = perCluster()
   /** Dual requests answered with an error, by who answered so. */
@@ -103,6 +118,17 @@ export class DataPlaneMetrics {
         readsTarget: this.requestDuration.readsTarget.snapshot(),
         writes: this.requestDuration.writes.snapshot(),
       },
+      fineDuration: {
+        readsOrigin: this.fineDuration.readsOrigin.snapshot(),
+        readsTarget: this.fineDuration.readsTarget.snapshot(),
+        writes: this.fineDuration.writes.snapshot(),
+      },
+      writeGap: {
+        origin: this.writeGap.origin.snapshot(),
+        target: this.writeGap.target.snapshot(),
+      },
+      turnDuration: this.turnDuration.snapshot(),
+      upstreamStreamIds: { ...this.upstreamStreamIds },
       failedReads: { ...this.failedReads },
       failedWrites: { ...this.failedWrites },
       failedConnections: { ...this.failedConnections },

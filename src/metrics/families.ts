@@ -5,6 +5,7 @@
 import { ASYNC_FAMILIES } from './async-families.ts'
 import { CONTROL_FAMILIES } from './control-families.ts'
 import type { MetricFamily } from './family.ts'
+import { LATENCY_FAMILIES } from './latency-families.ts'
 import { NODE_FAMILIES } from './node-families.ts'
 import { PROXY_FAMILIES } from './proxy-families.ts'
 import { RUNTIME_FAMILIES } from './runtime-families.ts'
@@ -12,6 +13,7 @@ import { RUNTIME_FAMILIES } from './runtime-families.ts'
 export const FAMILIES: readonly MetricFamily[] = [
   ...PROXY_FAMILIES,
   ...CONTROL_FAMILIES,
+  ...LATENCY_FAMILIES,
   ...NODE_FAMILIES,
   ...ASYNC_FAMILIES,
   ...RUNTIME_FAMILIES,

@@ -113,6 +113,16 @@ export type PlaneSeries = {
     readonly readsTarget: HistogramSnapshot
     readonly writes: HistogramSnapshot
   }
+  /** The same requests in fixed buckets (latency-families.ts). */
+  readonly fineDuration: {
+    readonly readsOrigin: HistogramSnapshot
+    readonly readsTarget: HistogramSnapshot
+    readonly writes: HistogramSnapshot
+  }
+  /** By who answered first. */
+  readonly writeGap: { readonly origin: HistogramSnapshot; readonly target: HistogramSnapshot }
+  readonly turnDuration: HistogramSnapshot
+  readonly upstreamStreamIds: Readonly<PerCluster>
   readonly failedReads: Readonly<PerCluster>
   readonly failedWrites: Readonly<PerFailedWrite>
   readonly failedConnections: Readonly<PerCluster>

@@ -3,7 +3,7 @@
  * for the Go proxy ask for go_* names; those that have an honest counterpart in Node are published (operations
  * §3.6). go_goroutines, go_threads and go_memstats_stack_inuse_bytes have none. process_* is prom-client's.
  */
-import type { MetricFamily } from './family.ts'
+import type { MetricFamily, Point } from './family.ts'
 import type { ThreadSeries } from './thread-series.ts'
 
 const QUANTILES = [0, 0.25, 0.5, 0.75, 1]
@@ -32,6 +32,29 @@ export const RUNTIME_FAMILIES: readonly MetricFamily[] = [
         labels: { thread: String(threadId) },
         value: eventLoopActiveSeconds,
       })),
+  },
+  {
+    name: 'event_loop_delay_seconds',
+    type: 'gauge',
+    isPrefixed: true,
+    isReference: false,
+    labels: {
+      statistic: ['max', 'median', 'p99'],
+      thread: 'number of the thread; 0 is the main one',
+    },
+    help: "How late a thread's event loop ran what was due, over the latest full 10 s.",
+    read: ({ threads }) =>
+      threads.flatMap(({ threadId, eventLoopDelay }) => {
+        const point = (statistic: string, value: number): Point => ({
+          labels: { statistic, thread: String(threadId) },
+          value,
+        })
+        return [
+          point('max', eventLoopDelay.maxSeconds),
+          point('median', eventLoopDelay.medianSeconds),
+          point('p99', eventLoopDelay.p99Seconds),
+        ]
+      }),
   },
   {
     ...REFERENCE,

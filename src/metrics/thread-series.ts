@@ -3,19 +3,30 @@
  * of these per thread, so the process's figures are sums over the control plane's thread and those of
  * the data planes (runtime-families.ts). The memory of the whole process is in process_* instead.
  */
-import { PerformanceObserver, performance } from 'node:perf_hooks'
+import { monitorEventLoopDelay, PerformanceObserver, performance } from 'node:perf_hooks'
 import { getHeapStatistics } from 'node:v8'
 import { threadId } from 'node:worker_threads'
 
 /** As many as the Go runtime keeps for its quantiles. */
 const RECENT_PAUSES_MAX = 256
 const MS_PER_SECOND = 1000
+const NS_PER_MS = 1e6
+const NS_PER_SECOND = 1e9
+const DELAY_SAMPLE_MS = 20
+const DELAY_PERIOD_MS = 10_000
 
 export type GcSeries = {
   readonly count: number
   readonly sumSeconds: number
   /** The latest pauses, at most 256, in no order. */
   readonly recentSeconds: readonly number[]
+}
+
+/** How late the event loop ran what was due, over the latest full period. */
+export type DelaySeries = {
+  readonly medianSeconds: number
+  readonly p99Seconds: number
+  readonly maxSeconds: number
 }
 
 /** A copy of a thread's figures that can cross threads. */
@@ -29,6 +40,7 @@ export type ThreadSeries = {
   /** All that was ever allocated on the heap. */
   readonly allocatedBytes: number
   readonly eventLoopActiveSeconds: number
+  readonly eventLoopDelay: DelaySeries
   readonly gc: GcSeries
 }
 
@@ -64,12 +76,42 @@ const startWatching = (): GcPauses => {
   return pauses
 }
 
+const NO_DELAY: DelaySeries = { medianSeconds: 0, p99Seconds: 0, maxSeconds: 0 }
+
+/** Samples how late the loop is, and keeps the figures of the latest full period. */
+class LoopDelay {
+  latest = NO_DELAY
+  readonly #histogram = monitorEventLoopDelay({ resolution: DELAY_SAMPLE_MS })
+
+  constructor() {
+    this.#histogram.enable()
+    // Neither the samples nor this keeps the thread alive.
+    setInterval(() => this.#turnPage(), DELAY_PERIOD_MS).unref()
+  }
+
+  #turnPage(): void {
+    const histogram = this.#histogram
+    this.latest = {
+      medianSeconds: delaySeconds(histogram.percentile(50)),
+      p99Seconds: delaySeconds(histogram.percentile(99)),
+      maxSeconds: delaySeconds(histogram.max),
+    }
+    histogram.reset()
+  }
+}
+
+/** A sample is the time between two of them: what exceeds the interval is the delay. */
+const delaySeconds = (sampleNs: number): number =>
+  Math.max(0, sampleNs - DELAY_SAMPLE_MS * NS_PER_MS) / NS_PER_SECOND
+
 /** One per thread, as its heap is. */
 let watched: GcPauses | null = null
+let delay: LoopDelay | null = null
 
-/** Counts this thread's garbage collections from now on. A second call changes nothing. */
+/** Watches this thread's collections and its event loop from now on. A second call changes nothing. */
 export const watchThread = (): void => {
   watched ??= startWatching()
+  delay ??= new LoopDelay()
 }
 
 /** This thread's figures as they are now. */
@@ -82,6 +124,7 @@ export const readThread = (): ThreadSeries => {
     externalBytes: heap.external_memory,
     allocatedBytes: heap.total_allocated_bytes,
     eventLoopActiveSeconds: performance.eventLoopUtilization().active / MS_PER_SECOND,
+    eventLoopDelay: delay?.latest ?? NO_DELAY,
     gc: (watched ?? new GcPauses()).snapshot(),
   }
 }

@@ -21,7 +21,9 @@ import type { Logger } from '../log.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import { CLUSTERS, Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
 import type { ClusterView, Snapshot } from '../session/context.ts'
+import type { Endpoint } from '../upstream/connection.ts'
 import type { Node } from '../upstream/pool.ts'
+import type { NodeStatus } from './plane-messages.ts'
 
 export type ControlPlaneSettings = {
   readonly connections: readonly [ControlConnectionSettings, ControlConnectionSettings]
@@ -55,6 +57,7 @@ export type ControlPlaneTools = {
 
 export type ControlPlaneListener = {
   onSnapshot(snapshot: Snapshot): void
+  onNodeStatus(status: NodeStatus): void
   /** The body of a SCHEMA_CHANGE event that clients are to hear. */
   onSchemaChange(body: Uint8Array): void
 }
@@ -62,7 +65,7 @@ export type ControlPlaneListener = {
 type BothKnown = readonly [ClusterKnowledge, ClusterKnowledge]
 
 export class ControlPlane implements ControlConnectionListener {
-  readonly #settings: ControlPlaneSettings
+  #settings: ControlPlaneSettings
   readonly #listener: ControlPlaneListener
   readonly #log: Logger
   readonly #connections: readonly [ControlConnection, ControlConnection]
@@ -79,10 +82,11 @@ export class ControlPlane implements ControlConnectionListener {
     this.#settings = settings
     this.#clientPort = clientPort
     this.#listener = listener
-    this.#log = tools.log
+    this.#log = tools.log.child({ component: 'control' })
+    const own = { ...tools, log: this.#log }
     this.#connections = [
-      new ControlConnection(settings.connections[Cluster.ORIGIN], this, tools),
-      new ControlConnection(settings.connections[Cluster.TARGET], this, tools),
+      new ControlConnection(settings.connections[Cluster.ORIGIN], this, own),
+      new ControlConnection(settings.connections[Cluster.TARGET], this, own),
     ]
   }
 
@@ -99,6 +103,12 @@ export class ControlPlane implements ControlConnectionListener {
     this.#publish()
   }
 
+  /** How the clusters are reached from now on; what clients see of the topology stays. */
+  setConnections(connections: ControlPlaneSettings['connections']): void {
+    this.#settings = { ...this.#settings, connections }
+    for (const cluster of CLUSTERS) this.#connections[cluster].setSettings(connections[cluster])
+  }
+
   health(cluster: Cluster): ClusterHealth {
     const { endpoint, failures } = this.#connections[cluster]
     return { endpoint, failures }
@@ -109,8 +119,46 @@ export class ControlPlane implements ControlConnectionListener {
   }
 
   onKnowledge(cluster: Cluster, knowledge: ClusterKnowledge): void {
+    const before = this.#known[cluster]
     this.#known[cluster] = knowledge
     this.#publish()
+    const known = this.#bothKnown()
+    if (before !== null && known !== null) this.#tellChange(cluster, before, known)
+  }
+
+  /** A line where nodes have come, gone or moved; a refresh that finds the same says nothing. */
+  #tellChange(cluster: Cluster, before: ClusterKnowledge, known: BothKnown): void {
+    const labels = (hosts: readonly Host[]): string[] => hosts.map((host) => nodeOf(host).label)
+    const hosts = labels(known[cluster].topology.hosts)
+    const gone = labels(before.topology.hosts).filter((label) => !hosts.includes(label))
+    const added = hosts.filter((label) => !labels(before.topology.hosts).includes(label))
+    if (gone.length === 0 && added.length === 0) return
+    const assigned = labels(this.#assigned(cluster, known))
+    const changes = [
+      ...(added.length > 0 ? [`new: ${added.join(', ')}`] : []),
+      ...(gone.length > 0 ? [`gone: ${gone.join(', ')}`] : []),
+    ]
+    this.#log.info(
+      { code: 'TOPOLOGY_CHANGED', cluster: clusterLabel(cluster), hosts, assigned },
+      `the nodes of ${clusterName(cluster)} have changed; ${changes.join('; ')}; this instance uses ${assigned.join(', ')}`,
+    )
+  }
+
+  onStatusChange(cluster: Cluster, node: Endpoint, isUp: boolean): void {
+    const host = this.#hostAt(cluster, node)
+    const label = formatEndpoint(node.address, node.port)
+    const word = isUp ? 'up' : 'down'
+    const text = `${clusterName(cluster)} says that its node ${label} is ${word}`
+    const code = isUp ? 'NODE_UP' : 'NODE_DOWN'
+    this.#log.info({ code, cluster: clusterLabel(cluster), node: label }, text)
+    if (host !== null) this.#listener.onNodeStatus({ cluster, hostId: host.hostId, isUp })
+  }
+
+  /** Several nodes may share an address; a separate TLS port is told as the plain one is. */
+  #hostAt(cluster: Cluster, { address, port }: Endpoint): Host | null {
+    const hosts = this.#known[cluster]?.topology.hosts ?? []
+    const there = hosts.filter((host) => host.address === address)
+    return there.find((host) => host.port === port) ?? (there.length === 1 ? there[0]! : null)
   }
 
   /** Clients hear of Origin's changes only: hearing of each change twice, they would refresh twice. */

@@ -26,7 +26,7 @@ import type { SharedStatement } from '../prepared/statement.ts'
 import { CLUSTERS, type Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import { Answers } from '../session/answers.ts'
-import type { SessionContext, SessionSettings, Snapshot } from '../session/context.ts'
+import type { SessionContext, Snapshot } from '../session/context.ts'
 import { RequestDispatcher } from '../session/dispatch.ts'
 import { FailedWriteTables } from '../session/failed-writes.ts'
 import { Healer } from '../session/healer.ts'
@@ -43,44 +43,19 @@ import { completeHandshake } from '../upstream/handshake.ts'
 import { type Node, UpstreamPool } from '../upstream/pool.ts'
 import type { Profile } from '../upstream/profile.ts'
 import { ProfileRegistry } from '../upstream/profile-registry.ts'
+import type { DataPlaneOptions, DataPlaneSettings } from './data-plane-options.ts'
+import type { NodeStatus } from './plane-messages.ts'
 
 /** The error of a time-out is at most one sweep. */
 const SWEEP_INTERVAL_MS = 250
-
-export type DataPlaneSettings = SessionSettings & {
-  readonly listenAddress: string
-  /** Protocol versions that clients may not use. */
-  readonly blockedVersions: readonly number[]
-  readonly clientConnectionsMax: number
-  readonly streamIdsMax: number
-  readonly connectionsPerNodeMax: number
-  readonly preparedEntriesMax: number
-  readonly preparedBytesMax: number
-  readonly connectTimeoutMs: readonly [number, number]
-  readonly latencyBoundsSeconds: readonly [readonly number[], readonly number[]]
-  readonly asyncLatencyBoundsSeconds: readonly number[]
-  readonly asyncReads: AsyncReadSettings
-}
-
-export type DataPlaneOptions = {
-  readonly settings: DataPlaneSettings
-  readonly snapshot: Snapshot
-  readonly routing: RoutingState
-  /** One Int32: the client connections of all planes together. */
-  readonly clientCount: SharedArrayBuffer
-  readonly log: Logger
-  readonly clock: Clock
-  /** For tests: see `InstanceTools`. */
-  readonly rewriteEnvelope?: EnvelopeRewrite | undefined
-  askOthers(id: Uint8Array): Promise<SharedStatement | null>
-}
+const MS_PER_SECOND = 1000
 
 export class DataPlane implements SessionContext, UpstreamListener {
-  readonly settings: DataPlaneSettings
+  settings: DataPlaneSettings
   readonly clientVersions: AcceptedVersions
   readonly clock: Clock
   readonly turn: Turn
-  readonly flusher = new Flusher((flush) => setImmediate(flush))
+  readonly flusher: Flusher
   readonly requests = new RequestTable()
   readonly prepared: PreparedCache
   readonly profiles: ProfileRegistry
@@ -94,6 +69,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   readonly askOthers: (id: Uint8Array) => Promise<SharedStatement | null>
   snapshot: Snapshot
   routing: RoutingState
+  readonly #upstreamLog: Logger
   readonly #answers: Answers
   readonly #slow: SlowRequests
   readonly #dialer = new Dialer()
@@ -112,9 +88,11 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.clientVersions = requestVersions(options.settings.blockedVersions)
     this.clock = options.clock
     this.turn = new Turn(options.clock)
+    this.flusher = this.#makeFlusher()
     const { preparedEntriesMax, preparedBytesMax } = options.settings
     this.prepared = new PreparedCache(preparedEntriesMax, preparedBytesMax)
-    this.log = options.log
+    this.log = options.log.child({ component: 'session' })
+    this.#upstreamLog = options.log.child({ component: 'upstream' })
     this.snapshot = options.snapshot
     this.routing = options.routing
     this.rewriteEnvelope = options.rewriteEnvelope ?? null
@@ -172,6 +150,16 @@ export class DataPlane implements SessionContext, UpstreamListener {
   /** The last reads that the clusters have answered differently. */
   mismatches(): readonly MismatchSample[] {
     return this.readCopies.mismatches()
+  }
+
+  /** Whatever reads a setting from now on reads the new one. */
+  setSettings(settings: DataPlaneSettings): void {
+    this.settings = settings
+  }
+
+  /** The cluster's nodes know sooner than a time-out that one of them has gone, or is back. */
+  setNodeStatus({ cluster, hostId, isUp }: NodeStatus): void {
+    this.profiles.setNodeStatus(cluster, hostId, isUp)
   }
 
   /** What another plane asks for. */
@@ -264,10 +252,17 @@ export class DataPlane implements SessionContext, UpstreamListener {
     const requests = connection.requests()
     for (const request of requests) this.#answers.onConnectionLost(request, connection)
     this.onWritable()
-    if (connection.endsByWish) return
+    if (connection.endsByWish) {
+      const cluster = clusterLabel(connection.cluster)
+      this.#upstreamLog.debug(
+        { code: 'UPSTREAM_CLOSED', cluster, node: connection.node },
+        `connection to ${clusterName(connection.cluster)} ${connection.node} closed`,
+      )
+      return
+    }
     this.metrics.upstreamConnectionsLost[clusterLabel(connection.cluster)]++
     if (requests.length === 0 && cause === null) return
-    this.log.limited(
+    this.#upstreamLog.limited(
       `lost ${connection.node}`,
       'warn',
       { code: 'UPSTREAM_LOST', cluster: clusterLabel(connection.cluster), node: connection.node },
@@ -279,6 +274,8 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.#sessions.delete(session)
     Atomics.sub(this.#clientCount, 0, 1)
     this.metrics.clientConnections--
+    const client = session.transport.peer
+    this.log.debug({ code: 'CLIENT_DISCONNECTED', client }, 'client disconnected')
     this.#tellIfDrained()
   }
 
@@ -320,12 +317,32 @@ export class DataPlane implements SessionContext, UpstreamListener {
   /** Its counters as they are now, with the gauges that are read rather than counted. */
   series(): PlaneSeries {
     this.metrics.preparedEntries = this.prepared.size
+    const { upstreamStreamIds } = this.metrics
+    upstreamStreamIds.origin = 0
+    upstreamStreamIds.target = 0
     for (const connection of this.#connections) connection.metrics.usedStreamIds = 0
     for (const connection of this.#connections) {
+      upstreamStreamIds[clusterLabel(connection.cluster)] += connection.options.streamIdsMax
       connection.metrics.usedStreamIds += connection.slots.used
     }
     this.readCopies.updateGauges()
     return this.metrics.toSeries(this.failedWrites.toSeries())
+  }
+
+  /** Writes once per turn, and measures from the read that was the first to have something to write. */
+  #makeFlusher(): Flusher {
+    let readAtMs = 0
+    let flush = (): void => {}
+    const flushTurn = (): void => {
+      const sinceMs = readAtMs
+      flush()
+      this.metrics.turnDuration.observe((this.clock.now() - sinceMs) / MS_PER_SECOND)
+    }
+    return new Flusher((flushAll) => {
+      readAtMs = this.turn.nowMs
+      flush = flushAll
+      setImmediate(flushTurn)
+    })
   }
 
   #accept(transport: Transport): TransportHandler | null {
@@ -343,6 +360,8 @@ export class DataPlane implements SessionContext, UpstreamListener {
       return null
     }
     this.metrics.clientConnections++
+    const client = transport.peer
+    this.log.debug({ code: 'CLIENT_CONNECTED', client }, 'client connected')
     const session = new Session(this.#nextSessionId++, transport, this)
     this.#sessions.add(session)
     return session
@@ -378,7 +397,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
 
   #onReconnectFailed(cluster: Cluster, node: Node, error: unknown): void {
     const text = error instanceof Error ? error.message : String(error)
-    this.log.limited(
+    this.#upstreamLog.limited(
       `reconnect ${node.label}`,
       'warn',
       { code: 'UPSTREAM_CONNECT_FAILED', cluster: clusterLabel(cluster), node: node.label },
@@ -421,6 +440,10 @@ export class DataPlane implements SessionContext, UpstreamListener {
       }
       this.#connections.add(connection)
       metrics.connections++
+      this.#upstreamLog.debug(
+        { code: 'UPSTREAM_OPENED', cluster: clusterLabel(cluster), node: node.label },
+        `connection to ${clusterName(cluster)} ${node.label} opened`,
+      )
       this.metrics.upstreamConnectionsOpened[clusterLabel(cluster)]++
       return connection
     } catch (error) {

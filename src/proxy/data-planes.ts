@@ -6,14 +6,16 @@
 import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { Clock } from '../clock.ts'
 import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
-import type { Logger, LogLevel } from '../log.ts'
+import type { Logger } from '../log.ts'
+import type { LogLevel, LogLevels } from '../log-levels.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
-import type { DataPlaneSettings } from './data-plane.ts'
+import type { DataPlaneSettings } from './data-plane-options.ts'
 import { LocalPlane } from './local-plane.ts'
 import type { Plane } from './plane.ts'
+import type { NodeStatus } from './plane-messages.ts'
 import { linkPlanes, WorkerPlane } from './worker-plane.ts'
 
 export type DataPlanesOptions = {
@@ -22,7 +24,7 @@ export type DataPlanesOptions = {
   readonly snapshot: Snapshot
   readonly routing: RoutingState
   readonly log: Logger
-  readonly logLevel: LogLevel
+  readonly logLevel: LogLevel | LogLevels
   readonly clock: Clock
   /** For tests: see `InstanceTools`. */
   readonly rewriteEnvelope?: EnvelopeRewrite | undefined
@@ -77,8 +79,16 @@ export class DataPlanes {
     }
   }
 
-  setLogLevel(level: LogLevel): void {
-    for (const plane of this.#planes) plane.setLogLevel(level)
+  setSettings(settings: DataPlaneSettings): void {
+    for (const plane of this.#planes) plane.setSettings(settings)
+  }
+
+  setLogLevels(levels: LogLevels): void {
+    for (const plane of this.#planes) plane.setLogLevels(levels)
+  }
+
+  setNodeStatus(status: NodeStatus): void {
+    for (const plane of this.#planes) plane.setNodeStatus(status)
   }
 
   announceSchemaChange(body: Uint8Array): void {

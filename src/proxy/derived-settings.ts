@@ -14,8 +14,9 @@ import { boundsInSeconds } from '../metrics/histogram.ts'
 import { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Credentials } from '../upstream/profile.ts'
+import { resolveAdvertised } from './advertised-addresses.ts'
 import type { ControlPlaneSettings } from './control-plane.ts'
-import type { DataPlaneSettings } from './data-plane.ts'
+import type { DataPlaneSettings } from './data-plane-options.ts'
 
 /** From accept to READY (architecture §4). */
 const HANDSHAKE_TIMEOUT_MS = 10_000
@@ -113,7 +114,8 @@ const versionNamed = (name: string): Version => VERSIONS_BY_NAME[name]!
 const blockedVersions = (settings: Settings): readonly Version[] =>
   settings.blockedProtocolVersions.map(versionNamed)
 
-const controlConnectionSettings = (
+/** How a cluster is reached, for its control connection and for `--check`. */
+export const connectionSettings = (
   settings: Settings,
   cluster: Cluster,
 ): ControlConnectionSettings => {
@@ -136,24 +138,36 @@ const controlConnectionSettings = (
   }
 }
 
-/** The first IPv4 address that the listen address stands for, or null (operations §6.2). */
-const implicitAddress = async (listenAddress: string): Promise<string | null> => {
-  const address = bindAddress(listenAddress)
-  if (isIP(address) !== 0) return isIPv4(address) ? address : null
-  const found = await lookup(address, { family: 4, all: true }).catch(() => [])
-  return found[0]?.address ?? null
+/** All addresses of a host name, as the system's resolver orders them. Rejects where there are none. */
+export const systemResolve = async (name: string): Promise<readonly string[]> => {
+  const found = await lookup(name, { all: true })
+  return found.map(({ address }) => address)
 }
 
+/**
+ * The address that the listen address stands for: IPv4 before IPv6, or null (operations §6.2). The
+ * Go proxy advertises 127.0.0.1 where it listens on IPv6, and nobody answers there.
+ */
+const implicitAddress = async (listenAddress: string): Promise<string | null> => {
+  const address = bindAddress(listenAddress)
+  if (isIP(address) !== 0) return address
+  const found = await systemResolve(address).catch(() => [])
+  return found.find((one) => isIPv4(one)) ?? found[0] ?? null
+}
+
+export const bothConnections = (settings: Settings): ControlPlaneSettings['connections'] => [
+  connectionSettings(settings, Cluster.ORIGIN),
+  connectionSettings(settings, Cluster.TARGET),
+]
+
 export const controlPlaneSettings = async (settings: Settings): Promise<ControlPlaneSettings> => {
-  const addresses = settings.proxyTopologyAddresses
+  const list = settings.proxyTopologyAddresses
+  const addresses = await resolveAdvertised(list, systemResolve)
   return {
-    connections: [
-      controlConnectionSettings(settings, Cluster.ORIGIN),
-      controlConnectionSettings(settings, Cluster.TARGET),
-    ],
+    connections: bothConnections(settings),
     hostAssignment: [settings.originEnableHostAssignment, settings.targetEnableHostAssignment],
     topology: {
-      addresses: addresses.length === 0 ? null : addresses,
+      addresses: addresses.length === 0 ? null : addresses.map(({ address }) => address),
       index: settings.proxyTopologyIndex,
       numTokens: settings.proxyTopologyNumTokens,
       implicitAddress: await implicitAddress(settings.proxyListenAddress),

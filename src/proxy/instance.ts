@@ -8,9 +8,11 @@
 import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { Clock, Timer } from '../clock.ts'
 import { backoffMs } from '../cluster/control-connection.ts'
+import { type Change, changeOf } from '../config/live-settings.ts'
 import type { Settings } from '../config/settings.ts'
 import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
-import type { Logger, LogLevel } from '../log.ts'
+import type { Logger, RootLogger } from '../log.ts'
+import { type LogLevel, type LogLevels, logLevelsOf } from '../log-levels.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import type { Cluster } from '../routing/cluster.ts'
@@ -19,11 +21,13 @@ import type { Quiescence } from '../session/quiescence.ts'
 import { type ClusterHealth, ControlPlane, type ControlPlaneSettings } from './control-plane.ts'
 import { DataPlanes } from './data-planes.ts'
 import {
+  bothConnections,
   controlPlaneSettings,
   dataPlaneSettings,
   initialRouting,
   planeThreads,
 } from './derived-settings.ts'
+import type { NodeStatus } from './plane-messages.ts'
 
 const RETRY_DELAY_MIN_MS = 100
 const RETRY_DELAY_MAX_MS = 10_000
@@ -35,8 +39,9 @@ export type InstancePhase = 'starting' | 'running' | 'draining' | 'stopped'
 
 export type InstanceTools = {
   readonly clock: Clock
-  readonly log: Logger
-  readonly logLevel: LogLevel
+  readonly log: RootLogger
+  /** At which the data planes' threads begin. */
+  readonly logLevel: LogLevel | LogLevels
   /** In [0, 1). */
   readonly random: () => number
   /** A data plane thread died: the process should end, so that whoever watches it starts it anew. */
@@ -49,28 +54,37 @@ type Service = {
   readonly control: ControlPlane
   readonly planes: DataPlanes
   readonly port: number
+  readonly topology: ControlPlaneSettings['topology']
 }
 
 export class ProxyInstance {
-  readonly #settings: Settings
+  #settings: Settings
   readonly #tools: InstanceTools
+  readonly #log: Logger
   readonly #stopping = new AbortController()
   #phase: InstancePhase = 'starting'
   #service: Service | null = null
   #starting: Promise<void> = Promise.resolve()
   #stopped: Promise<void> | null = null
   #routing: RoutingState
-  #logLevel: LogLevel | null = null
+  #logLevel: LogLevel | LogLevels
 
   /** `routing`: what it begins with, where that is not what the settings say. */
   constructor(settings: Settings, tools: InstanceTools, routing = initialRouting(settings)) {
     this.#settings = settings
     this.#tools = tools
+    this.#log = tools.log.child({ component: 'instance' })
     this.#routing = routing
+    this.#logLevel = tools.logLevel
   }
 
   get phase(): InstancePhase {
     return this.#phase
+  }
+
+  /** In effect now. */
+  get settings(): Settings {
+    return this.#settings
   }
 
   get routing(): RoutingState {
@@ -85,12 +99,6 @@ export class ProxyInstance {
     this.#routing = routing
     const nothing = { inFlight: 0, waitedMs: 0, remaining: 0 }
     return (await this.#service?.planes.setRouting(routing)) ?? nothing
-  }
-
-  /** Of the data planes that have a thread, hence a logger, of their own. */
-  setLogLevel(level: LogLevel): void {
-    this.#logLevel = level
-    this.#service?.planes.setLogLevel(level)
   }
 
   /** The port that clients connect to, or null while none is bound. */
@@ -114,6 +122,32 @@ export class ProxyInstance {
   }
 
   /**
+   * Takes over what can change while it runs, and tells what else has changed (config/live-settings.ts).
+   * Clients and connections that are there stay as they are.
+   */
+  reconfigure(next: Settings): Change {
+    const change = changeOf(this.#settings, next)
+    this.#settings = change.settings
+    if (change.applied.some((key) => key === 'log_level' || key === 'log_levels')) {
+      this.setLogLevels(logLevelsOf(next.logLevel, next.logLevels))
+    }
+    if (this.#service !== null && change.applied.length > 0) this.#applySettings(this.#service)
+    return change
+  }
+
+  #applySettings({ planes, control }: Service): void {
+    planes.setSettings(dataPlaneSettings(this.#settings))
+    control.setConnections(bothConnections(this.#settings))
+  }
+
+  /** Of every thread, from now on; until a changed setting or a restart sets them again. */
+  setLogLevels(levels: LogLevels): void {
+    this.#logLevel = levels
+    this.#tools.log.setLevels(levels)
+    this.#service?.planes.setLogLevels(levels)
+  }
+
+  /**
    * Tries to start until it succeeds or `stop` is called; every failure is retried (operations §2.2).
    * Resolves with whether the proxy runs.
    */
@@ -124,10 +158,13 @@ export class ProxyInstance {
   }
 
   async #startService(): Promise<void> {
-    const { log, random } = this.#tools
+    const { random } = this.#tools
+    const log = this.#log
     for (let attempt = 0; !this.#isStopping; attempt++) {
       try {
+        const before = this.#settings
         this.#service = await this.#attempt()
+        if (this.#settings !== before) this.#applySettings(this.#service)
         break
       } catch (error) {
         if (this.#isStopping) break
@@ -165,7 +202,7 @@ export class ProxyInstance {
   async #stop(force: AbortSignal): Promise<void> {
     this.#stopping.abort()
     await this.#starting
-    const { log } = this.#tools
+    const log = this.#log
     const service = this.#service
     this.#phase = 'draining'
     if (service !== null) {
@@ -195,7 +232,6 @@ export class ProxyInstance {
     const controlSettings = await controlPlaneSettings(this.#settings)
     const settings = dataPlaneSettings(this.#settings)
     const { log, clock } = this.#tools
-    const logLevel = this.#logLevel ?? this.#tools.logLevel
     let planes: DataPlanes | null = null
     const control = this.#makeControlPlane(controlSettings, () => planes)
     const closeControl = (): void => control.close()
@@ -208,7 +244,7 @@ export class ProxyInstance {
         snapshot,
         routing: this.#routing,
         log,
-        logLevel,
+        logLevel: this.#logLevel,
         clock,
         rewriteEnvelope: this.#tools.rewriteEnvelope,
         onDeath: (error) => this.#tools.onFault(error),
@@ -216,7 +252,7 @@ export class ProxyInstance {
       const port = await planes.listen(this.#settings.proxyListenPort)
       control.setClientPort(port)
       this.#stopping.signal.throwIfAborted()
-      return { control, planes, port }
+      return { control, planes, port, topology: controlSettings.topology }
     } catch (error) {
       control.close()
       await planes?.close()
@@ -230,16 +266,28 @@ export class ProxyInstance {
     const listener = {
       onSnapshot: (snapshot: Parameters<DataPlanes['setSnapshot']>[0]): void =>
         planes()?.setSnapshot(snapshot),
+      onNodeStatus: (status: NodeStatus): void => planes()?.setNodeStatus(status),
       onSchemaChange: (body: Uint8Array): void => planes()?.announceSchemaChange(body),
     }
     return new ControlPlane(settings, this.#settings.proxyListenPort, listener, this.#tools)
   }
 
-  #announce({ planes, port }: Service): void {
+  #announce({ planes, port, topology }: Service): void {
+    const { addresses, index, implicitAddress, numTokens } = topology
+    const shown = addresses ?? [implicitAddress]
+    this.#log.info(
+      { code: 'TOPOLOGY_ADVERTISED', addresses: shown, index, numTokens },
+      `drivers see ${shown.length} instances: ${shown.join(', ')}; this is number ${index}, with ${numTokens} tokens`,
+    )
     const address = dataPlaneSettings(this.#settings).listenAddress
-    this.#tools.log.info(
+    this.#log.info(
       { code: 'PROXY_READY', address, port, threads: planes.threads },
       `Proxy connected and ready to accept queries on ${formatEndpoint(address, port)}`,
+    )
+    // Both lines are what people and scripts wait for with the Go proxy (operations §9).
+    this.#log.info(
+      { code: 'PROXY_STARTED' },
+      'Proxy started. Waiting for SIGINT/SIGTERM to shutdown.',
     )
   }
 

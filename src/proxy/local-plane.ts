@@ -4,8 +4,10 @@ import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
-import { DataPlane, type DataPlaneOptions } from './data-plane.ts'
+import { DataPlane } from './data-plane.ts'
+import type { DataPlaneOptions, DataPlaneSettings } from './data-plane-options.ts'
 import type { Plane } from './plane.ts'
+import type { NodeStatus } from './plane-messages.ts'
 
 export class LocalPlane implements Plane {
   readonly #plane: DataPlane
@@ -26,8 +28,16 @@ export class LocalPlane implements Plane {
     return this.#plane.setRouting(routing)
   }
 
-  setLogLevel(): void {
-    // It logs by the control plane's own logger.
+  setSettings(settings: DataPlaneSettings): void {
+    this.#plane.setSettings(settings)
+  }
+
+  setLogLevels(): void {
+    // The thread's logger is the control plane's too, which has changed it.
+  }
+
+  setNodeStatus(status: NodeStatus): void {
+    this.#plane.setNodeStatus(status)
   }
 
   announceSchemaChange(body: Uint8Array): void {

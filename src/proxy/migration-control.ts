@@ -28,7 +28,8 @@ import type {
 import type { StateStore } from '../control/state-store.ts'
 import { MigrationSwitch } from '../control/switch.ts'
 import { TrafficWindow } from '../control/traffic-window.ts'
-import type { Logger, LogLevel } from '../log.ts'
+import type { RootLogger } from '../log.ts'
+import type { LogLevel } from '../log-levels.ts'
 import type { ControlSeries } from '../metrics/control-series.ts'
 import { boundsInSeconds } from '../metrics/histogram.ts'
 import type { FailedTable, PlaneSeries } from '../metrics/plane-series.ts'
@@ -60,7 +61,7 @@ export type MigrationControlOptions = {
   readonly access: InstanceAccess
   readonly isTls: boolean
   readonly clock: Clock
-  readonly log: Logger
+  readonly log: RootLogger
   readonly evidence: EvidenceSources
 }
 
@@ -176,15 +177,14 @@ export class MigrationControl implements AdminApi {
   }
 
   get logLevel(): LogLevel {
-    return this.#options.log.level
+    return this.#options.log.levels.base
   }
 
   setLogLevel(level: LogLevel, requester: Omit<Requester, 'force'>, via: string): void {
     const { log, instance } = this.#options
-    const before = log.level
-    this.#switch.note('log-level', requester, via, `log level ${before} → ${level}`)
-    log.setLevel(level)
-    instance.setLogLevel(level)
+    const { levels } = log
+    this.#switch.note('log-level', requester, via, `log level ${levels.base} → ${level}`)
+    instance.setLogLevels({ ...levels, base: level })
   }
 
   deployment(via: string): readonly InstanceClient[] {

@@ -1,12 +1,13 @@
 /** What the control plane and a data plane in a thread of its own say to each other. */
 import type { MessagePort } from 'node:worker_threads'
 import type { MismatchSample } from '../async/mismatch-samples.ts'
-import type { LogLevel } from '../log.ts'
+import type { LogLevel, LogLevels } from '../log-levels.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
+import type { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
-import type { DataPlaneSettings } from './data-plane.ts'
+import type { DataPlaneSettings } from './data-plane-options.ts'
 
 /** What a thread is started with. */
 export type PlaneStart = {
@@ -16,14 +17,23 @@ export type PlaneStart = {
   readonly clientCount: SharedArrayBuffer
   /** Which of the planes it is, from 0; in its log lines. */
   readonly index: number
-  readonly logLevel: LogLevel
+  readonly logLevel: LogLevel | LogLevels
   /** One port to each other data plane. */
   readonly peers: readonly MessagePort[]
 }
 
+/** What a cluster's nodes say of one of theirs (STATUS_CHANGE). */
+export type NodeStatus = {
+  readonly cluster: Cluster
+  readonly hostId: string
+  readonly isUp: boolean
+}
+
 export type ToPlane =
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
-  | { readonly kind: 'logLevel'; readonly level: LogLevel }
+  | { readonly kind: 'settings'; readonly settings: DataPlaneSettings }
+  | { readonly kind: 'logLevels'; readonly levels: LogLevels }
+  | { readonly kind: 'nodeStatus'; readonly status: NodeStatus }
   | { readonly kind: 'schemaChange'; readonly body: Uint8Array }
   | { readonly kind: 'call'; readonly call: number; readonly what: PlaneCall }
 

@@ -47,8 +47,14 @@ const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
       case 'snapshot':
         plane.setSnapshot(message.snapshot)
         break
-      case 'logLevel':
-        log.setLevel(message.level)
+      case 'settings':
+        plane.setSettings(message.settings)
+        break
+      case 'logLevels':
+        log.setLevels(message.levels)
+        break
+      case 'nodeStatus':
+        plane.setNodeStatus(message.status)
         break
       case 'schemaChange':
         plane.announceSchemaChange(message.body)

@@ -1,10 +1,12 @@
 /** A data plane as the control plane sees it, whether it lives in this thread or in one of its own. */
 import type { MismatchSample } from '../async/mismatch-samples.ts'
-import type { LogLevel } from '../log.ts'
+import type { LogLevels } from '../log-levels.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
+import type { DataPlaneSettings } from './data-plane-options.ts'
+import type { NodeStatus } from './plane-messages.ts'
 
 export interface Plane {
   /** Accepts clients; resolves with the port, rejects when it cannot be bound. */
@@ -12,7 +14,10 @@ export interface Plane {
   setSnapshot(snapshot: Snapshot): void
   /** Resolves when what was routed before is answered. */
   setRouting(routing: RoutingState): Promise<Quiescence>
-  setLogLevel(level: LogLevel): void
+  /** What can change while it runs is taken over; the rest of the settings is as it was. */
+  setSettings(settings: DataPlaneSettings): void
+  setLogLevels(levels: LogLevels): void
+  setNodeStatus(status: NodeStatus): void
   /** The body of a SCHEMA_CHANGE event, for the clients that want it. */
   announceSchemaChange(body: Uint8Array): void
   /** Its counters as they are now. */

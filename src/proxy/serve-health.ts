@@ -24,7 +24,8 @@ export const serveHealth = async (
   control: () => ControlSeries,
   tools: { readonly clock: Clock; readonly log: Logger },
 ): Promise<HttpServer | null> => {
-  const { clock, log } = tools
+  const { clock } = tools
+  const log = tools.log.child({ component: 'http' })
   const exposition = new MetricsExposition({
     prefix: settings.metricsPrefix,
     version,
@@ -41,7 +42,7 @@ export const serveHealth = async (
         instance.phase,
         instance.health(Cluster.ORIGIN),
         instance.health(Cluster.TARGET),
-        settings.heartbeatFailureThreshold,
+        instance.settings.heartbeatFailureThreshold,
       ),
     metrics: () => {
       if (!settings.metricsEnabled) return 'disabled' as const

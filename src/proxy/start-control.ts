@@ -9,7 +9,7 @@ import type { SettingSources, Settings } from '../config/settings.ts'
 import { AuditLog } from '../control/audit-log.ts'
 import { firstState, type MigrationState } from '../control/migration-state.ts'
 import { FileStateStore, FORGETFUL_STORE, readStateFile } from '../control/state-store.ts'
-import type { Logger } from '../log.ts'
+import type { RootLogger } from '../log.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import type { AdminCredentials } from './admin-credentials.ts'
 import { bindAddress, routingSetting } from './derived-settings.ts'
@@ -20,7 +20,7 @@ const PEER_TIMEOUT_MS = 3000
 /** On top of the longest that a request may be in flight. */
 const COMMIT_GRACE_MS = 5000
 
-type Tools = { readonly clock: Clock; readonly log: Logger }
+type Tools = { readonly clock: Clock; readonly log: RootLogger }
 
 /** What the instance begins with. Throws a ControlError where the state file cannot be used. */
 export const loadState = (settings: Settings, { clock, log }: Tools): MigrationState => {

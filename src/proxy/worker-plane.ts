@@ -1,13 +1,21 @@
 /** A data plane in a thread of its own, as the control plane holds it. */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import type { MismatchSample } from '../async/mismatch-samples.ts'
-import type { LogLevel } from '../log.ts'
+import type { LogLevels } from '../log-levels.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
+import type { DataPlaneSettings } from './data-plane-options.ts'
 import type { Plane } from './plane.ts'
-import type { CallResult, FromPlane, PlaneCall, PlaneStart, ToPlane } from './plane-messages.ts'
+import type {
+  CallResult,
+  FromPlane,
+  NodeStatus,
+  PlaneCall,
+  PlaneStart,
+  ToPlane,
+} from './plane-messages.ts'
 
 type Pending = { resolve(result: CallResult): void; reject(error: Error): void }
 
@@ -51,8 +59,16 @@ export class WorkerPlane implements Plane {
     return result.quiescence
   }
 
-  setLogLevel(level: LogLevel): void {
-    this.#post({ kind: 'logLevel', level })
+  setSettings(settings: DataPlaneSettings): void {
+    this.#post({ kind: 'settings', settings })
+  }
+
+  setLogLevels(levels: LogLevels): void {
+    this.#post({ kind: 'logLevels', levels })
+  }
+
+  setNodeStatus(status: NodeStatus): void {
+    this.#post({ kind: 'nodeStatus', status })
   }
 
   announceSchemaChange(body: Uint8Array): void {

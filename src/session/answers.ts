@@ -88,6 +88,7 @@ export class Answers {
     }
     const primary = requests.primary[request] === Cluster.ORIGIN ? Cluster.ORIGIN : Cluster.TARGET
     if (outstanding !== 0) {
+      requests.firstAnswerMs[request] = this.#context.turn.nowMs
       // Kept only if it can be the one that is returned; a plain VOID is made anew.
       const mayBeReturned = answer === Answer.ERROR || cluster === primary
       if (mayBeReturned && !isPlainVoid(bytes, start)) {
@@ -95,6 +96,7 @@ export class Answers {
       }
       return
     }
+    this.#observeGap(request, cluster)
     const failed = requests.failed[request]!
     const chosen = returnedCluster(answerOf(failed, 0), answerOf(failed, 1), primary)
     if (chosen === cluster) {
@@ -103,6 +105,13 @@ export class Answers {
     }
     const held = requests.held[request] ?? this.#plainVoid(request)
     this.#deliver(request, held, 0, held.length)
+  }
+
+  #observeGap(request: number, last: Cluster): void {
+    const { requests, metrics, turn } = this.#context
+    const seconds = (turn.nowMs - requests.firstAnswerMs[request]!) / MS_PER_SECOND
+    if (last === Cluster.TARGET) metrics.writeGap.origin.observe(seconds)
+    else metrics.writeGap.target.observe(seconds)
   }
 
   /** The connection broke while it owed this request's answer. */
@@ -195,6 +204,7 @@ export class Answers {
     if (!isRead(kind)) {
       metrics.inflight.writes--
       metrics.requestDuration.writes.observe(seconds)
+      metrics.fineDuration.writes.observe(seconds)
       if (failed === 1) metrics.failedWrites.origin++
       else if (failed === 2) metrics.failedWrites.target++
       else if (failed === 3) metrics.failedWrites.both++
@@ -204,10 +214,12 @@ export class Answers {
     } else if (kind === RequestKind.ON_ORIGIN) {
       metrics.inflight.readsOrigin--
       metrics.requestDuration.readsOrigin.observe(seconds)
+      metrics.fineDuration.readsOrigin.observe(seconds)
       if (failed !== 0) metrics.failedReads.origin++
     } else {
       metrics.inflight.readsTarget--
       metrics.requestDuration.readsTarget.observe(seconds)
+      metrics.fineDuration.readsTarget.observe(seconds)
       if (failed !== 0) metrics.failedReads.target++
     }
     requests.release(request)

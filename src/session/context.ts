@@ -67,6 +67,7 @@ export interface ReadCopies {
 }
 
 export interface SessionContext {
+  /** Replaced as a whole when an operator changes them: never keep one beyond a turn. */
   readonly settings: SessionSettings
   /** The protocol versions that clients may use. */
   readonly clientVersions: AcceptedVersions

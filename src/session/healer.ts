@@ -53,6 +53,10 @@ export class Healer {
     requests.countHeal(request, cluster)
     if (cluster === 0) this.#context.metrics.preparedHeals.origin++
     else this.#context.metrics.preparedHeals.target++
+    this.#context.log.debug(
+      { code: 'STATEMENT_HEALED', cluster: clusterLabel(cluster), node: connection.node },
+      `${connection.node} does not know a statement; preparing it again there`,
+    )
     const generation = requests.generation[request]!
     const session = requests.session[request]!
     this.#prepareAll(session, connection, toPrepare)

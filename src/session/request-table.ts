@@ -50,6 +50,8 @@ export class RequestTable {
   /** How often it was sent again after an UNPREPARED. */
   heals = new Uint8Array(0)
   startMs = new Float64Array(0)
+  /** When the first answer of a BOTH request came. */
+  firstAnswerMs = new Float64Array(0)
   /** Where the request's envelope lies in `chunk`. */
   chunkStart = new Int32Array(0)
   chunkEnd = new Int32Array(0)
@@ -166,6 +168,7 @@ export class RequestTable {
     this.generation = grow(this.generation, new Uint32Array(capacity))
     this.heals = grow(this.heals, new Uint8Array(capacity))
     this.startMs = grow(this.startMs, new Float64Array(capacity))
+    this.firstAnswerMs = grow(this.firstAnswerMs, new Float64Array(capacity))
     this.chunkStart = grow(this.chunkStart, new Int32Array(capacity))
     this.chunkEnd = grow(this.chunkEnd, new Int32Array(capacity))
     this.originSlot = grow(this.originSlot, new Int32Array(capacity))

@@ -144,6 +144,10 @@ export class Session implements TransportHandler {
     }
     this.state = 'ready'
     this.profile = profile
+    this.#context.log.debug(
+      { code: 'CLIENT_READY', client: this.transport.peer, version: this.traits?.version },
+      'handshake of a client complete',
+    )
     this.#decoder.bodyLengthMax = this.#context.settings.envelopeBodyLengthMax
     this.#context.readCopies.warm(this)
   }

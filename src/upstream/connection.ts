@@ -292,6 +292,13 @@ export class UpstreamConnection implements TransportHandler {
     this.#transport?.destroy()
   }
 
+  /** Gives it up although nothing has closed it: all that is in flight is lost, and is told why. */
+  fail(cause: Error): void {
+    if (this.#state === 'closed' || this.#isEnding) return
+    this.onClose(cause)
+    this.#transport?.destroy()
+  }
+
   onBytes(chunk: Uint8Array, start: number, end: number): void {
     this.#turn.begin()
     try {

@@ -4,6 +4,8 @@
  * (architecture §2.3). At most one connection is being opened to a node at a time.
  */
 import type { Clock, Timer } from '../clock.ts'
+import { Opcode } from '../cql/protocol.ts'
+import { BodyWriter } from '../cql/writer.ts'
 import { type Cluster, clusterName } from '../routing/cluster.ts'
 import type { Endpoint, UpstreamConnection } from './connection.ts'
 import { ClusterError, ClusterErrorCode } from './errors.ts'
@@ -24,6 +26,8 @@ export const RECONNECT_DELAY_MAX_MS = 10_000
  * would be called without a pause otherwise.
  */
 export const STABLE_AFTER_MS = 10_000
+/** How long a connection may take to answer when its node is said to be down. */
+export const SIGN_OF_LIFE_MS = 2_000
 
 export type PoolOptions = {
   readonly cluster: Cluster
@@ -53,6 +57,8 @@ type NodeConnections = {
   failures: number
   /** Runs while the node is left alone after a failure. */
   retryTimer: Timer | null
+  /** The other nodes say that it is down: used only where no other will do. */
+  isDown: boolean
 }
 
 export class UpstreamPool {
@@ -77,7 +83,14 @@ export class UpstreamPool {
     this.#nodes = nodes.map((node) => {
       const known = before.get(node.hostId)
       if (known?.node.label !== node.label) {
-        return { node, connections: [], opening: null, failures: 0, retryTimer: null }
+        return {
+          node,
+          connections: [],
+          opening: null,
+          failures: 0,
+          retryTimer: null,
+          isDown: false,
+        }
       }
       before.delete(node.hostId)
       return known
@@ -89,6 +102,24 @@ export class UpstreamPool {
   }
 
   /**
+   * What the cluster's other nodes say of one. Up: it is called at once, whatever the back-off. Down: its
+   * connections are asked for a sign of life, since a machine that is gone closes none of them.
+   */
+  setNodeStatus(hostId: string, isUp: boolean): void {
+    const entry = this.#nodes.find(({ node }) => node.hostId === hostId)
+    if (entry === undefined) return
+    entry.isDown = !isUp
+    if (!isUp) {
+      for (const connection of entry.connections) this.#demandSignOfLife(entry, connection)
+      return
+    }
+    entry.failures = 0
+    this.#options.clock.clearTimeout(entry.retryTimer)
+    entry.retryTimer = null
+    this.#openIfNone(entry)
+  }
+
+  /**
    * The connection to use next: a ready one of the preferred node (an index that may be larger than
    * the number of nodes), else of the nodes after it; null when there is none. One without a free
    * stream id only when no node has better.
@@ -96,16 +127,21 @@ export class UpstreamPool {
   pick(preferred: number): UpstreamConnection | null {
     const count = this.#nodes.length
     let full: UpstreamConnection | null = null
+    let down: UpstreamConnection | null = null
     for (let i = 0; i < count; i++) {
       const entry = this.#nodes[(preferred + i) % count]!
       const connection = leastLoaded(entry.connections)
       if (connection === null) continue
+      if (entry.isDown) {
+        down ??= connection
+        continue
+      }
       const { hasFree } = connection.slots
       if (!hasFree || connection.isBusy) this.#grow(entry)
       if (hasFree) return connection
       full ??= connection
     }
-    return full
+    return full ?? down
   }
 
   /** Like `pick`, but waits for a first connection. Rejects with the ClusterError of the last node tried. */
@@ -224,6 +260,7 @@ export class UpstreamPool {
   #add(entry: NodeConnections, connection: UpstreamConnection): void {
     const sinceMs = this.#options.clock.now()
     entry.connections.push(connection)
+    entry.isDown = false
     connection.onClosed = () => {
       entry.connections = entry.connections.filter((other) => other !== connection)
       if (this.#isWanted(entry)) this.#onClosed(entry, this.#options.clock.now() - sinceMs)
@@ -296,6 +333,24 @@ export class UpstreamPool {
       this.#options.isExclusive &&
       this.#nodes.some((entry) => leastLoaded(entry.connections) !== null)
     )
+  }
+
+  /** Answers within moments, or is lost to all who wait for it. An answer means that the node lives. */
+  #demandSignOfLife(entry: NodeConnections, connection: UpstreamConnection): void {
+    if (!connection.isUsable || !connection.slots.hasFree) return
+    const { clock } = this.#options
+    const timer = clock.setTimeout(() => {
+      connection.fail(new Error('its cluster says that the node is down, and it does not answer'))
+    }, SIGN_OF_LIFE_MS)
+    connection
+      .call(Opcode.OPTIONS, new BodyWriter())
+      .then(
+        () => {
+          entry.isDown = false
+        },
+        () => {},
+      )
+      .finally(() => clock.clearTimeout(timer))
   }
 
   #hasRoom(entry: NodeConnections): boolean {

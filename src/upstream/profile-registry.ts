@@ -52,6 +52,10 @@ export class ProfileRegistry {
     for (const entry of this.#profiles.values()) entry.pools[cluster].setNodes(nodes)
   }
 
+  setNodeStatus(cluster: Cluster, hostId: string, isUp: boolean): void {
+    for (const entry of this.#profiles.values()) entry.pools[cluster].setNodeStatus(hostId, isUp)
+  }
+
   sweep(nowMs: number): void {
     for (const entry of this.#profiles.values()) {
       for (const pool of entry.pools) pool.sweep()

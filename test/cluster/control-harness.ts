@@ -12,6 +12,7 @@ import {
 import { Opcode, Version } from '../../src/cql/protocol.ts'
 import { createLogger } from '../../src/log.ts'
 import { Cluster } from '../../src/routing/cluster.ts'
+import type { Endpoint } from '../../src/upstream/connection.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { FakeCluster, type FakeClusterOptions } from '../support/fake-cluster/cluster.ts'
 
@@ -77,6 +78,7 @@ export class ControlHarness {
   readonly logText: string[] = []
   readonly knowledge: ClusterKnowledge[] = []
   readonly schemaChanges: Uint8Array[] = []
+  readonly statusChanges: (Endpoint & { readonly isUp: boolean })[] = []
   readonly control: ControlConnection
   readonly cluster: FakeCluster
 
@@ -109,6 +111,7 @@ export class ControlHarness {
       },
       {
         onKnowledge: (_cluster, knowledge) => this.knowledge.push(knowledge),
+        onStatusChange: (_cluster, node, isUp) => this.statusChanges.push({ ...node, isUp }),
         onSchemaChange: (_cluster, body) => this.schemaChanges.push(body),
       },
       { clock: this.clock, log: createLogger({ level: 'debug', clock: this.clock, sink }), random },

@@ -25,6 +25,7 @@ const OWN_SETTINGS = [
   ['async_reads_max_in_flight', 2048],
   ['compare_async_reads', false],
   ['compare_async_reads_recheck_ms', 5000],
+  ['log_levels', []],
   ['shutdown_timeout_ms', 15_000],
   ['admin_enabled', true],
   ['admin_address', 'localhost'],
@@ -62,7 +63,7 @@ describe('the table', () => {
   )
 
   test.each(OWN_SETTINGS)('%s is ours, with the default %s', (key, value) => {
-    expect(definitionOf(key)?.default).toBe(value)
+    expect(definitionOf(key)?.default).toEqual(value)
   })
 
   test('has nothing else, and nothing twice', () => {

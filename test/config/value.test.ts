@@ -176,10 +176,18 @@ const REFUSED: readonly (readonly [key: string, text: string, fault: string])[] 
     '10.0.0.1,',
     '"10.0.0.1," has an empty item; write one comma between two items',
   ],
-  ['proxy_topology_addresses', 'node1', '"node1" is not an IP address'],
-  ['proxy_topology_addresses', '[::1]', '"[::1]" is not an IP address'],
-  ['proxy_topology_addresses', 'fe80::1%eth0', '"fe80::1%eth0" is not an IP address'],
-  ['proxy_topology_addresses', '10.0.0.010', '"10.0.0.010" is not an IP address'],
+  [
+    'proxy_topology_addresses',
+    'node1:9042',
+    '"node1:9042" is not an IP address or host name; all instances listen on proxy_listen_port',
+  ],
+  ['proxy_topology_addresses', 'fe80::1%eth0', '"fe80::1%eth0" is not an IP address or host name'],
+  ['proxy_topology_addresses', '10.0.0.010', '"10.0.0.010" is not an IP address or host name'],
+  [
+    'log_levels',
+    'session',
+    '"session" is not COMPONENT=LEVEL, with instance, control, session, upstream, http and PANIC, FATAL, ERROR, WARN, WARNING, INFO, DEBUG, TRACE',
+  ],
   [
     'proxy_topology_addresses',
     '10.0.0.1,0.0.0.0',

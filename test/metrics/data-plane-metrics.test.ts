@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { DataPlaneMetrics } from '../../src/metrics/data-plane-metrics.ts'
+import { FINE_BOUNDS_SECONDS } from '../../src/metrics/latency-families.ts'
 import { ERROR_KIND_LABELS, ErrorKind, errorKindOf } from '../../src/metrics/node-metrics.ts'
 import { GcPauses } from '../../src/metrics/thread-series.ts'
 import { ERROR_VALUES } from './reference-families.ts'
@@ -41,6 +42,7 @@ describe('DataPlaneMetrics', () => {
       count: 0,
     })
     const perCluster = { origin: 0, target: 0 }
+    const fine = empty(FINE_BOUNDS_SECONDS.length + 1)
     expect(series).toEqual({
       asyncReads: {
         nodes: [],
@@ -54,6 +56,10 @@ describe('DataPlaneMetrics', () => {
       preparedMisses: 0,
       inflight: { readsOrigin: 0, readsTarget: 0, writes: 0 },
       requestDuration: { readsOrigin: empty(3), readsTarget: empty(3), writes: empty(3) },
+      fineDuration: { readsOrigin: fine, readsTarget: fine, writes: fine },
+      writeGap: { origin: fine, target: fine },
+      turnDuration: fine,
+      upstreamStreamIds: perCluster,
       failedReads: perCluster,
       failedWrites: { origin: 0, target: 0, both: 0 },
       failedConnections: perCluster,

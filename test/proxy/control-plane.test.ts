@@ -4,6 +4,7 @@ import { Opcode, Version } from '../../src/cql/protocol.ts'
 import { decodeInt, decodeText } from '../../src/cql/values.ts'
 import { createLogger } from '../../src/log.ts'
 import { ControlPlane, type ControlPlaneSettings } from '../../src/proxy/control-plane.ts'
+import type { NodeStatus } from '../../src/proxy/plane-messages.ts'
 import { Cluster } from '../../src/routing/cluster.ts'
 import type { Snapshot } from '../../src/session/context.ts'
 import { ClusterErrorCode } from '../../src/upstream/errors.ts'
@@ -67,6 +68,7 @@ const startRig = async (options: RigOptions = {}) => {
   const clock = new FakeClock()
   const lines: Line[] = []
   const snapshots: Snapshot[] = []
+  const statuses: NodeStatus[] = []
   const schemaChanges: string[] = []
   const sink = { write: (line: string): void => void lines.push(JSON.parse(line)) }
   const control = new ControlPlane(
@@ -84,12 +86,13 @@ const startRig = async (options: RigOptions = {}) => {
     options.clientPort ?? 0,
     {
       onSnapshot: (snapshot) => snapshots.push(snapshot),
+      onNodeStatus: (status) => statuses.push(status),
       onSchemaChange: (body) => schemaChanges.push(Buffer.from(body).toString('latin1')),
     },
     { clock, log: createLogger({ level: 'info', clock, sink }), random: () => 0 },
   )
   cleanUps.push(() => control.close())
-  return { origin, target, clock, lines, snapshots, schemaChanges, control }
+  return { origin, target, clock, lines, snapshots, statuses, schemaChanges, control }
 }
 
 const labels = (snapshot: Snapshot, cluster: Cluster): string[] =>
@@ -247,6 +250,23 @@ describe('changes after the opening', () => {
     await eventually(() => snapshots.length > before)
     expect(labels(snapshots.at(-1)!, Cluster.ORIGIN)).toEqual([`127.0.0.1:${origin.port}`])
     expect(labels(snapshots.at(-1)!, Cluster.TARGET)).toHaveLength(1)
+  })
+
+  test("what a cluster says of a node's status is passed on, by the node's id", async () => {
+    const { control, origin, statuses, lines } = await startRig({ origin: { nodes: 2 } })
+    const opened = await control.open()
+    const node = { address: '127.0.0.2', port: origin.port }
+    origin.pushEvent({ type: 'STATUS_CHANGE', change: 'DOWN', ...node })
+    origin.pushEvent({ type: 'STATUS_CHANGE', change: 'UP', ...node })
+    origin.pushEvent({ type: 'STATUS_CHANGE', change: 'DOWN', address: '127.0.0.9', port: 1 })
+    await eventually(() => lines.filter(({ code }) => code === 'NODE_DOWN').length === 2)
+    const { hostId } = opened.clusters[Cluster.ORIGIN].nodes.find(
+      ({ endpoint }) => endpoint.address === '127.0.0.2',
+    )!
+    expect(statuses).toEqual([
+      { cluster: Cluster.ORIGIN, hostId, isUp: false },
+      { cluster: Cluster.ORIGIN, hostId, isUp: true },
+    ])
   })
 
   test('the port that the listener was given is shown from then on', async () => {

@@ -3,14 +3,14 @@ import type { FastifyInstance } from 'fastify'
 import { type AdminAppOptions, createAdminApp } from '../../src/admin/admin-app.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
 import type { Settings } from '../../src/config/settings.ts'
-import { createLogger, type Logger } from '../../src/log.ts'
+import { createLogger, type RootLogger } from '../../src/log.ts'
 import type { AdminCredentials } from '../../src/proxy/admin-credentials.ts'
 import type { ProxyInstance } from '../../src/proxy/instance.ts'
 import { type MigrationControl, NO_EVIDENCE } from '../../src/proxy/migration-control.ts'
 import { createControl, loadState } from '../../src/proxy/start-control.ts'
 import { afterTest } from './instance.ts'
 
-export const silentLog = (clock: Clock = systemClock): Logger =>
+export const silentLog = (clock: Clock = systemClock): RootLogger =>
   createLogger({ level: 'fatal', clock })
 
 const PLAIN: AdminCredentials = { token: null, https: null }

@@ -8,7 +8,8 @@ import type { Version } from '../../src/cql/protocol.ts'
 import { createLogger } from '../../src/log.ts'
 import type { PlaneSeries } from '../../src/metrics/plane-series.ts'
 import { ControlPlane } from '../../src/proxy/control-plane.ts'
-import { DataPlane, type DataPlaneSettings } from '../../src/proxy/data-plane.ts'
+import { DataPlane } from '../../src/proxy/data-plane.ts'
+import type { DataPlaneSettings } from '../../src/proxy/data-plane-options.ts'
 import {
   controlPlaneSettings,
   dataPlaneSettings,
@@ -71,6 +72,7 @@ export const startPlane = async (options: PlaneRigOptions = {}): Promise<PlaneRi
     0,
     {
       onSnapshot: (snapshot) => plane?.setSnapshot(snapshot),
+      onNodeStatus: (status) => plane?.setNodeStatus(status),
       onSchemaChange: (body) => plane?.announceSchemaChange(body),
     },
     // The control plane's own time passes: only the data plane's stands still.

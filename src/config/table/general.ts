@@ -115,10 +115,10 @@ export const TOPOLOGY = {
       key: 'proxy_topology_addresses',
       type: 'list',
       default: [],
-      format: 'IP addresses',
+      format: 'addresses',
       status: 'active',
       description:
-        'The addresses of all proxy instances, the same list in the same order on each. Drivers are shown these as the cluster.',
+        'The addresses of all proxy instances, the same list in the same order on each; IPv4, IPv6 or names. Drivers are shown these as the cluster. A name is resolved once, at the start (of several addresses, IPv4 first, the lowest counts), and every instance must resolve it alike, because host ids follow from the address.',
     },
     {
       key: 'proxy_topology_num_tokens',

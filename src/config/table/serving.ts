@@ -405,6 +405,15 @@ export const EXTENSIONS = {
         'How long after a difference both clusters are asked again; only a second difference counts.',
     },
     {
+      key: 'log_levels',
+      type: 'list',
+      default: [],
+      format: 'log levels',
+      status: 'active',
+      description:
+        'Levels of single components where they differ from `log_level`: `session=DEBUG,upstream=WARN`. Components: `instance`, `control`, `session`, `upstream`, `http`.',
+    },
+    {
       key: 'shutdown_timeout_ms',
       type: 'int',
       default: 15_000,

@@ -1,0 +1,311 @@
+/**
+ * What `--check` asks one cluster, from names to tables, in the order in which a connection needs
+ * them: a failure makes the checks behind it pointless, and they say so. Nothing is written.
+ */
+import type { Clock } from '../clock.ts'
+import type { ControlConnectionSettings } from '../cluster/control-connection.ts'
+import type { ClusterTopology } from '../cluster/host.ts'
+import { readText } from '../cluster/row.ts'
+import { readClusterTopology, select } from '../cluster/topology-query.ts'
+import { Opcode, SUPPORTED_VERSIONS, type Version } from '../cql/protocol.ts'
+import { decodeBigint } from '../cql/values.ts'
+import { BodyWriter } from '../cql/writer.ts'
+import { formatEndpoint } from '../net/dialer.ts'
+import { clusterLabel, clusterName } from '../routing/cluster.ts'
+import type { Endpoint, UpstreamConnection } from '../upstream/connection.ts'
+import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
+import { authenticate, refusal, startUp } from '../upstream/handshake.ts'
+import { type ProbeTarget, withProbe } from './probe.ts'
+import { findReachable, resolveContactPoints } from './reach.ts'
+import type { CheckRow, Verdict } from './verdict.ts'
+
+const STARTUP_OPTIONS: ReadonlyMap<string, string> = new Map([['CQL_VERSION', '3.0.0']])
+const CLOCK_QUERY = 'SELECT toUnixTimestamp(now()) AS t FROM system.local'
+const SCHEMA_QUERY = 'SELECT keyspace_name, table_name FROM system_schema.tables'
+/** The quickest answer tells the time best: a node's first one may be slow. */
+const CLOCK_SAMPLES = 3
+/** Clients that leave timestamps to the cluster see writes of one second in the wrong order. */
+const SKEW_WARN_MS = 500
+/** No clock that anybody keeps is so far off. */
+const SKEW_FAIL_MS = 10_000
+
+export type ClusterFindings = {
+  readonly rows: readonly CheckRow[]
+  /** Null where the tables could not be read. */
+  readonly topology: ClusterTopology | null
+  /** By how much the cluster's clock is ahead of ours; null where it could not be asked. */
+  readonly clockAheadMs: number | null
+}
+
+export type CheckTools = {
+  readonly clock: Clock
+  /** All addresses of a host name; rejects where there are none. */
+  resolve(name: string): Promise<readonly string[]>
+  readonly callTimeoutMs: number
+}
+
+/** Every check of a cluster, in the order of the table. */
+const NAMES = [
+  'names',
+  'TCP',
+  'TLS',
+  'protocol version',
+  'credentials',
+  'datacenter',
+  'nodes',
+  'clock',
+  'schema',
+] as const
+type Name = (typeof NAMES)[number]
+
+export class ClusterCheck {
+  readonly #settings: ControlConnectionSettings
+  readonly #tools: CheckTools
+  readonly #rows = new Map<Name, CheckRow>()
+  #topology: ClusterTopology | null = null
+  #clockAheadMs: number | null = null
+
+  constructor(settings: ControlConnectionSettings, tools: CheckTools) {
+    this.#settings = settings
+    this.#tools = tools
+  }
+
+  /** Never rejects: what goes wrong is a row. */
+  async run(): Promise<ClusterFindings> {
+    const endpoint = await this.#reach()
+    if (endpoint !== null) await this.#talk(endpoint)
+    const failed = NAMES.find((name) => this.#rows.get(name)?.verdict === 'fail')
+    const rows = NAMES.map((name) => {
+      const known = this.#rows.get(name)
+      return known ?? this.#row(name, 'skipped', `needs "${failed ?? NAMES[0]}" first`)
+    })
+    return { rows, topology: this.#topology, clockAheadMs: this.#clockAheadMs }
+  }
+
+  #row(name: Name, verdict: Verdict, detail: string, remedy = ''): CheckRow {
+    return { subject: clusterName(this.#settings.cluster), name, verdict, detail, remedy }
+  }
+
+  #set(name: Name, verdict: Verdict, detail: string, remedy = ''): void {
+    this.#rows.set(name, this.#row(name, verdict, detail, remedy))
+  }
+
+  get #label(): string {
+    return clusterLabel(this.#settings.cluster)
+  }
+
+  /** The first contact point that takes a connection, or null. */
+  async #reach(): Promise<Endpoint | null> {
+    const { contactPoints, port, connectTimeoutMs } = this.#settings
+    const { clock, resolve } = this.#tools
+    const names = await resolveContactPoints(contactPoints, resolve, connectTimeoutMs, clock)
+    const points = `${this.#label}_contact_points`
+    const remedy = names.remedy === '' ? '' : `${names.remedy} (${points})`
+    this.#set('names', names.verdict, names.detail, remedy)
+    const endpoints = names.usable.map((address) => ({ address, port }))
+    if (endpoints.length === 0) return null
+    const found = await findReachable(endpoints, connectTimeoutMs, clock)
+    const isReached = found.reached.length > 0
+    const verdict = found.refused.length === 0 ? 'pass' : isReached ? 'warn' : 'fail'
+    this.#set(
+      'TCP',
+      verdict,
+      [...found.reached.map(formatPoint), ...found.refused].join('; '),
+      verdict === 'pass'
+        ? ''
+        : `check that the nodes run and that a firewall lets this machine reach port ${port} (${this.#label}_port)`,
+    )
+    return found.reached[0] ?? null
+  }
+
+  async #talk(endpoint: Endpoint): Promise<void> {
+    this.#set('TLS', 'skipped', 'no TLS is configured')
+    try {
+      const version = await this.#negotiate(endpoint)
+      if (version === null) return
+      await withProbe(this.#target(endpoint, version), this.#tools.clock, async (connection) => {
+        if (!(await this.#signIn(connection))) return
+        connection.becomeReady()
+        if (!(await this.#readTopology(connection, endpoint))) return
+        await this.#checkNodes()
+        await this.#checkClock(connection)
+        await this.#checkSchema(connection)
+      })
+    } catch (error) {
+      const next = NAMES.find((name) => !this.#rows.has(name))
+      if (next !== undefined) this.#set(next, 'fail', messageOf(error), 'look at the node’s log')
+    }
+  }
+
+  #target(endpoint: Endpoint, version: Version): ProbeTarget {
+    const { cluster, connectTimeoutMs } = this.#settings
+    return {
+      cluster,
+      endpoint,
+      version,
+      connectTimeoutMs,
+      callTimeoutMs: this.#tools.callTimeoutMs,
+    }
+  }
+
+  /** The highest version that both speak, or null. */
+  async #negotiate(endpoint: Endpoint): Promise<Version | null> {
+    const { versionMax } = this.#settings
+    const versions = SUPPORTED_VERSIONS.filter((version) => version <= versionMax)
+    for (const version of versions) {
+      try {
+        await withProbe(this.#target(endpoint, version), this.#tools.clock, async (connection) => {
+          const answer = await connection.call(Opcode.OPTIONS, new BodyWriter())
+          if (answer.opcode !== Opcode.SUPPORTED) throw refusal(connection, 'OPTIONS', answer)
+        })
+        this.#set('protocol version', 'pass', `version ${version}`)
+        return version
+      } catch (error) {
+        const isVersion = error instanceof ClusterError && error.code === ClusterErrorCode.VERSION
+        if (isVersion) continue
+        const remedy = `is it a CQL port? Look at ${this.#label}_port and the node’s log`
+        this.#set('protocol version', 'fail', messageOf(error), remedy)
+        return null
+      }
+    }
+    this.#set(
+      'protocol version',
+      'fail',
+      `none of ${versions.join(', ')} is spoken`,
+      'raise control_conn_max_protocol_version; clusters older than Cassandra 2.1 cannot be used',
+    )
+    return null
+  }
+
+  async #signIn(connection: UpstreamConnection): Promise<boolean> {
+    const { credentials } = this.#settings
+    const settings = `${this.#label}_username and ${this.#label}_password`
+    const answer = await startUp(connection, STARTUP_OPTIONS)
+    if (answer.opcode !== Opcode.AUTHENTICATE) {
+      const detail = 'the cluster asks for none: anybody who reaches it may use it'
+      this.#set('credentials', 'warn', detail, 'make sure that the network keeps others out')
+      return true
+    }
+    if (credentials === null) {
+      this.#set('credentials', 'fail', 'the cluster asks for them', `set ${settings}`)
+      return false
+    }
+    try {
+      await authenticate(connection, answer, credentials)
+      this.#set('credentials', 'pass', 'accepted')
+      return true
+    } catch (error) {
+      this.#set('credentials', 'fail', messageOf(error), `correct ${settings}`)
+      return false
+    }
+  }
+
+  async #readTopology(connection: UpstreamConnection, endpoint: Endpoint): Promise<boolean> {
+    const { port, localDatacenter } = this.#settings
+    const reading = await readClusterTopology(connection, {
+      cluster: this.#label === 'origin' ? 'origin' : 'target',
+      contactEndpoint: endpoint,
+      configuredPort: port,
+      configuredDatacenter: localDatacenter,
+      previousDatacenter: null,
+    })
+    if (!reading.ok) {
+      this.#set('datacenter', 'fail', reading.reason, 'such a cluster cannot be used')
+      return false
+    }
+    const { topology } = reading
+    this.#topology = topology
+    const found = [...new Set(topology.hosts.map(({ datacenter }) => datacenter))]
+    if (localDatacenter !== null && !found.includes(localDatacenter)) {
+      this.#set(
+        'datacenter',
+        'fail',
+        `there is no "${localDatacenter}"; found: ${found.join(', ')}`,
+        `set ${this.#label}_local_datacenter to one of them; the proxy would use "${topology.localDatacenter}", that of the node it asked`,
+      )
+      return true
+    }
+    const isGuess = localDatacenter === null && found.length > 1
+    this.#set(
+      'datacenter',
+      isGuess ? 'warn' : 'pass',
+      `"${topology.localDatacenter}" of cluster "${topology.clusterName}", ${topology.localHosts.length} of ${topology.hosts.length} nodes${isGuess ? `; it has ${found.length}: ${found.join(', ')}` : ''}`,
+      isGuess ? `set ${this.#label}_local_datacenter: the first node asked decides otherwise` : '',
+    )
+    return true
+  }
+
+  /** The nodes' own addresses may lead elsewhere than the contact points. */
+  async #checkNodes(): Promise<void> {
+    const nodes = this.#topology?.localHosts ?? []
+    const { connectTimeoutMs } = this.#settings
+    const found = await findReachable(nodes, connectTimeoutMs, this.#tools.clock)
+    const isReached = found.reached.length > 0
+    const verdict = found.refused.length === 0 ? 'pass' : isReached ? 'warn' : 'fail'
+    const remedy = `the cluster names these addresses for its nodes (rpc_address in system tables): make them reachable from here, or set broadcast_rpc_address on the nodes`
+    this.#set(
+      'nodes',
+      verdict,
+      verdict === 'pass'
+        ? `all ${nodes.length} reachable: ${found.reached.map(formatPoint).join(', ')}`
+        : `${found.reached.length} of ${nodes.length} reachable; ${found.refused.join('; ')}`,
+      verdict === 'pass' ? '' : remedy,
+    )
+  }
+
+  async #checkClock(connection: UpstreamConnection): Promise<void> {
+    const { clock } = this.#tools
+    try {
+      let best = { roundTripMs: Number.POSITIVE_INFINITY, aheadMs: 0 }
+      for (let sample = 0; sample < CLOCK_SAMPLES; sample++) {
+        const startMs = clock.now()
+        const rows = await select(connection, CLOCK_QUERY)
+        const roundTripMs = clock.now() - startMs
+        const bytes = rows[0]?.get('t')?.value ?? null
+        if (bytes === null) throw new Error('the node did not tell its time')
+        // The node read its clock about half a round trip ago.
+        const aheadMs = Number(decodeBigint(bytes)) + roundTripMs / 2 - clock.wallMs()
+        if (roundTripMs < best.roundTripMs) best = { roundTripMs, aheadMs }
+      }
+      this.#clockAheadMs = best.aheadMs
+      this.#set('clock', ...clockVerdict(best.aheadMs))
+    } catch (error) {
+      const detail = `cannot be compared: ${messageOf(error)}`
+      this.#set('clock', 'warn', detail, 'compare the nodes’ clocks by hand (NTP)')
+    }
+  }
+
+  async #checkSchema(connection: UpstreamConnection): Promise<void> {
+    try {
+      const rows = await select(connection, SCHEMA_QUERY)
+      const own = rows.filter((row) => !isSystemKeyspace(readText(row, 'keyspace_name') ?? ''))
+      const keyspaces = new Set(own.map((row) => readText(row, 'keyspace_name')))
+      this.#set('schema', 'pass', `${own.length} tables in ${keyspaces.size} keyspaces can be read`)
+    } catch (error) {
+      this.#set(
+        'schema',
+        'fail',
+        `system_schema cannot be read: ${messageOf(error)}`,
+        `the user of ${this.#label}_username needs SELECT on it; before Cassandra 3.0 there is no such keyspace`,
+      )
+    }
+  }
+}
+
+/** Cassandra's own, DSE's too. */
+const isSystemKeyspace = (name: string): boolean =>
+  name === 'system' || name.startsWith('system_') || name.startsWith('dse_')
+
+const formatPoint = ({ address, port }: Endpoint): string => formatEndpoint(address, port)
+
+/** What a difference between two clocks means. */
+export const clockVerdict = (aheadMs: number): [Verdict, string, string] => {
+  const size = Math.round(Math.abs(aheadMs))
+  const detail = `${size} ms ${aheadMs < 0 ? 'behind' : 'ahead of'} this machine`
+  if (size <= SKEW_WARN_MS) return ['pass', detail, '']
+  const remedy = 'synchronise the clocks (NTP): the later timestamp wins, whichever write came last'
+  return [size > SKEW_FAIL_MS ? 'fail' : 'warn', detail, remedy]
+}
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error)

@@ -1,0 +1,36 @@
+/** What a data plane is started with; units in the names of settings. */
+import type { AsyncReadSettings } from '../async/async-reads.ts'
+import type { Clock } from '../clock.ts'
+import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
+import type { Logger } from '../log.ts'
+import type { SharedStatement } from '../prepared/statement.ts'
+import type { RoutingState } from '../routing/routing-state.ts'
+import type { SessionSettings, Snapshot } from '../session/context.ts'
+
+export type DataPlaneSettings = SessionSettings & {
+  readonly listenAddress: string
+  /** Protocol versions that clients may not use. */
+  readonly blockedVersions: readonly number[]
+  readonly clientConnectionsMax: number
+  readonly streamIdsMax: number
+  readonly connectionsPerNodeMax: number
+  readonly preparedEntriesMax: number
+  readonly preparedBytesMax: number
+  readonly connectTimeoutMs: readonly [number, number]
+  readonly latencyBoundsSeconds: readonly [readonly number[], readonly number[]]
+  readonly asyncLatencyBoundsSeconds: readonly number[]
+  readonly asyncReads: AsyncReadSettings
+}
+
+export type DataPlaneOptions = {
+  readonly settings: DataPlaneSettings
+  readonly snapshot: Snapshot
+  readonly routing: RoutingState
+  /** One Int32: the client connections of all planes together. */
+  readonly clientCount: SharedArrayBuffer
+  readonly log: Logger
+  readonly clock: Clock
+  /** For tests: see `InstanceTools`. */
+  readonly rewriteEnvelope?: EnvelopeRewrite | undefined
+  askOthers(id: Uint8Array): Promise<SharedStatement | null>
+}

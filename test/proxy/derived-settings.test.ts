@@ -1,0 +1,21 @@
+import { describe, expect, test } from 'vitest'
+import { controlPlaneSettings } from '../../src/proxy/derived-settings.ts'
+import { testSettings } from '../support/instance.ts'
+
+describe('the address that an instance without a list advertises', () => {
+  test.each([
+    ['127.0.0.1', '127.0.0.1'],
+    ['localhost', '127.0.0.1'],
+    ['::1', '::1'],
+    ['fd00::5', 'fd00::5'],
+  ])('listening on %s it is %s', async (proxyListenAddress, expected) => {
+    const { topology } = await controlPlaneSettings(testSettings({ proxyListenAddress }))
+    expect(topology).toMatchObject({ addresses: null, implicitAddress: expected })
+  })
+})
+
+test('names in the list of addresses are resolved', async () => {
+  const proxyTopologyAddresses = ['localhost', '127.0.0.2']
+  const { topology } = await controlPlaneSettings(testSettings({ proxyTopologyAddresses }))
+  expect(topology.addresses).toEqual(['127.0.0.1', '127.0.0.2'])
+})
