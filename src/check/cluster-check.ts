@@ -172,7 +172,7 @@ export class ClusterCheck {
       'protocol version',
       'fail',
       `none of ${versions.join(', ')} is spoken`,
-      'raise control_conn_max_protocol_version; clusters older than Cassandra 2.1 cannot be used',
+      'raise control_conn_max_protocol_version; clusters older than Cassandra 2.0 cannot be used',
     )
     return null
   }

@@ -3,7 +3,7 @@
  * Shared-nothing: it gets immutable snapshots from the control plane, and asks other planes only for
  * prepared statements that it does not know (architecture §2.1).
  */
-import { type AsyncReadSettings, AsyncReads } from '../async/async-reads.ts'
+import { AsyncReads } from '../async/async-reads.ts'
 import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { Clock, Timer } from '../clock.ts'
 import {

@@ -231,7 +231,7 @@ describe('a cluster where something is wrong', () => {
     const rows = await check({ ...settings, controlConnMaxProtocolVersion: '4' })
     expect(find(rows, 'Origin', 'protocol version')).toMatchObject({
       verdict: 'fail',
-      detail: 'none of 4, 3 is spoken',
+      detail: 'none of 4, 3, 2 is spoken',
     })
   })
 
