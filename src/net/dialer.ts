@@ -1,10 +1,13 @@
 /**
  * Opens connections to cluster nodes. Reads land in one buffer per thread (`onread`): a read is
- * consumed before the next is issued, so all upstream sockets of a thread can share it.
+ * consumed before the next is issued, so all upstream sockets of a thread can share it. TLS has
+ * buffers of its own.
  */
 import { connect, type Socket } from 'node:net'
 import { type Clock, systemClock } from '../clock.ts'
 import { tuneSocket } from './keepalive.ts'
+import { explainTlsError, type UpstreamTls } from './tls.ts'
+import { TlsTransport } from './tls-transport.ts'
 import type { Transport, TransportHandler } from './transport.ts'
 
 const READ_BUFFER_LENGTH = 64 * 1024
@@ -16,8 +19,22 @@ export const formatEndpoint = (address: string, port: number): string =>
 export type DialTarget = {
   readonly address: string
   readonly port: number
-  /** Budget for the TCP connection, in milliseconds. */
+  /** Budget for the connection, the TLS handshake included, in milliseconds. */
   readonly timeoutMs: number
+  /** Whom a router behind the address is to connect us to (SNI); only with TLS. */
+  readonly serverName?: string
+  readonly tls?: UpstreamTls | null
+}
+
+/** A connection that is being made, with or without TLS. */
+type Attempt = {
+  readonly socket: Socket
+  /** The event after which bytes may flow. */
+  readonly connected: 'connect' | 'secureConnect'
+  /** What is being waited for. */
+  stage(): string
+  explain(error: Error): Error
+  open(): Transport
 }
 
 export class Dialer {
@@ -41,36 +58,41 @@ export class Dialer {
         reject(abandoned())
         return
       }
-      const socket = this.#connect(target, handler)
-      let isConnected = false
+      const { tls = null } = target
+      const attempt =
+        tls === null
+          ? this.#connectPlain(target, peer, handler)
+          : connectSecure(target, tls, peer, handler)
+      const { socket, connected } = attempt
+      let isOpen = false
       let cause: Error | null = null
       const onAbort = (): void => void socket.destroy(abandoned())
       const timer = this.#clock.setTimeout(() => {
-        socket.destroy(new Error(`no TCP connection to ${peer} within ${target.timeoutMs} ms`))
+        socket.destroy(new Error(`no ${attempt.stage()} ${peer} within ${target.timeoutMs} ms`))
       }, target.timeoutMs)
       const stopWaiting = (): void => {
         this.#clock.clearTimeout(timer)
         signal?.removeEventListener('abort', onAbort)
       }
       signal?.addEventListener('abort', onAbort)
-      socket.once('connect', () => {
+      socket.once(connected, () => {
         stopWaiting()
-        isConnected = true
-        tuneSocket(socket)
-        resolve(new SocketTransport(socket, peer))
+        isOpen = true
+        if (tls === null) tuneSocket(socket)
+        resolve(attempt.open())
       })
       socket.on('error', (error) => {
-        cause = error
+        cause = isOpen ? error : attempt.explain(error)
       })
       socket.once('close', () => {
         stopWaiting()
-        if (isConnected) handler.onClose(cause)
+        if (isOpen) handler.onClose(cause)
         else reject(cause ?? new Error(`the connection to ${peer} was closed`))
       })
     })
   }
 
-  #connect(target: DialTarget, handler: TransportHandler): Socket {
+  #connectPlain(target: DialTarget, peer: string, handler: TransportHandler): Attempt {
     const socket = connect({
       host: target.address,
       port: target.port,
@@ -85,7 +107,42 @@ export class Dialer {
     })
     socket.on('drain', () => handler.onDrain())
     socket.on('end', () => handler.onEnd())
-    return socket
+    return {
+      socket,
+      connected: 'connect',
+      stage: () => 'TCP connection to',
+      explain: (error) => error,
+      open: () => new SocketTransport(socket, peer),
+    }
+  }
+}
+
+const connectSecure = (
+  target: DialTarget,
+  tls: UpstreamTls,
+  peer: string,
+  handler: TransportHandler,
+): Attempt => {
+  const socket = tls.connect(target)
+  let isShaking = false
+  socket.once('connect', () => {
+    isShaking = true
+    // Before the handshake, or a node that dies in it would be noticed no sooner than the budget ends.
+    tuneSocket(socket)
+  })
+  return {
+    socket,
+    connected: 'secureConnect',
+    stage: () => (isShaking ? 'TLS handshake with' : 'TCP connection to'),
+    explain: (error) =>
+      isShaking && 'code' in error
+        ? new Error(`TLS handshake with ${peer}: ${explainTlsError(error)}`, { cause: error })
+        : error,
+    open: () => {
+      const transport = new TlsTransport(socket, peer)
+      transport.open(socket, handler)
+      return transport
+    },
   }
 }
 

@@ -5,6 +5,9 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { formatEndpoint, SocketTransport } from './dialer.ts'
 import { tuneSocket } from './keepalive.ts'
+import type { ListenerTlsMaterial } from './tls.ts'
+import { TlsAcceptor } from './tls-acceptor.ts'
+import { TlsTransport } from './tls-transport.ts'
 import type { Transport, TransportHandler } from './transport.ts'
 
 export type ListenOptions = {
@@ -14,23 +17,31 @@ export type ListenOptions = {
   readonly reusePort: boolean
   /** A connection could not be taken over, for want of file descriptors for instance. Accepting goes on. */
   readonly onAcceptFailed?: (error: Error) => void
+  readonly tls?: ListenerTlsMaterial | null
+  /** A client did not get through its TLS handshake; its connection is being closed. */
+  readonly onTlsFailed?: (peer: string, why: string) => void
 }
 
 export type Listener = {
   readonly port: number
   /** Stops accepting and gives the port back. Accepted connections stay. */
   close(): Promise<void>
+  /** Handshakes from now on use it. Only where the listener was made with TLS. */
+  setTls(material: ListenerTlsMaterial): void
 }
 
 /** Makes the handler of one accepted connection, or null to refuse it: it is closed without a byte. */
 export type Accept = (transport: Transport) => TransportHandler | null
 
-/** Binds and accepts; rejects when the address cannot be bound. */
+/** Binds and accepts; rejects when the address cannot be bound, or the certificate not be used. */
 export const listen = (options: ListenOptions, accept: Accept): Promise<Listener> =>
   new Promise((resolve, reject) => {
-    const server = createServer({ noDelay: true, allowHalfOpen: false }, (socket) =>
-      attach(socket, accept),
-    )
+    const { tls = null } = options
+    const acceptor = tls === null ? null : new TlsAcceptor(tls)
+    const server = createServer({ noDelay: true, allowHalfOpen: false }, (socket) => {
+      if (acceptor === null) attach(socket, accept)
+      else attachSecure(socket, accept, acceptor, options)
+    })
     server.once('error', reject)
     server.listen(
       { host: options.address, port: options.port, reusePort: options.reusePort },
@@ -38,7 +49,11 @@ export const listen = (options: ListenOptions, accept: Accept): Promise<Listener
         server.removeListener('error', reject)
         // Without a listener an error here would end the process.
         server.on('error', (error) => options.onAcceptFailed?.(error))
-        resolve({ port: portOf(server), close: () => closeServer(server) })
+        resolve({
+          port: portOf(server),
+          close: () => closeServer(server),
+          setTls: (material) => acceptor?.setMaterial(material),
+        })
       },
     )
   })
@@ -53,13 +68,15 @@ const closeServer = async (server: Server): Promise<void> => {
   server.close()
 }
 
+const peerOf = (socket: Socket): string =>
+  formatEndpoint(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0)
+
 const attach = (socket: Socket, accept: Accept): void => {
-  const peer = formatEndpoint(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0)
   let cause: Error | null = null
   socket.on('error', (error) => {
     cause = error
   })
-  const handler = accept(new SocketTransport(socket, peer))
+  const handler = accept(new SocketTransport(socket, peerOf(socket)))
   if (handler === null) {
     socket.destroy()
     return
@@ -70,4 +87,37 @@ const attach = (socket: Socket, accept: Accept): void => {
   socket.on('drain', () => handler.onDrain())
   socket.on('end', () => handler.onEnd())
   socket.once('close', () => handler.onClose(cause))
+}
+
+/** The client counts, and its handshake's deadline runs, from here on: not only when TLS is done. */
+const attachSecure = (
+  socket: Socket,
+  accept: Accept,
+  acceptor: TlsAcceptor,
+  options: ListenOptions,
+): void => {
+  let cause: Error | null = null
+  const onError = (error: Error): void => {
+    cause = error
+  }
+  socket.on('error', onError)
+  const transport = new TlsTransport(socket, peerOf(socket))
+  const handler = accept(transport)
+  if (handler === null) {
+    socket.destroy()
+    return
+  }
+  tuneSocket(socket)
+  // What carries the TLS closes last.
+  socket.once('close', () => handler.onClose(cause))
+  acceptor.secure(
+    socket,
+    (secure) => {
+      secure.on('error', onError)
+      transport.open(secure, handler)
+    },
+    (why) => {
+      if (!transport.isEnding) options.onTlsFailed?.(transport.peer, why)
+    },
+  )
 }

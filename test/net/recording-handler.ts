@@ -75,16 +75,17 @@ export const ENDINGS: readonly (readonly Ending[])[] = [
   ['we end', 'peer resets'],
 ]
 
-/** `peer` answers our end with its own. */
+/** `peer` answers our end with its own. `carrier` is the socket below, where `peer` has TLS. */
 export const endConnection = (
   endings: readonly Ending[],
   transport: Transport,
   peer: Socket,
+  carrier: Socket = peer,
 ): void => {
   const acts: Record<Ending, () => void> = {
     'peer ends': () => peer.end(),
     'peer sends and ends': () => peer.end('bye'),
-    'peer resets': () => peer.resetAndDestroy(),
+    'peer resets': () => carrier.resetAndDestroy(),
     'we end': () => transport.end(),
     'we destroy': () => transport.destroy(),
     'we write': () => transport.write(Buffer.from('too late')),
