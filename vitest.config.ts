@@ -8,6 +8,8 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/integration/**'],
+          // Waiting for what must happen is bounded by the test's own time, also on a busy machine.
+          expect: { poll: { interval: 10, timeout: 60_000 } },
           sequence: { groupOrder: 0 },
         },
       },

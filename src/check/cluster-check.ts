@@ -11,6 +11,7 @@ import { Opcode, SUPPORTED_VERSIONS, type Version } from '../cql/protocol.ts'
 import { decodeBigint } from '../cql/values.ts'
 import { BodyWriter } from '../cql/writer.ts'
 import { formatEndpoint } from '../net/dialer.ts'
+import { UpstreamTls } from '../net/tls.ts'
 import { clusterLabel, clusterName } from '../routing/cluster.ts'
 import type { Endpoint, UpstreamConnection } from '../upstream/connection.ts'
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
@@ -96,13 +97,16 @@ export class ClusterCheck {
 
   /** The first contact point that takes a connection, or null. */
   async #reach(): Promise<Endpoint | null> {
-    const { contactPoints, port, connectTimeoutMs } = this.#settings
+    const { contacts, port, connectTimeoutMs } = this.#settings
     const { clock, resolve } = this.#tools
-    const names = await resolveContactPoints(contactPoints, resolve, connectTimeoutMs, clock)
+    const known = contacts.endpoints()
+    // Behind a router all nodes have its name.
+    const given = [...new Set(known.map(({ address }) => address))]
+    const names = await resolveContactPoints(given, resolve, connectTimeoutMs, clock)
     const points = `${this.#label}_contact_points`
     const remedy = names.remedy === '' ? '' : `${names.remedy} (${points})`
     this.#set('names', names.verdict, names.detail, remedy)
-    const endpoints = names.usable.map((address) => ({ address, port }))
+    const endpoints = known.filter(({ address }) => names.usable.includes(address))
     if (endpoints.length === 0) return null
     const found = await findReachable(endpoints, connectTimeoutMs, clock)
     const isReached = found.reached.length > 0
@@ -119,8 +123,8 @@ export class ClusterCheck {
   }
 
   async #talk(endpoint: Endpoint): Promise<void> {
-    this.#set('TLS', 'skipped', 'no TLS is configured')
     try {
+      if (!(await this.#checkTls(endpoint))) return
       const version = await this.#negotiate(endpoint)
       if (version === null) return
       await withProbe(this.#target(endpoint, version), this.#tools.clock, async (connection) => {
@@ -137,11 +141,31 @@ export class ClusterCheck {
     }
   }
 
+  /** A connection is open only when its TLS handshake is complete. */
+  async #checkTls(endpoint: Endpoint): Promise<boolean> {
+    const { tls } = this.#settings
+    if (tls === null) {
+      this.#set('TLS', 'skipped', 'no TLS is configured')
+      return true
+    }
+    try {
+      const target = this.#target(endpoint, SUPPORTED_VERSIONS[0]!)
+      await withProbe(target, this.#tools.clock, () => Promise.resolve())
+      this.#set('TLS', 'pass', 'the handshake is complete')
+      return true
+    } catch (error) {
+      const remedy = `look at ${this.#label}_tls_server_ca_path and, where the nodes ask for a certificate, at the client's`
+      this.#set('TLS', 'fail', messageOf(error), remedy)
+      return false
+    }
+  }
+
   #target(endpoint: Endpoint, version: Version): ProbeTarget {
-    const { cluster, connectTimeoutMs } = this.#settings
+    const { cluster, connectTimeoutMs, tls } = this.#settings
     return {
       cluster,
       endpoint,
+      tls: tls === null ? null : new UpstreamTls(tls),
       version,
       connectTimeoutMs,
       callTimeoutMs: this.#tools.callTimeoutMs,

@@ -3,11 +3,14 @@
  * asked at the same time; every step is bounded by a time-out (operations §11, A3).
  */
 import { accessSync, constants } from 'node:fs'
+import { CertificateStore } from '../certificates/certificate-store.ts'
 import type { Clock } from '../clock.ts'
 import type { ControlConnectionSettings } from '../cluster/control-connection.ts'
 import { camelCase, DEFINITIONS, type Settings } from '../config/settings.ts'
+import { createLogger } from '../log.ts'
 import { type AdvertisedAddress, resolveAdvertised } from '../proxy/advertised-addresses.ts'
-import { connectionSettings } from '../proxy/derived-settings.ts'
+import { BY_SETTINGS_ALONE, connectionSettings, type Reach } from '../proxy/derived-settings.ts'
+import { legSources, openAstraContacts, tlsMaterial } from '../proxy/tls-legs.ts'
 import { CLUSTERS } from '../routing/cluster.ts'
 import { ClusterCheck, type ClusterFindings, clockVerdict } from './cluster-check.ts'
 import { within } from './reach.ts'
@@ -16,6 +19,8 @@ import type { CheckRow, Verdict } from './verdict.ts'
 /** A check is not worth the patience of a start: 30 s by default. */
 const CONNECT_TIMEOUT_MAX_MS = 5_000
 const CALL_TIMEOUT_MS = 10_000
+/** For the metadata service of a bundle. */
+const BUNDLE_TIMEOUT_MS = 30_000
 
 export type PreflightTools = {
   readonly clock: Clock
@@ -130,6 +135,30 @@ const shortened = (settings: ControlConnectionSettings): ControlConnectionSettin
   connectTimeoutMs: Math.min(settings.connectTimeoutMs, CONNECT_TIMEOUT_MAX_MS),
 })
 
+/** Certificates and bundles, as the start reads them. Where they cannot be used the clusters are tried without. */
+const readReach = async (
+  settings: Settings,
+  { clock }: PreflightTools,
+): Promise<readonly [CheckRow, Reach]> => {
+  const sources = legSources(settings)
+  if (Object.values(sources).every((source) => source === null)) {
+    return [settingsRow('certificates', 'skipped', 'no TLS is configured'), BY_SETTINGS_ALONE]
+  }
+  try {
+    const log = createLogger({ level: 'fatal', clock })
+    const store = new CertificateStore(sources, { clock, log })
+    await store.load()
+    const signal = AbortSignal.timeout(BUNDLE_TIMEOUT_MS)
+    const astra = await openAstraContacts(store, clock, signal)
+    const row = settingsRow('certificates', 'pass', 'they can be used')
+    return [row, { tls: tlsMaterial(settings, store), astra }]
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error)
+    const remedy = 'correct the files: the proxy does not start with these'
+    return [settingsRow('certificates', 'fail', text, remedy), BY_SETTINGS_ALONE]
+  }
+}
+
 /** All rows of the table. `warnings` are those of the loading. Never rejects. */
 export const preflight = async (
   settings: Settings,
@@ -137,15 +166,17 @@ export const preflight = async (
   tools: PreflightTools,
 ): Promise<readonly CheckRow[]> => {
   const checkTools = { ...tools, callTimeoutMs: CALL_TIMEOUT_MS }
+  const [certificates, reach] = await readReach(settings, tools)
   const [topology, ...findings] = await Promise.all([
     topologyRow(settings, tools),
     ...CLUSTERS.map((cluster) =>
-      new ClusterCheck(shortened(connectionSettings(settings, cluster)), checkTools).run(),
+      new ClusterCheck(shortened(connectionSettings(settings, reach, cluster)), checkTools).run(),
     ),
   ])
   return [
     valuesRow(warnings),
     filesRow(settings),
+    certificates,
     topology,
     ...findings.flatMap(({ rows }) => rows),
     differenceRow(findings),

@@ -8,6 +8,7 @@ import { versionTraits } from '../cql/protocol.ts'
 import { NodeMetrics } from '../metrics/node-metrics.ts'
 import { Dialer, formatEndpoint } from '../net/dialer.ts'
 import { Flusher } from '../net/output.ts'
+import type { UpstreamTls } from '../net/tls.ts'
 import { type Cluster, clusterLabel } from '../routing/cluster.ts'
 import { Turn } from '../turn.ts'
 import { type Endpoint, UpstreamConnection, type UpstreamListener } from '../upstream/connection.ts'
@@ -27,6 +28,7 @@ const DEAF: UpstreamListener = {
 export type ProbeTarget = {
   readonly cluster: Cluster
   readonly endpoint: Endpoint
+  readonly tls: UpstreamTls | null
   readonly version: Version
   readonly connectTimeoutMs: number
   readonly callTimeoutMs: number
@@ -55,6 +57,7 @@ export const withProbe = async <T>(
       dialer: new Dialer(clock),
       flusher: new Flusher((flush) => setImmediate(flush)),
       turn,
+      tls: target.tls,
     },
     DEAF,
   )

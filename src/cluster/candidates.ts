@@ -3,6 +3,7 @@
  * §11 T2 and T4). Pure but for the random number; who tries them is the control connection.
  */
 import type { Endpoint } from '../upstream/connection.ts'
+import { type Contacts, nodeLabel } from './contacts.ts'
 import type { ClusterTopology } from './host.ts'
 
 /** The list from a random element on, round to the one before it. `random` gives [0, 1). */
@@ -17,18 +18,21 @@ export const fromRandom = <T>(list: readonly T[], random: () => number): T[] => 
  */
 export const reopenCandidates = (
   topology: ClusterTopology | null,
-  contactPoints: readonly Endpoint[],
+  contacts: Contacts,
   random: () => number,
 ): Endpoint[] => {
   const { hosts = [], localHosts = [] } = topology ?? {}
   const remoteHosts = hosts.filter((host) => !localHosts.includes(host))
-  const groups: readonly (readonly Endpoint[])[] = [localHosts, remoteHosts, contactPoints]
-  const candidates = groups.flatMap((group) => fromRandom(group, random))
+  const groups: readonly (readonly Endpoint[])[] = [
+    localHosts.map((host) => contacts.endpointOf(host)),
+    remoteHosts.map((host) => contacts.endpointOf(host)),
+    contacts.endpoints(),
+  ]
   const seen = new Set<string>()
-  return candidates
-    .map(({ address, port }) => ({ address, port }))
-    .filter(({ address, port }) => {
-      const key = `${address} ${port}`
-      return !seen.has(key) && seen.add(key)
+  return groups
+    .flatMap((group) => fromRandom(group, random))
+    .filter((endpoint) => {
+      const label = nodeLabel(endpoint)
+      return !seen.has(label) && seen.add(label)
     })
 }

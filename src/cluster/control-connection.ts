@@ -20,8 +20,9 @@ import { BodyReader } from '../cql/reader.ts'
 import { BodyWriter } from '../cql/writer.ts'
 import type { Logger } from '../log.ts'
 import { NodeMetrics } from '../metrics/node-metrics.ts'
-import { Dialer, formatEndpoint } from '../net/dialer.ts'
+import { Dialer } from '../net/dialer.ts'
 import { Flusher } from '../net/output.ts'
+import { UpstreamTls, type UpstreamTlsMaterial } from '../net/tls.ts'
 import { type Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
 import { Turn } from '../turn.ts'
 import { type Endpoint, UpstreamConnection, type UpstreamListener } from '../upstream/connection.ts'
@@ -29,7 +30,9 @@ import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
 import { answerBody, authenticate, refusal, startUp } from '../upstream/handshake.ts'
 import type { Credentials } from '../upstream/profile.ts'
 import { formatAddress } from './address.ts'
+import { backoffMs } from './backoff.ts'
 import { fromRandom, reopenCandidates } from './candidates.ts'
+import { type Contacts, nodeLabel } from './contacts.ts'
 import type { ClusterTopology } from './host.ts'
 import { readClusterTopology } from './topology-query.ts'
 
@@ -44,8 +47,10 @@ const REFRESH_DELAY_MAX_MS = 1_000
 
 export type ControlConnectionSettings = {
   readonly cluster: Cluster
-  readonly contactPoints: readonly string[]
+  readonly contacts: Contacts
+  /** Of the nodes, where the cluster does not tell. */
   readonly port: number
+  readonly tls: UpstreamTlsMaterial | null
   readonly localDatacenter: string | null
   readonly credentials: Credentials | null
   readonly connectTimeoutMs: number
@@ -93,6 +98,7 @@ export class ControlConnection implements UpstreamListener {
   readonly #flusher = new Flusher((flush) => setImmediate(flush))
   readonly #turn: Turn
   readonly #random: () => number
+  #tls: UpstreamTls | null = null
   #open: Open | null = null
   /** The one in use and those that are being tried. */
   readonly #connections = new Set<UpstreamConnection>()
@@ -132,12 +138,13 @@ export class ControlConnection implements UpstreamListener {
     this.#random = tools.random
     this.#dialer = new Dialer(tools.clock)
     this.#turn = new Turn(tools.clock)
+    this.setTls(settings.tls)
     this.#sweepTimer = this.#clock.setInterval(() => this.#sweep(), SWEEP_INTERVAL_MS)
   }
 
   /** Opens through the contact points, beginning at a random one. Rejects when none will do. */
   async connect(): Promise<void> {
-    await this.#openOne(fromRandom(this.#contactPoints(), this.#random))
+    await this.#openOne(fromRandom(this.#settings.contacts.endpoints(), this.#random))
     this.#onOpened()
   }
 
@@ -145,6 +152,11 @@ export class ControlConnection implements UpstreamListener {
   setSettings(settings: ControlConnectionSettings): void {
     this.#settings = settings
     if (this.#open !== null) this.#scheduleHeartbeat()
+  }
+
+  /** The next connection uses it; the one that is open stays. */
+  setTls(material: UpstreamTlsMaterial | null): void {
+    this.#tls = material === null ? null : new UpstreamTls(material)
   }
 
   close(): void {
@@ -207,10 +219,6 @@ export class ControlConnection implements UpstreamListener {
     for (const connection of this.#connections) connection.sweep(nowMs)
   }
 
-  #contactPoints(): Endpoint[] {
-    return this.#settings.contactPoints.map((address) => ({ address, port: this.#settings.port }))
-  }
-
   async #openOne(candidates: readonly Endpoint[]): Promise<void> {
     let failure: unknown = null
     for (const endpoint of candidates) {
@@ -223,13 +231,13 @@ export class ControlConnection implements UpstreamListener {
         if (open.connection.state === 'closed') throw new Error('the node closed the connection')
         this.#closing.signal.throwIfAborted()
         this.#open = open
-        this.endpoint = formatEndpoint(endpoint.address, endpoint.port)
+        this.endpoint = nodeLabel(endpoint)
         return
       } catch (error) {
         failure = error
         open?.connection.destroy()
         if (this.#isClosed) break
-        const node = formatEndpoint(endpoint.address, endpoint.port)
+        const node = nodeLabel(endpoint)
         const text = `cannot use ${node} for the control connection: ${messageOf(error)}`
         this.#warn('CONTROL_CANDIDATE_FAILED', node, text)
       }
@@ -267,14 +275,14 @@ export class ControlConnection implements UpstreamListener {
       {
         cluster: this.#settings.cluster,
         endpoint,
-        node: formatEndpoint(endpoint.address, endpoint.port),
+        node: nodeLabel(endpoint),
         traits: versionTraits(version)!,
         metrics: this.#metrics,
         streamIdsMax: STREAM_IDS_MAX,
         connectTimeoutMs: this.#settings.connectTimeoutMs,
         callTimeoutMs: CALL_TIMEOUT_MS,
       },
-      { dialer: this.#dialer, flusher: this.#flusher, turn: this.#turn },
+      { dialer: this.#dialer, flusher: this.#flusher, turn: this.#turn, tls: this.#tls },
       this,
       this.#closing.signal,
     )
@@ -438,9 +446,13 @@ export class ControlConnection implements UpstreamListener {
   }
 
   #tryReopen(): void {
-    const { cluster } = this.#settings
+    const { cluster, contacts } = this.#settings
     this.#attempts++
-    this.#openOne(reopenCandidates(this.#topology, this.#contactPoints(), this.#random)).then(
+    const reopen = (): Promise<void> =>
+      this.#openOne(reopenCandidates(this.#topology, contacts, this.#random))
+    const isFirst = this.#attempts === 1 || contacts.refresh === null
+    const opened = isFirst ? reopen() : this.#refreshContacts().then(reopen)
+    opened.then(
       () => {
         this.#log.info(
           { code: 'CONTROL_REOPENED', cluster: clusterLabel(cluster) },
@@ -463,6 +475,19 @@ export class ControlConnection implements UpstreamListener {
     )
   }
 
+  /** After a reopening that failed the nodes may be elsewhere. Where nobody can tell, what was known stays. */
+  async #refreshContacts(): Promise<void> {
+    try {
+      await this.#settings.contacts.refresh?.(this.#closing.signal)
+    } catch (error) {
+      if (this.#isClosed) return
+      const cluster = clusterLabel(this.#settings.cluster)
+      const text = `the contact points stay as they were: ${messageOf(error)}`
+      const code = 'CONTACT_POINTS_NOT_REFRESHED'
+      this.#log.limited(`${code} ${cluster}`, 'warn', { code, cluster }, text)
+    }
+  }
+
   /** The wait after so many attempts: the least after the first. */
   #retryDelayMs(): number {
     const { retryDelayMinMs, retryDelayMaxMs, retryFactor } = this.#settings
@@ -475,19 +500,6 @@ export class ControlConnection implements UpstreamListener {
     const cluster = clusterLabel(this.#settings.cluster)
     this.#log.limited(`${code} ${cluster} ${node}`, 'warn', { code, cluster, node }, text)
   }
-}
-
-/** `min + random[0,1) × (min × factor^attempt − min)`, at most `max` (operations §2.2). */
-export const backoffMs = (
-  attempt: number,
-  minMs: number,
-  maxMs: number,
-  factor: number,
-  random: () => number,
-): number => {
-  // After hours of failures the power is infinite, and 0 times that is no number.
-  const grownMs = Math.min(minMs * factor ** attempt, Number.MAX_VALUE)
-  return Math.min(minMs + random() * (grownMs - minMs), maxMs)
 }
 
 const messageOf = (error: unknown): string =>

@@ -4,25 +4,12 @@
  */
 import { canonicalAddress, isAnyAddress, isLoopback } from './address.ts'
 import { type ConfigProblem, type ConfigWarning, ConfigWarningCode } from './errors.ts'
+import { problem, type Rule, type RuleInput } from './rule.ts'
 import type { SettingKey, Settings } from './settings.ts'
+import { TLS_RULES, tlsOddities } from './tls-rules.ts'
 import { quoted } from './value.ts'
 
-/** The values that are right in themselves, and how their source spells a key. */
-export type RuleInput = {
-  readonly settings: Partial<Settings>
-  readonly spell: (key: SettingKey) => string
-}
-
-type Rule = (input: RuleInput) => ConfigProblem | null
-
-const problem = (
-  { spell }: RuleInput,
-  key: SettingKey,
-  text: string,
-): ConfigProblem & { readonly setting: string } => ({
-  setting: spell(key),
-  text: `${spell(key)}: ${text}`,
-})
+export type { RuleInput } from './rule.ts'
 
 type ClusterSettings = {
   readonly contactPoints: readonly string[] | undefined
@@ -55,12 +42,29 @@ const contactPointsAreGiven =
   (name: ClusterName): Rule =>
   (input) => {
     const { contactPoints, bundlePath } = clusterSettings(input.settings, name)
-    // A bundle would stand for them; that it is not available yet has been said then.
-    if (contactPoints?.length !== 0 || bundlePath !== '') return null
+    if (contactPoints === undefined || bundlePath === undefined) return null
+    const bundle = input.spell(`${name}_secure_connect_bundle_path`)
+    const hasBundle = bundlePath !== ''
+    if (contactPoints.length > 0 !== hasBundle) return null
     return problem(
       input,
       `${name}_contact_points`,
-      'must name at least one node: host names or IP addresses with commas between them',
+      hasBundle
+        ? `cannot be used together with ${bundle}, which says where the nodes are; leave one of them out`
+        : `must name at least one node: host names or IP addresses with commas between them; or ${bundle} a Secure Connect Bundle`,
+    )
+  }
+
+const bundleKnowsDatacenter =
+  (name: ClusterName): Rule =>
+  (input) => {
+    const { bundlePath, localDatacenter } = clusterSettings(input.settings, name)
+    if ((bundlePath ?? '') === '' || (localDatacenter ?? '') === '') return null
+    const bundle = input.spell(`${name}_secure_connect_bundle_path`)
+    return problem(
+      input,
+      `${name}_local_datacenter`,
+      `cannot be used together with ${bundle}, which says which datacenter it is; leave it out`,
     )
   }
 
@@ -137,6 +141,18 @@ const listenersDoNotCollide: Rule = (input) => {
 
 const clustersDiffer: Rule = (input) => {
   const { originContactPoints, targetContactPoints, originPort, targetPort } = input.settings
+  const { originSecureConnectBundlePath: bundle } = input.settings
+  if (
+    bundle !== undefined &&
+    bundle !== '' &&
+    bundle === input.settings.targetSecureConnectBundlePath
+  ) {
+    return problem(
+      input,
+      'target_secure_connect_bundle_path',
+      `is ${input.spell('origin_secure_connect_bundle_path')} too; Origin and Target must be two clusters, or every write goes to the same one twice`,
+    )
+  }
   if (originContactPoints === undefined || targetContactPoints === undefined) return null
   if (originPort === undefined || originPort !== targetPort) return null
   const origin = new Set(originContactPoints.map(canonicalAddress))
@@ -183,13 +199,16 @@ const adminPortIsFree: Rule = (input) => {
 
 const RULES: readonly Rule[] = [
   contactPointsAreGiven('target'),
+  bundleKnowsDatacenter('target'),
   datacenterNeedsHostAssignment('target'),
   contactPointsAreGiven('origin'),
+  bundleKnowsDatacenter('origin'),
   datacenterNeedsHostAssignment('origin'),
   clustersDiffer,
   indexIsInTopology,
   topologyHasNoDuplicates,
   advertisedAddressIsUsable,
+  ...TLS_RULES,
   listenersDoNotCollide,
   adminIsProtected,
   adminTlsIsWhole,
@@ -233,5 +252,6 @@ export const findOddities = (input: RuleInput): readonly ConfigWarning[] => {
       ),
     )
   }
+  for (const { key, text } of tlsOddities(input)) warnings.push(suspect(input, key, text))
   return warnings
 }

@@ -73,6 +73,7 @@ export class DataPlaneMetrics {
     protocolError: 0,
     limit: 0,
     internalError: 0,
+    tlsHandshake: 0,
   }
   readonly asyncReads: AsyncMetrics
   readonly #options: DataPlaneMetricsOptions

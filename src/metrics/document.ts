@@ -6,6 +6,7 @@ import type { MetricFamily } from './family.ts'
 import { NODE_FAMILIES } from './node-families.ts'
 import { PROXY_FAMILIES } from './proxy-families.ts'
 import { RUNTIME_FAMILIES } from './runtime-families.ts'
+import { TLS_FAMILIES } from './tls-families.ts'
 
 const DEFAULT_PREFIX = 'zdm'
 
@@ -29,6 +30,11 @@ const SECTIONS: readonly { title: string; text: string; families: readonly Metri
     title: 'Asynchronous reads',
     text: 'With the read mode `DUAL_ASYNC_ON_SECONDARY`. A node has series from the first connection for such reads to it on, a table from its first mismatch on; what is counted by reason or result is there from the start.',
     families: ASYNC_FAMILIES,
+  },
+  {
+    title: 'Certificates',
+    text: 'Only of legs that have TLS. Days left: `(zdm_tls_certificate_expiry_timestamp_seconds - time()) / 86400`.',
+    families: TLS_FAMILIES,
   },
   {
     title: 'The process',

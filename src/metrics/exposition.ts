@@ -5,6 +5,7 @@
  */
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client'
 import type { Clock } from '../clock.ts'
+import { type CertificateSeries, NO_CERTIFICATES } from './certificate-series.ts'
 import type { ControlSeries } from './control-series.ts'
 import { FAMILIES, familyName, PROCESS_METRICS } from './families.ts'
 import type { Gathered, MetricFamily } from './family.ts'
@@ -46,6 +47,8 @@ export type MetricsExpositionOptions = {
   readonly series: () => Promise<readonly PlaneSeries[]>
   /** The routing state; absent where there is no switch. */
   readonly control?: () => ControlSeries
+  /** As they are now. Without it: none. */
+  readonly certificates?: () => CertificateSeries
   readonly clock: Clock
 }
 
@@ -71,8 +74,9 @@ export class MetricsExposition {
     const { version, originBoundsSeconds, targetBoundsSeconds, asyncBoundsSeconds } = this.#options
     const threads = distinct([readThread(), ...planes.map((plane) => plane.thread)])
     const control = this.#options.control?.() ?? null
+    const certificates = this.#options.certificates?.() ?? NO_CERTIFICATES
     const bounds = { originBoundsSeconds, targetBoundsSeconds, asyncBoundsSeconds }
-    this.#gathered = { planes, threads, version, ...bounds, control }
+    this.#gathered = { planes, threads, version, certificates, control, ...bounds }
     // The registry calls every family's get() before it waits for anything, so a scrape that comes
     // in between cannot mix its values into these.
     return { contentType: this.#registry.contentType, body: await this.#registry.metrics() }

@@ -9,6 +9,7 @@ import { LATENCY_FAMILIES } from './latency-families.ts'
 import { NODE_FAMILIES } from './node-families.ts'
 import { PROXY_FAMILIES } from './proxy-families.ts'
 import { RUNTIME_FAMILIES } from './runtime-families.ts'
+import { TLS_FAMILIES } from './tls-families.ts'
 
 export const FAMILIES: readonly MetricFamily[] = [
   ...PROXY_FAMILIES,
@@ -16,6 +17,7 @@ export const FAMILIES: readonly MetricFamily[] = [
   ...LATENCY_FAMILIES,
   ...NODE_FAMILIES,
   ...ASYNC_FAMILIES,
+  ...TLS_FAMILIES,
   ...RUNTIME_FAMILIES,
 ]
 

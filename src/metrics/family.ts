@@ -2,6 +2,8 @@
  * What a metric family is, and the ways in which its points are made from what the data planes counted.
  * The families themselves: proxy-families.ts, node-families.ts, runtime-families.ts.
  */
+
+import type { CertificateSeries } from './certificate-series.ts'
 import type { ControlSeries } from './control-series.ts'
 import type { HistogramSnapshot } from './histogram.ts'
 import type { PerCluster, PlaneSeries } from './plane-series.ts'
@@ -18,6 +20,7 @@ export type Gathered = {
   readonly version: string
   /** Null where there is no switch. */
   readonly control: ControlSeries | null
+  readonly certificates: CertificateSeries
 }
 
 /** One line of the exposition. */

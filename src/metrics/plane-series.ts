@@ -28,6 +28,8 @@ export type PerCloseReason = {
   limit: number
   /** A fault of the proxy's own. */
   internalError: number
+  /** No TLS, or no acceptable certificate. */
+  tlsHandshake: number
 }
 
 /** Writes to one table that failed on one cluster, or on both. */

@@ -19,6 +19,7 @@ const CLOSE_REASONS = [
   ['limit', 'limit'],
   ['protocol_error', 'protocolError'],
   ['slow', 'slow'],
+  ['tls_handshake', 'tlsHandshake'],
 ] as const satisfies readonly (readonly [string, keyof PerCloseReason])[]
 
 const REFERENCE = { isPrefixed: true, isReference: true } as const
@@ -124,7 +125,7 @@ const OWN_FAMILIES: readonly MetricFamily[] = [
     name: 'clients_closed_total',
     type: 'counter',
     labels: { reason: CLOSE_REASONS.map(([label]) => label) },
-    help: 'Client connections that the proxy ended: no handshake in time, a fault of its own, proxy_max_client_connections reached, bytes against the protocol, answers not read.',
+    help: 'Client connections that the proxy ended: no handshake in time, a fault of its own, proxy_max_client_connections reached, bytes against the protocol, answers not read, no TLS or no acceptable certificate.',
     read: ({ planes }) =>
       CLOSE_REASONS.map(([reason, key]) => ({
         labels: { reason },

@@ -6,6 +6,7 @@
 
 import type { Clock } from '../clock.ts'
 import { assignedHosts } from '../cluster/assignment.ts'
+import { nodeLabel } from '../cluster/contacts.ts'
 import {
   type ClusterKnowledge,
   ControlConnection,
@@ -19,6 +20,7 @@ import { virtualTopology } from '../cluster/virtual-topology.ts'
 import { COMPRESSIONS } from '../cql/compression.ts'
 import type { Logger } from '../log.ts'
 import { formatEndpoint } from '../net/dialer.ts'
+import type { TlsMaterial } from '../net/tls.ts'
 import { CLUSTERS, Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
 import type { ClusterView, Snapshot } from '../session/context.ts'
 import type { Endpoint } from '../upstream/connection.ts'
@@ -109,6 +111,11 @@ export class ControlPlane implements ControlConnectionListener {
     for (const cluster of CLUSTERS) this.#connections[cluster].setSettings(connections[cluster])
   }
 
+  /** Connections from now on use it. */
+  setTls({ clusters }: TlsMaterial): void {
+    for (const cluster of CLUSTERS) this.#connections[cluster].setTls(clusters[cluster])
+  }
+
   health(cluster: Cluster): ClusterHealth {
     const { endpoint, failures } = this.#connections[cluster]
     return { endpoint, failures }
@@ -128,7 +135,8 @@ export class ControlPlane implements ControlConnectionListener {
 
   /** A line where nodes have come, gone or moved; a refresh that finds the same says nothing. */
   #tellChange(cluster: Cluster, before: ClusterKnowledge, known: BothKnown): void {
-    const labels = (hosts: readonly Host[]): string[] => hosts.map((host) => nodeOf(host).label)
+    const labels = (hosts: readonly Host[]): string[] =>
+      hosts.map((host) => this.#nodeOf(cluster, host).label)
     const hosts = labels(known[cluster].topology.hosts)
     const gone = labels(before.topology.hosts).filter((label) => !hosts.includes(label))
     const added = hosts.filter((label) => !labels(before.topology.hosts).includes(label))
@@ -191,7 +199,8 @@ export class ControlPlane implements ControlConnectionListener {
 
   #view(cluster: Cluster, known: BothKnown): ClusterView {
     const { requiresAuthentication } = known[cluster]
-    return { nodes: this.#assigned(cluster, known).map(nodeOf), requiresAuthentication }
+    const nodes = this.#assigned(cluster, known).map((host) => this.#nodeOf(cluster, host))
+    return { nodes, requiresAuthentication }
   }
 
   #assigned(cluster: Cluster, known: BothKnown): readonly Host[] {
@@ -202,10 +211,16 @@ export class ControlPlane implements ControlConnectionListener {
     return assignedHosts(localHosts, index, addresses?.length ?? 1)
   }
 
+  #nodeOf(cluster: Cluster, host: Host): Node {
+    const endpoint = this.#settings.connections[cluster].contacts.endpointOf(host)
+    return { hostId: host.hostId, label: nodeLabel(endpoint), endpoint }
+  }
+
   #describe(cluster: Cluster): void {
     const known = this.#bothKnown()!
     const { topology, version, requiresAuthentication } = known[cluster]
-    const assigned = this.#assigned(cluster, known).map((host) => nodeOf(host).label)
+    const labelOf = (host: Host): string => this.#nodeOf(cluster, host).label
+    const assigned = this.#assigned(cluster, known).map(labelOf)
     this.#log.info(
       {
         code: 'CLUSTER_CONNECTED',
@@ -213,7 +228,7 @@ export class ControlPlane implements ControlConnectionListener {
         clusterName: topology.clusterName,
         datacenter: topology.localDatacenter,
         protocolVersion: version,
-        hosts: topology.hosts.map((host) => nodeOf(host).label),
+        hosts: topology.hosts.map(labelOf),
         assigned,
       },
       `${clusterName(cluster)} is "${topology.clusterName}": ${topology.hosts.length} nodes, of which this instance uses ${assigned.length} in ${topology.localDatacenter}; protocol version ${version}`,
@@ -225,9 +240,3 @@ export class ControlPlane implements ControlConnectionListener {
     )
   }
 }
-
-const nodeOf = ({ hostId, address, port }: Host): Node => ({
-  hostId,
-  label: formatEndpoint(address, port),
-  endpoint: { address, port },
-})

@@ -3,6 +3,7 @@ import type { AsyncReadSettings } from '../async/async-reads.ts'
 import type { Clock } from '../clock.ts'
 import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
 import type { Logger } from '../log.ts'
+import type { TlsMaterial } from '../net/tls.ts'
 import type { SharedStatement } from '../prepared/statement.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { SessionSettings, Snapshot } from '../session/context.ts'
@@ -26,6 +27,7 @@ export type DataPlaneOptions = {
   readonly settings: DataPlaneSettings
   readonly snapshot: Snapshot
   readonly routing: RoutingState
+  readonly tls: TlsMaterial
   /** One Int32: the client connections of all planes together. */
   readonly clientCount: SharedArrayBuffer
   readonly log: Logger

@@ -20,6 +20,7 @@ import type { PlaneSeries } from '../metrics/plane-series.ts'
 import { Dialer } from '../net/dialer.ts'
 import { type Listener, listen } from '../net/listener.ts'
 import { Flusher } from '../net/output.ts'
+import { type TlsMaterial, UpstreamTls } from '../net/tls.ts'
 import type { Transport, TransportHandler } from '../net/transport.ts'
 import { PreparedCache } from '../prepared/cache.ts'
 import type { SharedStatement } from '../prepared/statement.ts'
@@ -45,6 +46,7 @@ import type { Profile } from '../upstream/profile.ts'
 import { ProfileRegistry } from '../upstream/profile-registry.ts'
 import type { DataPlaneOptions, DataPlaneSettings } from './data-plane-options.ts'
 import type { NodeStatus } from './plane-messages.ts'
+import { UpstreamLog } from './upstream-log.ts'
 
 /** The error of a time-out is at most one sweep. */
 const SWEEP_INTERVAL_MS = 250
@@ -69,7 +71,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   readonly askOthers: (id: Uint8Array) => Promise<SharedStatement | null>
   snapshot: Snapshot
   routing: RoutingState
-  readonly #upstreamLog: Logger
+  readonly #upstreamLog: UpstreamLog
   readonly #answers: Answers
   readonly #slow: SlowRequests
   readonly #dialer = new Dialer()
@@ -78,6 +80,8 @@ export class DataPlane implements SessionContext, UpstreamListener {
   readonly #connections = new Set<UpstreamConnection>()
   readonly #nextNode: [number, number] = [0, 0]
   readonly #sweepTimer: Timer
+  #tls: TlsMaterial
+  #upstreamTls: readonly [UpstreamTls | null, UpstreamTls | null]
   #listener: Listener | null = null
   #nextSessionId = 1
   #isDraining = false
@@ -92,11 +96,13 @@ export class DataPlane implements SessionContext, UpstreamListener {
     const { preparedEntriesMax, preparedBytesMax } = options.settings
     this.prepared = new PreparedCache(preparedEntriesMax, preparedBytesMax)
     this.log = options.log.child({ component: 'session' })
-    this.#upstreamLog = options.log.child({ component: 'upstream' })
+    this.#upstreamLog = new UpstreamLog(options.log.child({ component: 'upstream' }))
     this.snapshot = options.snapshot
     this.routing = options.routing
     this.rewriteEnvelope = options.rewriteEnvelope ?? null
     this.askOthers = options.askOthers
+    this.#tls = options.tls
+    this.#upstreamTls = upstreamTlsOf(options.tls)
     this.#clientCount = new Int32Array(options.clientCount)
     const [originBoundsSeconds, targetBoundsSeconds] = options.settings.latencyBoundsSeconds
     this.metrics = new DataPlaneMetrics({
@@ -122,7 +128,13 @@ export class DataPlane implements SessionContext, UpstreamListener {
 
   /** Accepts clients; resolves with the port. */
   async listen(port: number, reusePort: boolean): Promise<number> {
-    const options = { address: this.settings.listenAddress, port, reusePort }
+    const options = {
+      address: this.settings.listenAddress,
+      port,
+      reusePort,
+      tls: this.#tls.listener,
+      onTlsFailed: (peer: string, why: string) => this.#onTlsFailed(peer, why),
+    }
     this.#listener = await listen(options, (transport) => this.#accept(transport))
     return this.#listener.port
   }
@@ -160,6 +172,13 @@ export class DataPlane implements SessionContext, UpstreamListener {
   /** The cluster's nodes know sooner than a time-out that one of them has gone, or is back. */
   setNodeStatus({ cluster, hostId, isUp }: NodeStatus): void {
     this.profiles.setNodeStatus(cluster, hostId, isUp)
+  }
+
+  /** For every connection that is made from now on; those that are open stay. */
+  setTls(tls: TlsMaterial): void {
+    this.#tls = tls
+    this.#upstreamTls = upstreamTlsOf(tls)
+    if (tls.listener !== null) this.#listener?.setTls(tls.listener)
   }
 
   /** What another plane asks for. */
@@ -253,21 +272,12 @@ export class DataPlane implements SessionContext, UpstreamListener {
     for (const request of requests) this.#answers.onConnectionLost(request, connection)
     this.onWritable()
     if (connection.endsByWish) {
-      const cluster = clusterLabel(connection.cluster)
-      this.#upstreamLog.debug(
-        { code: 'UPSTREAM_CLOSED', cluster, node: connection.node },
-        `connection to ${clusterName(connection.cluster)} ${connection.node} closed`,
-      )
+      this.#upstreamLog.closed(connection)
       return
     }
     this.metrics.upstreamConnectionsLost[clusterLabel(connection.cluster)]++
     if (requests.length === 0 && cause === null) return
-    this.#upstreamLog.limited(
-      `lost ${connection.node}`,
-      'warn',
-      { code: 'UPSTREAM_LOST', cluster: clusterLabel(connection.cluster), node: connection.node },
-      `connection to ${clusterName(connection.cluster)} ${connection.node} lost with ${requests.length} requests in flight: ${cause?.message ?? 'closed by the node'}`,
-    )
+    this.#upstreamLog.lost(connection, requests.length, cause)
   }
 
   onSessionClosed(session: Session): void {
@@ -367,6 +377,16 @@ export class DataPlane implements SessionContext, UpstreamListener {
     return session
   }
 
+  #onTlsFailed(peer: string, why: string): void {
+    this.metrics.clientsClosed.tlsHandshake++
+    this.log.limited(
+      `client TLS ${why}`,
+      'warn',
+      { code: 'CLIENT_TLS_FAILED', client: peer },
+      `no TLS with a client: ${why}`,
+    )
+  }
+
   #tellIfDrained(): void {
     if (this.#isDraining && this.#sessions.size === 0) this.#onDrained?.()
   }
@@ -381,7 +401,8 @@ export class DataPlane implements SessionContext, UpstreamListener {
         clock: this.clock,
         open: (node, signal) => this.#openForProfile(cluster, node, profile, isForCopies, signal),
         onExclusiveLost: () => this.#drainExclusive(exclusiveTo),
-        onReconnectFailed: (node, error) => this.#onReconnectFailed(cluster, node, error),
+        onReconnectFailed: (node, error) =>
+          this.#upstreamLog.reconnectFailed(cluster, node.label, error),
         onOrphanedReplaced: () => {
           this.metrics.orphanedConnectionsReplaced[clusterLabel(cluster)]++
         },
@@ -393,16 +414,6 @@ export class DataPlane implements SessionContext, UpstreamListener {
   /** The one-to-one model: a client goes with its connection, once all that it asked is answered. */
   #drainExclusive(sessionId: number | null): void {
     for (const session of this.#sessions) if (session.id === sessionId) session.drain()
-  }
-
-  #onReconnectFailed(cluster: Cluster, node: Node, error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error)
-    this.#upstreamLog.limited(
-      `reconnect ${node.label}`,
-      'warn',
-      { code: 'UPSTREAM_CONNECT_FAILED', cluster: clusterLabel(cluster), node: node.label },
-      text,
-    )
   }
 
   async #open(
@@ -430,6 +441,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       flusher: this.flusher,
       turn: this.turn,
       rewriteEnvelope: this.rewriteEnvelope,
+      tls: this.#upstreamTls[cluster],
     }
     try {
       const listener = isForCopies ? this.readCopies : this
@@ -440,10 +452,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       }
       this.#connections.add(connection)
       metrics.connections++
-      this.#upstreamLog.debug(
-        { code: 'UPSTREAM_OPENED', cluster: clusterLabel(cluster), node: node.label },
-        `connection to ${clusterName(cluster)} ${node.label} opened`,
-      )
+      this.#upstreamLog.opened(cluster, node.label)
       this.metrics.upstreamConnectionsOpened[clusterLabel(cluster)]++
       return connection
     } catch (error) {
@@ -485,4 +494,14 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.profiles.sweep(nowMs)
     this.readCopies.sweep(nowMs)
   }
+}
+
+const upstreamTlsOf = ({
+  clusters,
+}: TlsMaterial): readonly [UpstreamTls | null, UpstreamTls | null] => {
+  const [origin, target] = clusters
+  return [
+    origin === null ? null : new UpstreamTls(origin),
+    target === null ? null : new UpstreamTls(target),
+  ]
 }

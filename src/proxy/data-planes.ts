@@ -9,6 +9,7 @@ import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
 import type { Logger } from '../log.ts'
 import type { LogLevel, LogLevels } from '../log-levels.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
+import type { TlsMaterial } from '../net/tls.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
@@ -23,6 +24,7 @@ export type DataPlanesOptions = {
   readonly settings: DataPlaneSettings
   readonly snapshot: Snapshot
   readonly routing: RoutingState
+  readonly tls: TlsMaterial
   readonly log: Logger
   readonly logLevel: LogLevel | LogLevels
   readonly clock: Clock
@@ -39,9 +41,10 @@ export class DataPlanes {
   readonly #clock: Clock
 
   constructor(options: DataPlanesOptions) {
-    const { threads, settings, snapshot, routing, log, logLevel, clock, rewriteEnvelope } = options
+    const { threads, settings, snapshot, routing, tls, log, logLevel, clock, rewriteEnvelope } =
+      options
     const clientCount = new SharedArrayBuffer(CLIENT_COUNT_BYTES)
-    const common = { settings, snapshot, routing, clientCount }
+    const common = { settings, snapshot, routing, tls, clientCount }
     this.#clock = clock
     this.#planes =
       threads === 1
@@ -89,6 +92,10 @@ export class DataPlanes {
 
   setNodeStatus(status: NodeStatus): void {
     for (const plane of this.#planes) plane.setNodeStatus(status)
+  }
+
+  setTls(tls: TlsMaterial): void {
+    for (const plane of this.#planes) plane.setTls(tls)
   }
 
   announceSchemaChange(body: Uint8Array): void {

@@ -6,11 +6,14 @@ import { randomBytes } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { isIP, isIPv4 } from 'node:net'
 import { availableParallelism } from 'node:os'
+import type { AstraContacts } from '../cluster/astra-contacts.ts'
+import { configuredContacts } from '../cluster/contacts.ts'
 import type { ControlConnectionSettings } from '../cluster/control-connection.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Routing } from '../control/phase.ts'
 import { Version } from '../cql/protocol.ts'
 import { boundsInSeconds } from '../metrics/histogram.ts'
+import { NO_TLS, type TlsMaterial } from '../net/tls.ts'
 import { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Credentials } from '../upstream/profile.ts'
@@ -114,18 +117,33 @@ const versionNamed = (name: string): Version => VERSIONS_BY_NAME[name]!
 const blockedVersions = (settings: Settings): readonly Version[] =>
   settings.blockedProtocolVersions.map(versionNamed)
 
+/** What files and services say beyond the settings. */
+export type Reach = {
+  readonly tls: TlsMaterial
+  /** For clusters that a bundle leads to. */
+  readonly astra: readonly [AstraContacts | null, AstraContacts | null]
+}
+
+/** Without TLS and without bundles. */
+export const BY_SETTINGS_ALONE: Reach = { tls: NO_TLS, astra: [null, null] }
+
 /** How a cluster is reached, for its control connection and for `--check`. */
 export const connectionSettings = (
   settings: Settings,
+  reach: Reach,
   cluster: Cluster,
 ): ControlConnectionSettings => {
   const isOrigin = cluster === Cluster.ORIGIN
+  const contactPoints = isOrigin ? settings.originContactPoints : settings.targetContactPoints
+  const port = isOrigin ? settings.originPort : settings.targetPort
+  const datacenter = isOrigin ? settings.originLocalDatacenter : settings.targetLocalDatacenter
+  const astra = reach.astra[cluster]
   return {
     cluster,
-    contactPoints: isOrigin ? settings.originContactPoints : settings.targetContactPoints,
-    port: isOrigin ? settings.originPort : settings.targetPort,
-    localDatacenter:
-      (isOrigin ? settings.originLocalDatacenter : settings.targetLocalDatacenter) || null,
+    contacts: astra ?? configuredContacts(contactPoints, port),
+    port,
+    tls: reach.tls.clusters[cluster],
+    localDatacenter: astra === null ? datacenter || null : astra.localDatacenter,
     credentials: bothCredentials(settings)[cluster],
     connectTimeoutMs: isOrigin
       ? settings.originConnectionTimeoutMs
@@ -155,16 +173,22 @@ const implicitAddress = async (listenAddress: string): Promise<string | null> =>
   return found.find((one) => isIPv4(one)) ?? found[0] ?? null
 }
 
-export const bothConnections = (settings: Settings): ControlPlaneSettings['connections'] => [
-  connectionSettings(settings, Cluster.ORIGIN),
-  connectionSettings(settings, Cluster.TARGET),
+export const bothConnections = (
+  settings: Settings,
+  reach: Reach = BY_SETTINGS_ALONE,
+): ControlPlaneSettings['connections'] => [
+  connectionSettings(settings, reach, Cluster.ORIGIN),
+  connectionSettings(settings, reach, Cluster.TARGET),
 ]
 
-export const controlPlaneSettings = async (settings: Settings): Promise<ControlPlaneSettings> => {
+export const controlPlaneSettings = async (
+  settings: Settings,
+  reach: Reach = BY_SETTINGS_ALONE,
+): Promise<ControlPlaneSettings> => {
   const list = settings.proxyTopologyAddresses
   const addresses = await resolveAdvertised(list, systemResolve)
   return {
-    connections: bothConnections(settings),
+    connections: bothConnections(settings, reach),
     hostAssignment: [settings.originEnableHostAssignment, settings.targetEnableHostAssignment],
     topology: {
       addresses: addresses.length === 0 ? null : addresses.map(({ address }) => address),

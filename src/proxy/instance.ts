@@ -6,13 +6,15 @@
  *      └── attempt failed: wait, try again ──┘                             (deadline, or `abort`)
  */
 import type { MismatchSample } from '../async/mismatch-samples.ts'
+import { CertificateStore } from '../certificates/certificate-store.ts'
 import type { Clock, Timer } from '../clock.ts'
-import { backoffMs } from '../cluster/control-connection.ts'
+import { backoffMs } from '../cluster/backoff.ts'
 import { type Change, changeOf } from '../config/live-settings.ts'
 import type { Settings } from '../config/settings.ts'
 import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
 import type { Logger, RootLogger } from '../log.ts'
 import { type LogLevel, type LogLevels, logLevelsOf } from '../log-levels.ts'
+import type { CertificateSeries } from '../metrics/certificate-series.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import type { Cluster } from '../routing/cluster.ts'
@@ -26,8 +28,10 @@ import {
   dataPlaneSettings,
   initialRouting,
   planeThreads,
+  type Reach,
 } from './derived-settings.ts'
 import type { NodeStatus } from './plane-messages.ts'
+import { describeTls, legSources, openAstraContacts, tlsMaterial } from './tls-legs.ts'
 
 const RETRY_DELAY_MIN_MS = 100
 const RETRY_DELAY_MAX_MS = 10_000
@@ -55,6 +59,8 @@ type Service = {
   readonly planes: DataPlanes
   readonly port: number
   readonly topology: ControlPlaneSettings['topology']
+  readonly certificates: CertificateStore
+  readonly reach: Reach
 }
 
 export class ProxyInstance {
@@ -121,6 +127,12 @@ export class ProxyInstance {
     return (await this.#service?.planes.mismatches()) ?? []
   }
 
+  /** The validity of what secures the legs; none before the first start attempt has succeeded. */
+  get certificates(): CertificateSeries {
+    const store = this.#service?.certificates
+    return { expiries: store?.expiries() ?? [], legs: store?.states() ?? [] }
+  }
+
   /**
    * Takes over what can change while it runs, and tells what else has changed (config/live-settings.ts).
    * Clients and connections that are there stay as they are.
@@ -135,9 +147,9 @@ export class ProxyInstance {
     return change
   }
 
-  #applySettings({ planes, control }: Service): void {
+  #applySettings({ planes, control, reach }: Service): void {
     planes.setSettings(dataPlaneSettings(this.#settings))
-    control.setConnections(bothConnections(this.#settings))
+    control.setConnections(bothConnections(this.#settings, reach))
   }
 
   /** Of every thread, from now on; until a changed setting or a restart sets them again. */
@@ -217,6 +229,7 @@ export class ProxyInstance {
         const why = force.aborted ? 'told again to stop' : `${timeoutMs} ms are over`
         log.warn({ code: 'SHUTDOWN_CUT_SHORT' }, `closing with requests in flight: ${why}`)
       }
+      service.certificates.close()
       await service.planes.close()
       service.control.close()
     }
@@ -229,9 +242,14 @@ export class ProxyInstance {
   }
 
   async #attempt(): Promise<Service> {
-    const controlSettings = await controlPlaneSettings(this.#settings)
-    const settings = dataPlaneSettings(this.#settings)
     const { log, clock } = this.#tools
+    const certificates = new CertificateStore(legSources(this.#settings), { clock, log })
+    await certificates.load()
+    const tls = tlsMaterial(this.#settings, certificates)
+    const astra = await openAstraContacts(certificates, clock, this.#stopping.signal)
+    const reach = { tls, astra }
+    const controlSettings = await controlPlaneSettings(this.#settings, reach)
+    const settings = dataPlaneSettings(this.#settings)
     let planes: DataPlanes | null = null
     const control = this.#makeControlPlane(controlSettings, () => planes)
     const closeControl = (): void => control.close()
@@ -243,6 +261,7 @@ export class ProxyInstance {
         settings,
         snapshot,
         routing: this.#routing,
+        tls,
         log,
         logLevel: this.#logLevel,
         clock,
@@ -252,7 +271,9 @@ export class ProxyInstance {
       const port = await planes.listen(this.#settings.proxyListenPort)
       control.setClientPort(port)
       this.#stopping.signal.throwIfAborted()
-      return { control, planes, port, topology: controlSettings.topology }
+      this.#followCertificates(certificates, control, planes)
+      const { topology } = controlSettings
+      return { control, planes, port, topology, certificates, reach }
     } catch (error) {
       control.close()
       await planes?.close()
@@ -272,7 +293,17 @@ export class ProxyInstance {
     return new ControlPlane(settings, this.#settings.proxyListenPort, listener, this.#tools)
   }
 
-  #announce({ planes, port, topology }: Service): void {
+  /** Renewed files are for the connections that come; nobody is dropped. */
+  #followCertificates(store: CertificateStore, control: ControlPlane, planes: DataPlanes): void {
+    store.watch(() => {
+      const tls = tlsMaterial(this.#settings, store)
+      control.setTls(tls)
+      planes.setTls(tls)
+    })
+  }
+
+  #announce({ planes, port, topology, certificates }: Service): void {
+    describeTls(this.#settings, certificates, this.#log)
     const { addresses, index, implicitAddress, numTokens } = topology
     const shown = addresses ?? [implicitAddress]
     this.#log.info(

@@ -1,6 +1,7 @@
 /** The only data plane, in the control plane's own thread: nothing to post, nobody else to ask. */
 import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
+import type { TlsMaterial } from '../net/tls.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
@@ -38,6 +39,10 @@ export class LocalPlane implements Plane {
 
   setNodeStatus(status: NodeStatus): void {
     this.#plane.setNodeStatus(status)
+  }
+
+  setTls(tls: TlsMaterial): void {
+    this.#plane.setTls(tls)
   }
 
   announceSchemaChange(body: Uint8Array): void {

@@ -3,6 +3,7 @@ import type { MessagePort } from 'node:worker_threads'
 import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { LogLevel, LogLevels } from '../log-levels.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
+import type { TlsMaterial } from '../net/tls.ts'
 import type { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
@@ -14,6 +15,7 @@ export type PlaneStart = {
   readonly settings: DataPlaneSettings
   readonly snapshot: Snapshot
   readonly routing: RoutingState
+  readonly tls: TlsMaterial
   readonly clientCount: SharedArrayBuffer
   /** Which of the planes it is, from 0; in its log lines. */
   readonly index: number
@@ -34,6 +36,7 @@ export type ToPlane =
   | { readonly kind: 'settings'; readonly settings: DataPlaneSettings }
   | { readonly kind: 'logLevels'; readonly levels: LogLevels }
   | { readonly kind: 'nodeStatus'; readonly status: NodeStatus }
+  | { readonly kind: 'tls'; readonly tls: TlsMaterial }
   | { readonly kind: 'schemaChange'; readonly body: Uint8Array }
   | { readonly kind: 'call'; readonly call: number; readonly what: PlaneCall }
 

@@ -56,6 +56,9 @@ const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
       case 'nodeStatus':
         plane.setNodeStatus(message.status)
         break
+      case 'tls':
+        plane.setTls(message.tls)
+        break
       case 'schemaChange':
         plane.announceSchemaChange(message.body)
         break

@@ -2,6 +2,7 @@
 import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { LogLevels } from '../log-levels.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
+import type { TlsMaterial } from '../net/tls.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
@@ -18,6 +19,7 @@ export interface Plane {
   setSettings(settings: DataPlaneSettings): void
   setLogLevels(levels: LogLevels): void
   setNodeStatus(status: NodeStatus): void
+  setTls(tls: TlsMaterial): void
   /** The body of a SCHEMA_CHANGE event, for the clients that want it. */
   announceSchemaChange(body: Uint8Array): void
   /** Its counters as they are now. */

@@ -34,6 +34,7 @@ export const serveHealth = async (
     asyncBoundsSeconds: boundsInSeconds(settings.metricsAsyncReadLatencyBucketsMs),
     series: () => instance.series() ?? Promise.resolve([]),
     control,
+    certificates: () => instance.certificates,
     clock,
   })
   const views = {

@@ -3,6 +3,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { LogLevels } from '../log-levels.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
+import type { TlsMaterial } from '../net/tls.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
@@ -69,6 +70,10 @@ export class WorkerPlane implements Plane {
 
   setNodeStatus(status: NodeStatus): void {
     this.#post({ kind: 'nodeStatus', status })
+  }
+
+  setTls(tls: TlsMaterial): void {
+    this.#post({ kind: 'tls', tls })
   }
 
   announceSchemaChange(body: Uint8Array): void {

@@ -30,6 +30,7 @@ import type { BodyWriter } from '../cql/writer.ts'
 import type { NodeMetrics } from '../metrics/node-metrics.ts'
 import type { Dialer } from '../net/dialer.ts'
 import { type Flusher, Output } from '../net/output.ts'
+import type { UpstreamTls } from '../net/tls.ts'
 import type { Transport, TransportHandler } from '../net/transport.ts'
 import type { Cluster } from '../routing/cluster.ts'
 import type { Turn } from '../turn.ts'
@@ -37,7 +38,12 @@ import { ClusterError, ClusterErrorCode } from './errors.ts'
 import { SLOT_CALL, SLOT_ORPHAN, SlotTable } from './slots.ts'
 
 /** A node's address as topology and settings name it. */
-export type Endpoint = { readonly address: string; readonly port: number }
+export type Endpoint = {
+  readonly address: string
+  readonly port: number
+  /** Where a router is dialled: the name by which it knows the node. */
+  readonly serverName?: string
+}
 
 /** Past this many bytes that a node does not take, the clients that feed it are paused. */
 export const UPSTREAM_QUEUED_BYTES_MAX = 4 * 1024 * 1024
@@ -95,6 +101,8 @@ export type ConnectionContext = {
   readonly turn: Turn
   /** For tests: what is done to every answer before it is looked at. */
   readonly rewriteEnvelope?: EnvelopeRewrite | null
+  /** As it is for connections that are opened now; none where the cluster has no TLS. */
+  readonly tls?: UpstreamTls | null
 }
 
 export class UpstreamConnection implements TransportHandler {
@@ -160,7 +168,8 @@ export class UpstreamConnection implements TransportHandler {
     signal?: AbortSignal,
   ): Promise<UpstreamConnection> {
     const connection = new UpstreamConnection(options, context, listener)
-    const target = { ...options.endpoint, timeoutMs: options.connectTimeoutMs }
+    const { tls = null } = context
+    const target = { ...options.endpoint, timeoutMs: options.connectTimeoutMs, tls }
     try {
       const transport = await context.dialer.dial(target, connection, signal)
       connection.#transport = transport

@@ -49,7 +49,7 @@ export type PoolOptions = {
 }
 
 type NodeConnections = {
-  readonly node: Node
+  node: Node
   connections: UpstreamConnection[]
   /** Shared by all who wait for it. */
   opening: Promise<UpstreamConnection> | null
@@ -93,6 +93,8 @@ export class UpstreamPool {
         }
       }
       before.delete(node.hostId)
+      // Behind a router a node keeps its label when the router moves.
+      known.node = node
       return known
     })
     const wasInUse = [...before.values()].some((entry) => entry.connections.length > 0)

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { fromRandom, reopenCandidates } from '../../src/cluster/candidates.ts'
+import type { Contacts } from '../../src/cluster/contacts.ts'
 import { readTopology } from '../../src/cluster/host.ts'
 import { CASSANDRA_3_11, localRow, peersRow } from './system-rows.ts'
 
@@ -39,6 +40,19 @@ const CONTACT_POINTS = [
   { address: '10.0.0.3', port: 9043 },
 ]
 
+const CONTACTS: Contacts = {
+  endpoints: () => CONTACT_POINTS,
+  endpointOf: ({ address, port }) => ({ address, port }),
+  refresh: null,
+}
+
+/** All nodes behind one address, told apart by name. */
+const ROUTED: Contacts = {
+  endpoints: () => [{ address: 'router.example', port: 29042, serverName: 'unknown-host' }],
+  endpointOf: ({ hostId }) => ({ address: 'router.example', port: 29042, serverName: hostId }),
+  refresh: null,
+}
+
 describe('where a lost control connection may lead', () => {
   test.each([
     {
@@ -50,12 +64,20 @@ describe('where a lost control connection may lead', () => {
       expected: ['10.0.0.2', '10.0.0.1', '10.0.0.3', '10.0.0.3', 'cassandra.example'],
     },
   ])('local nodes, remote nodes, other contact points, with $random', ({ random, expected }) => {
-    const candidates = reopenCandidates(topology(), CONTACT_POINTS, () => random)
+    const candidates = reopenCandidates(topology(), CONTACTS, () => random)
     expect(candidates.map(({ address }) => address)).toEqual(expected)
     expect(candidates.filter(({ port }) => port === 9043)).toEqual([CONTACT_POINTS[2]])
   })
 
   test('contact points alone while no topology is known', () => {
-    expect(reopenCandidates(null, CONTACT_POINTS, () => 0)).toEqual(CONTACT_POINTS)
+    expect(reopenCandidates(null, CONTACTS, () => 0)).toEqual(CONTACT_POINTS)
+  })
+
+  test('behind a router: one address, every node under its host id', () => {
+    const { localHosts, hosts } = topology()
+    const candidates = reopenCandidates(topology(), ROUTED, () => 0)
+    const hostIds = [...localHosts, hosts[2]!].map(({ hostId }) => hostId)
+    expect(candidates.map(({ serverName }) => serverName)).toEqual([...hostIds, 'unknown-host'])
+    expect(new Set(candidates.map(({ address }) => address))).toEqual(new Set(['router.example']))
   })
 })

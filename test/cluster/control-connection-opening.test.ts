@@ -1,5 +1,6 @@
 /** How a control connection comes to be; what comes afterwards is in control-connection.test.ts. */
 import { describe, expect, test } from 'vitest'
+import { configuredContacts } from '../../src/cluster/contacts.ts'
 import { ErrorCode, Opcode, Version } from '../../src/cql/protocol.ts'
 import { Cluster } from '../../src/routing/cluster.ts'
 import { ClusterErrorCode } from '../../src/upstream/errors.ts'
@@ -222,8 +223,8 @@ describe('the candidates', () => {
 
   test('one where nobody listens is left for the next', async () => {
     const cluster = await startCluster()
-    const contactPoints = ['127.0.0.9', ...cluster.contactPoints]
-    const { control, lines } = await connected(cluster, { contactPoints })
+    const contacts = configuredContacts(['127.0.0.9', ...cluster.contactPoints], cluster.port)
+    const { control, lines } = await connected(cluster, { contacts })
     expect(control.endpoint).toBe(endpointOf(cluster))
     expect(lines.map(({ code, node }) => [code, node])).toEqual([
       ['CONTROL_CANDIDATE_FAILED', `127.0.0.9:${cluster.port}`],

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { backoffMs } from '../../src/cluster/control-connection.ts'
+import { backoffMs } from '../../src/cluster/backoff.ts'
+import { configuredContacts } from '../../src/cluster/contacts.ts'
 import { EnvelopeFlag, ErrorCode, Opcode } from '../../src/cql/protocol.ts'
 import { passwordAuthenticator } from '../support/fake-cluster/answers.ts'
 import { errorAnswer } from '../support/fake-cluster/results.ts'
@@ -291,7 +292,7 @@ describe('a connection that is lost', () => {
       ],
     })
     const harness = await connected(cluster, {
-      contactPoints: ['127.0.0.9', '127.0.0.2'],
+      contacts: configuredContacts(['127.0.0.9', '127.0.0.2'], cluster.port),
       localDatacenter: 'dc1',
     })
     expect(askedNodes(cluster)).toEqual([1])

@@ -4,6 +4,7 @@
  */
 import { afterEach } from 'vitest'
 import type { Timer } from '../../src/clock.ts'
+import { configuredContacts } from '../../src/cluster/contacts.ts'
 import {
   type ClusterKnowledge,
   ControlConnection,
@@ -97,8 +98,9 @@ export class ControlHarness {
     this.control = new ControlConnection(
       {
         cluster: Cluster.ORIGIN,
-        contactPoints: cluster.contactPoints,
+        contacts: configuredContacts(cluster.contactPoints, cluster.port),
         port: cluster.port,
+        tls: null,
         localDatacenter: null,
         credentials: null,
         connectTimeoutMs: CONNECT_TIMEOUT_MS,

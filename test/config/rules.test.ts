@@ -22,12 +22,12 @@ const REFUSED: readonly (readonly [name: string, changes: Partial<Settings>, tex
   [
     'Origin has no contact points',
     { originContactPoints: [] },
-    'origin_contact_points: must name at least one node: host names or IP addresses with commas between them',
+    'origin_contact_points: must name at least one node: host names or IP addresses with commas between them; or origin_secure_connect_bundle_path a Secure Connect Bundle',
   ],
   [
     'Target has no contact points',
     { targetContactPoints: [] },
-    'target_contact_points: must name at least one node: host names or IP addresses with commas between them',
+    'target_contact_points: must name at least one node: host names or IP addresses with commas between them; or target_secure_connect_bundle_path a Secure Connect Bundle',
   ],
   [
     "Origin's datacenter is given without host assignment",

@@ -36,6 +36,8 @@ const OWN_SETTINGS = [
   ['admin_tls_client_ca_path', ''],
   ['routing_state_path', ''],
   ['audit_log_path', ''],
+  ['origin_tls_verify_hostname', false],
+  ['target_tls_verify_hostname', false],
 ] as const
 
 const definitionOf = (key: string): (typeof DEFINITIONS)[number] | undefined =>

@@ -254,10 +254,6 @@ describe('a value in a YAML file', () => {
 const PLANNED: readonly (readonly [key: string, allowed: string, refused: string])[] = [
   ['replace_cql_functions', 'false', 'true'],
   ['tracing_enabled', 'false', 'true'],
-  ['origin_secure_connect_bundle_path', '', '/bundle.zip'],
-  ['target_tls_server_ca_path', '', '/ca.pem'],
-  ['proxy_tls_key_path', '', '/key.pem'],
-  ['proxy_tls_require_client_auth', 'f', 't'],
 ]
 
 describe('a setting that is planned', () => {

@@ -8,7 +8,7 @@ const ROOT = new URL('../../', import.meta.url).pathname
 const CODE = /'([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)'/g
 /** and these, */
 const SHORT_CODES = /\bcode(?::| =) ?'([A-Z0-9]+)'/g
-/** but for words of the protocol and values of settings. */
+/** but for words of the protocol, values of settings, and errors of OpenSSL and Node. */
 const OTHER_WORDS = new Set([
   'APPLICATION_NAME',
   'APPLICATION_VERSION',
@@ -23,6 +23,16 @@ const OTHER_WORDS = new Set([
   'STATUS_CHANGE',
   'TOPOLOGY_CHANGE',
   'UNLOGGED_BATCH',
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+  'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE',
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ])
 
 const codesIn = (source: string): string[] =>

@@ -75,6 +75,7 @@ describe('DataPlaneMetrics', () => {
         protocolError: 0,
         limit: 0,
         internalError: 0,
+        tlsHandshake: 0,
       },
       failedTables: [],
       nodes: [],

@@ -34,6 +34,10 @@ const gather = (...planes: PlaneSeries[]): Gathered => ({
   threads: planes.map((plane) => plane.thread),
   version: '1.2.3',
   control: CONTROL,
+  certificates: {
+    expiries: [{ leg: 'origin', role: 'certificate', expiresAtSeconds: 1_800_000_000 }],
+    legs: [{ leg: 'origin', isRejected: true }],
+  },
   ...BOUNDS,
 })
 

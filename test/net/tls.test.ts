@@ -8,7 +8,7 @@ import {
   type TLSSocket,
   type TlsOptions,
 } from 'node:tls'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { Dialer, type DialTarget } from '../../src/net/dialer.ts'
 import { type Accept, listen } from '../../src/net/listener.ts'
 import { Flusher, Output } from '../../src/net/output.ts'
@@ -22,6 +22,9 @@ import { Authority, type Issued } from '../support/certificates.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { afterTest } from '../support/instance.ts'
 import { ENDINGS, endConnection, RecordingHandler } from './recording-handler.ts'
+
+// Certificates, handshakes and files: a busy machine takes its time.
+vi.setConfig({ testTimeout: 30_000 })
 
 let authority: Authority
 let stranger: Authority

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
+import { configuredContacts } from '../../src/cluster/contacts.ts'
 import type { ControlConnectionSettings } from '../../src/cluster/control-connection.ts'
 import { Opcode, Version } from '../../src/cql/protocol.ts'
 import { decodeInt, decodeText } from '../../src/cql/values.ts'
@@ -33,14 +34,19 @@ const startCluster = async (options: FakeClusterOptions): Promise<FakeCluster> =
   return cluster
 }
 
+type ConnectionOverrides = Partial<ControlConnectionSettings> & {
+  readonly contactPoints?: readonly string[]
+}
+
 const connectionTo = (
   cluster: Cluster,
   fake: FakeCluster,
-  settings: Partial<ControlConnectionSettings>,
+  { contactPoints = fake.contactPoints, ...settings }: ConnectionOverrides,
 ): ControlConnectionSettings => ({
   cluster,
-  contactPoints: fake.contactPoints,
+  contacts: configuredContacts(contactPoints, fake.port),
   port: fake.port,
+  tls: null,
   localDatacenter: null,
   credentials: null,
   connectTimeoutMs: 5_000,
@@ -57,7 +63,7 @@ type Line = { readonly level: string; readonly code: string; readonly cluster: s
 type RigOptions = {
   readonly origin?: Partial<FakeClusterOptions>
   readonly target?: Partial<FakeClusterOptions>
-  readonly connection?: Partial<ControlConnectionSettings>
+  readonly connection?: ConnectionOverrides
   readonly settings?: Partial<ControlPlaneSettings>
   readonly clientPort?: number
 }

@@ -316,6 +316,7 @@ const run = async (seed: number, upstreamConnections: 'shared' | 'per_client'): 
     protocolError: 0,
     limit: 0,
     internalError: 0,
+    tlsHandshake: 0,
   })
   expect(rig.plane.waitingForUpstream.size).toBe(0)
   expect(rig.log.filter(({ level }) => level === 'error')).toEqual([])

@@ -27,6 +27,8 @@ export type IssueOptions = {
   /** Validity in days from now; negative: expired so long ago. Default: 365. */
   readonly days?: number
   readonly usage?: 'server' | 'client' | 'both'
+  /** With a key that is too short for anybody to trust it: RSA, 1,024 bits. */
+  readonly isWeak?: boolean
 }
 
 const keyPem = async (key: CryptoKey): Promise<string> =>
@@ -34,6 +36,18 @@ const keyPem = async (key: CryptoKey): Promise<string> =>
 
 const generateKeys = (): Promise<webcrypto.CryptoKeyPair> =>
   crypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']) as Promise<webcrypto.CryptoKeyPair>
+
+const generateWeakKeys = (): Promise<webcrypto.CryptoKeyPair> =>
+  crypto.subtle.generateKey(
+    {
+      name: 'RSASSA-PKCS1-v1_5',
+      modulusLength: 1024,
+      publicExponent: Uint8Array.of(1, 0, 1),
+      hash: 'SHA-256',
+    },
+    true,
+    ['sign', 'verify'],
+  ) as Promise<webcrypto.CryptoKeyPair>
 
 const validity = (days: number): { notBefore: Date; notAfter: Date } => {
   const now = Date.now()
@@ -102,7 +116,7 @@ export class Authority {
 
   async issue(name: string, options: IssueOptions = {}): Promise<Issued> {
     const { names = ['127.0.0.1', 'localhost'], days = 365, usage = 'both' } = options
-    const keys = await generateKeys()
+    const keys = await (options.isWeak === true ? generateWeakKeys() : generateKeys())
     const certificate = await this.#sign(`CN=${name}`, keys.publicKey, days, [
       new x509.ExtendedKeyUsageExtension(usages(usage)),
       new x509.SubjectAlternativeNameExtension(

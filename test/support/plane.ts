@@ -7,6 +7,7 @@ import type { Settings } from '../../src/config/settings.ts'
 import type { Version } from '../../src/cql/protocol.ts'
 import { createLogger } from '../../src/log.ts'
 import type { PlaneSeries } from '../../src/metrics/plane-series.ts'
+import { NO_TLS } from '../../src/net/tls.ts'
 import { ControlPlane } from '../../src/proxy/control-plane.ts'
 import { DataPlane } from '../../src/proxy/data-plane.ts'
 import type { DataPlaneSettings } from '../../src/proxy/data-plane-options.ts'
@@ -83,6 +84,7 @@ export const startPlane = async (options: PlaneRigOptions = {}): Promise<PlaneRi
     settings: { ...dataPlaneSettings(settings), ...options.plane },
     snapshot: await control.open(),
     routing: initialRouting(settings),
+    tls: NO_TLS,
     clientCount: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
     log: logger,
     clock,

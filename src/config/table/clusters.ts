@@ -25,8 +25,9 @@ const addressSettings = <const Name extends 'origin' | 'target'>(name: Name) =>
       type: 'string',
       default: '',
       format: 'path',
-      status: 'planned',
-      description: 'Secure Connect Bundle of an Astra database, instead of contact points.',
+      status: 'active',
+      description:
+        'Secure Connect Bundle of an Astra database (a zip file), instead of contact points, local datacenter and TLS files.',
     },
     {
       key: `${name}_local_datacenter`,
@@ -75,24 +76,27 @@ const tlsSettings = <const Name extends 'origin' | 'target'>(name: Name) =>
       type: 'string',
       default: '',
       format: 'path',
-      status: 'planned',
-      description: 'Certificate authority of the nodes (PEM). Alone: one-way TLS.',
+      status: 'active',
+      description:
+        'Certificate authority of the nodes (PEM), trusted beside the well-known ones. Alone: one-way TLS. With certificate and key: mutual TLS. Read again when it changes.',
     },
     {
       key: `${name}_tls_client_cert_path`,
       type: 'string',
       default: '',
       format: 'path',
-      status: 'planned',
-      description: "The proxy's certificate chain for mutual TLS (PEM).",
+      status: 'active',
+      description:
+        "The proxy's certificate chain for mutual TLS (PEM), its own certificate first. Read again when it changes.",
     },
     {
       key: `${name}_tls_client_key_path`,
       type: 'string',
       default: '',
       format: 'path',
-      status: 'planned',
-      description: "The private key of the proxy's certificate (PEM).",
+      status: 'active',
+      description:
+        "The private key of the proxy's certificate (PEM), not encrypted. Read again when it changes.",
     },
   ] as const
 

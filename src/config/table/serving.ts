@@ -61,31 +61,35 @@ export const LISTENER = {
       type: 'string',
       default: '',
       format: 'path',
-      status: 'planned',
-      description: 'Certificate authority of the clients (PEM).',
+      status: 'active',
+      description:
+        'Certificate authority of the clients (PEM). Needed with `proxy_tls_require_client_auth`, without it only checked. Read again when it changes.',
     },
     {
       key: 'proxy_tls_cert_path',
       type: 'string',
       default: '',
       format: 'path',
-      status: 'planned',
-      description: "The listener's certificate chain (PEM).",
+      status: 'active',
+      description:
+        "The listener's certificate chain (PEM), its own certificate first. With the key: clients must use TLS. Read again when it changes.",
     },
     {
       key: 'proxy_tls_key_path',
       type: 'string',
       default: '',
       format: 'path',
-      status: 'planned',
-      description: "The private key of the listener's certificate (PEM).",
+      status: 'active',
+      description:
+        "The private key of the listener's certificate (PEM), not encrypted. Read again when it changes.",
     },
     {
       key: 'proxy_tls_require_client_auth',
       type: 'boolean',
       default: false,
-      status: 'planned',
-      description: 'Demands a certificate from clients.',
+      status: 'active',
+      description:
+        'Demands from clients a certificate that `proxy_tls_ca_path` has signed (mutual TLS).',
     },
   ],
 } as const satisfies Section
@@ -286,6 +290,16 @@ export const ADMIN = {
   ],
 } as const satisfies Section
 
+const verifyHostname = <const Name extends 'origin' | 'target'>(name: Name) =>
+  ({
+    key: `${name}_tls_verify_hostname`,
+    type: 'boolean',
+    default: false,
+    status: 'active',
+    description:
+      'With TLS: whether the certificate of a node must name the address that the proxy connects to (contact points as they are written, other nodes by their IP address). If false, as with the Go proxy, any certificate of a trusted authority will do. With a bundle the name is always verified.',
+  }) as const
+
 export const EXTENSIONS = {
   title: 'Not in the Go proxy',
   settings: [
@@ -366,6 +380,8 @@ export const EXTENSIONS = {
       status: 'active',
       description: 'Memory for prepared statements, per thread, texts included.',
     },
+    verifyHostname('origin'),
+    verifyHostname('target'),
     {
       key: 'async_reads_sample_percent',
       type: 'int',

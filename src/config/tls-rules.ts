@@ -1,0 +1,132 @@
+/**
+ * Which TLS settings go together (operations §1.4 rules 7 and 8). All that the Go proxy accepts is
+ * accepted; beyond that a listener without client certificates needs no authority (gap S4). Whether
+ * the files can be used shows when they are read.
+ */
+import { problem, type Rule, type RuleInput } from './rule.ts'
+import type { SettingKey, Settings } from './settings.ts'
+
+type ClusterName = 'origin' | 'target'
+
+type ClusterTls = {
+  readonly bundle: string | undefined
+  readonly authority: string | undefined
+  readonly certificate: string | undefined
+  readonly key: string | undefined
+  readonly verifiesHostname: boolean | undefined
+}
+
+const clusterTls = (settings: Partial<Settings>, name: ClusterName): ClusterTls =>
+  name === 'origin'
+    ? {
+        bundle: settings.originSecureConnectBundlePath,
+        authority: settings.originTlsServerCaPath,
+        certificate: settings.originTlsClientCertPath,
+        key: settings.originTlsClientKeyPath,
+        verifiesHostname: settings.originTlsVerifyHostname,
+      }
+    : {
+        bundle: settings.targetSecureConnectBundlePath,
+        authority: settings.targetTlsServerCaPath,
+        certificate: settings.targetTlsClientCertPath,
+        key: settings.targetTlsClientKeyPath,
+        verifiesHostname: settings.targetTlsVerifyHostname,
+      }
+
+const isGiven = (path: string | undefined): boolean => path !== undefined && path !== ''
+
+const bundleExcludesTlsFiles =
+  (name: ClusterName): Rule =>
+  (input) => {
+    const { bundle, authority, certificate, key } = clusterTls(input.settings, name)
+    if (!isGiven(bundle)) return null
+    const files = [
+      [`${name}_tls_server_ca_path`, authority],
+      [`${name}_tls_client_cert_path`, certificate],
+      [`${name}_tls_client_key_path`, key],
+    ] as const
+    const given = files.filter(([, path]) => isGiven(path)).map(([setting]) => setting)
+    if (given.length === 0) return null
+    const others = given.slice(1).map(input.spell)
+    const also = others.length === 0 ? '' : ` (nor can ${others.join(' and ')})`
+    return problem(
+      input,
+      given[0]!,
+      `cannot be used together with ${input.spell(`${name}_secure_connect_bundle_path`)}, which brings its own certificates${also}; leave it out`,
+    )
+  }
+
+const clusterTlsIsComplete =
+  (name: ClusterName): Rule =>
+  (input) => {
+    const { bundle, authority, certificate, key } = clusterTls(input.settings, name)
+    if (authority === undefined || certificate === undefined || key === undefined) return null
+    if (isGiven(bundle)) return null
+    const ca = `${name}_tls_server_ca_path` as const
+    const cert = `${name}_tls_client_cert_path` as const
+    const hasPair = isGiven(certificate) && isGiven(key)
+    const hasNeither = !isGiven(certificate) && !isGiven(key)
+    if (hasNeither || (hasPair && isGiven(authority))) return null
+    const keyName = input.spell(`${name}_tls_client_key_path`)
+    return problem(
+      input,
+      hasPair ? ca : cert,
+      `${input.spell(cert)} and ${keyName} go together, and with ${input.spell(ca)}: all three for mutual TLS, ${input.spell(ca)} alone for one-way TLS, none for no TLS`,
+    )
+  }
+
+const listenerTlsIsComplete: Rule = (input) => {
+  const { proxyTlsCaPath, proxyTlsCertPath, proxyTlsKeyPath } = input.settings
+  if (proxyTlsCaPath === undefined) return null
+  if (proxyTlsCertPath === undefined || proxyTlsKeyPath === undefined) return null
+  const hasCertificate = isGiven(proxyTlsCertPath)
+  if (hasCertificate && isGiven(proxyTlsKeyPath)) return null
+  if (!hasCertificate && !isGiven(proxyTlsKeyPath) && !isGiven(proxyTlsCaPath)) return null
+  const missing = hasCertificate ? 'proxy_tls_key_path' : 'proxy_tls_cert_path'
+  return problem(
+    input,
+    missing,
+    `is missing: ${input.spell('proxy_tls_cert_path')} and ${input.spell('proxy_tls_key_path')} are needed for TLS towards clients`,
+  )
+}
+
+const clientAuthenticationHasAuthority: Rule = (input) => {
+  const { proxyTlsCaPath, proxyTlsCertPath, proxyTlsRequireClientAuth } = input.settings
+  if (proxyTlsRequireClientAuth !== true || !isGiven(proxyTlsCertPath)) return null
+  if (proxyTlsCaPath !== '') return null
+  return problem(
+    input,
+    'proxy_tls_ca_path',
+    `is needed with ${input.spell('proxy_tls_require_client_auth')}: it says whose certificates clients may show`,
+  )
+}
+
+export const TLS_RULES: readonly Rule[] = [
+  bundleExcludesTlsFiles('origin'),
+  clusterTlsIsComplete('origin'),
+  bundleExcludesTlsFiles('target'),
+  clusterTlsIsComplete('target'),
+  listenerTlsIsComplete,
+  clientAuthenticationHasAuthority,
+]
+
+type Oddity = { readonly key: SettingKey; readonly text: string }
+
+/** What is allowed, but protects less than its author may believe. */
+export const tlsOddities = (input: RuleInput): readonly Oddity[] => {
+  const { settings, spell } = input
+  const oddities: Oddity[] = []
+  for (const name of ['origin', 'target'] as const) {
+    const { authority, bundle, verifiesHostname } = clusterTls(settings, name)
+    if (verifiesHostname !== true || authority !== '' || bundle !== '') continue
+    const text = `has no effect: there is no TLS without ${spell(`${name}_tls_server_ca_path`)}`
+    oddities.push({ key: `${name}_tls_verify_hostname`, text })
+  }
+  if (settings.proxyTlsRequireClientAuth === true && settings.proxyTlsCertPath === '') {
+    oddities.push({
+      key: 'proxy_tls_require_client_auth',
+      text: `has no effect: clients connect without TLS as long as ${spell('proxy_tls_cert_path')} is empty`,
+    })
+  }
+  return oddities
+}

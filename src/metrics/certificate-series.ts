@@ -1,0 +1,13 @@
+/** What the control plane knows of the certificates in force, for the families of tls-families.ts. */
+
+export type CertificateSeries = {
+  readonly expiries: readonly {
+    readonly leg: string
+    readonly role: string
+    readonly expiresAtSeconds: number
+  }[]
+  /** One per leg that has TLS. */
+  readonly legs: readonly { readonly leg: string; readonly isRejected: boolean }[]
+}
+
+export const NO_CERTIFICATES: CertificateSeries = { expiries: [], legs: [] }

@@ -1,0 +1,31 @@
+/** The families of the certificates in force: how long they are valid, and whether renewed files could be used. */
+import type { MetricFamily } from './family.ts'
+
+const LEG = ['listener', 'origin', 'target'] as const
+
+const OWN = { isPrefixed: true, isReference: false, type: 'gauge' } as const
+
+export const TLS_FAMILIES: readonly MetricFamily[] = [
+  {
+    ...OWN,
+    name: 'tls_certificate_expiry_timestamp_seconds',
+    labels: { leg: LEG, role: ['authority', 'certificate'] },
+    help: "When the first certificate of the proxy's own chain (certificate) or of what it trusts (authority) expires, in seconds since 1970.",
+    read: ({ certificates }) =>
+      certificates.expiries.map(({ leg, role, expiresAtSeconds }) => ({
+        labels: { leg, role },
+        value: expiresAtSeconds,
+      })),
+  },
+  {
+    ...OWN,
+    name: 'tls_certificate_files_rejected',
+    labels: { leg: LEG },
+    help: 'Whether the files cannot be used now (1, else 0), so that the certificates which were read before stay in force.',
+    read: ({ certificates }) =>
+      certificates.legs.map(({ leg, isRejected }) => ({
+        labels: { leg },
+        value: isRejected ? 1 : 0,
+      })),
+  },
+]

@@ -1,0 +1,202 @@
+import { rename, rm, symlink } from 'node:fs/promises'
+import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { CertificateStore, LOOK_INTERVAL_MS } from '../../src/certificates/certificate-store.ts'
+import { FileLegSource, type Leg } from '../../src/certificates/leg-source.ts'
+import { createLogger } from '../../src/log.ts'
+import { Authority, Files, type Issued } from '../support/certificates.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { afterTest } from '../support/instance.ts'
+
+// Certificates, handshakes and files: a busy machine takes its time.
+vi.setConfig({ testTimeout: 30_000 })
+
+const DAY_MS = 24 * 60 * 60 * 1000
+
+let authority: Authority
+let first: Issued
+let second: Issued
+
+beforeAll(async () => {
+  authority = await Authority.create('Root', 1000)
+  first = await authority.issue('first')
+  second = await authority.issue('second', { days: 100 })
+})
+
+let files: Files
+let clock: FakeClock
+let lines: { code: string; level: string; msg: string }[]
+
+beforeEach(async () => {
+  files = await Files.create()
+  clock = new FakeClock(Date.now())
+  lines = []
+})
+
+const source = (): FileLegSource =>
+  new FileLegSource({
+    authority: { setting: 'proxy_tls_ca_path', path: files.path('ca.crt') },
+    certificate: { setting: 'proxy_tls_cert_path', path: files.path('proxy.crt') },
+    key: { setting: 'proxy_tls_key_path', path: files.path('proxy.key') },
+  })
+
+const createStore = (): CertificateStore => {
+  const sink = { write: (line: string) => lines.push(JSON.parse(line)) }
+  const log = createLogger({ level: 'debug', clock, sink })
+  const store = new CertificateStore(
+    { listener: source(), origin: null, target: null },
+    { clock, log },
+  )
+  afterTest(() => store.close())
+  return store
+}
+
+const codes = (): string[] => lines.map(({ code }) => code)
+
+const startStore = async () => {
+  await files.write('ca.crt', authority.certificate)
+  await files.writePair('proxy', first)
+  const store = createStore()
+  await store.load()
+  const changes: (readonly Leg[])[] = []
+  store.watch((legs) => changes.push(legs))
+  return { store, changes, look: () => store.look() }
+}
+
+const inForce = (store: CertificateStore): string | null =>
+  store.content('listener')?.certificate ?? null
+
+describe('at the start', () => {
+  test.each<[string, () => Promise<unknown>, string]>([
+    ['a file that is missing', () => rm(files.path('proxy.key')), 'proxy_tls_key_path: '],
+    ['a broken file', () => files.write('ca.crt', 'x'), 'proxy_tls_ca_path: '],
+    ["another's key", () => files.write('proxy.key', second.key), 'proxy_tls_key_path: '],
+  ])('%s is an error that names setting and path', async (_, spoil, text) => {
+    await files.write('ca.crt', authority.certificate)
+    await files.writePair('proxy', first)
+    await spoil()
+    const failure: unknown = await createStore()
+      .load()
+      .catch((error: unknown) => error)
+    expect(String(failure)).toContain(text)
+    expect(String(failure)).toContain(files.directory)
+  })
+
+  test('it is known how long everything is valid', async () => {
+    const { store } = await startStore()
+    const days = store
+      .expiries()
+      .map(({ leg, role, expiresAtSeconds }) => [
+        leg,
+        role,
+        Math.round((expiresAtSeconds * 1000 - Date.now()) / DAY_MS),
+      ])
+    expect(days).toEqual([
+      ['listener', 'authority', 1000],
+      ['listener', 'certificate', 365],
+    ])
+    expect(store.content('origin')).toBeNull()
+  })
+})
+
+test('a key that OpenSSL does not take is an error at the start', async () => {
+  await files.write('ca.crt', authority.certificate)
+  await files.writePair('proxy', await authority.issue('weak', { isWeak: true }))
+  const failure = expect(createStore().load()).rejects
+  await failure.toThrow(/^TLS of listener: .*proxy\.crt.* cannot be used: .*key too small/)
+})
+
+describe('files that change', () => {
+  test('are in force at the next look, and it is told once', async () => {
+    const { store, changes, look } = await startStore()
+    await look()
+    expect(changes).toEqual([])
+    await files.writePair('proxy', second)
+    await look()
+    await look()
+    expect(changes).toEqual([['listener']])
+    expect(inForce(store)).toBe(second.certificate)
+    expect(codes()).toEqual(['CERTIFICATES_RELOADED'])
+  })
+
+  test('are noticed without being told', async () => {
+    const { changes } = await startStore()
+    await files.writePair('proxy', second)
+    clock.advance(LOOK_INTERVAL_MS)
+    await expect.poll(() => changes).toEqual([['listener']])
+  })
+
+  test('may be reached through links that are switched', async () => {
+    const { store, changes, look } = await startStore()
+    const other = await Files.create()
+    await other.writePair('proxy', second)
+    for (const name of ['proxy.crt', 'proxy.key']) {
+      await symlink(other.path(name), files.path(`${name}.link`))
+      await rename(files.path(`${name}.link`), files.path(name))
+    }
+    await look()
+    expect([changes, inForce(store)]).toEqual([[['listener']], second.certificate])
+  })
+
+  test('half of a pair is not taken, and not complained of if the other half follows', async () => {
+    const { store, changes, look } = await startStore()
+    await files.write('proxy.crt', second.certificate)
+    await look()
+    expect([changes, codes(), inForce(store)]).toEqual([[], [], first.certificate])
+    await files.write('proxy.key', second.key)
+    await look()
+    expect([changes, inForce(store)]).toEqual([[['listener']], second.certificate])
+  })
+
+  test.each<[string, () => Promise<unknown>]>([
+    ['broken', () => files.write('proxy.crt', 'garbage')],
+    ['gone', () => rm(files.path('proxy.crt'))],
+    ['of another key', () => files.write('proxy.key', second.key)],
+    [
+      'of a key that OpenSSL does not take',
+      async () => files.writePair('proxy', await authority.issue('weak', { isWeak: true })),
+    ],
+  ])('that are %s leave what was in force, loudly', async (_, spoil) => {
+    const { store, changes, look } = await startStore()
+    await spoil()
+    await look()
+    await look()
+    expect([changes, inForce(store)]).toEqual([[], first.certificate])
+    expect(lines).toEqual([
+      expect.objectContaining({ code: 'CERTIFICATES_REJECTED', level: 'error' }),
+    ])
+    expect(lines[0]!.msg).toContain('stay in force')
+    expect(store.states()).toEqual([{ leg: 'listener', isRejected: true }])
+    await files.writePair('proxy', second)
+    await look()
+    expect(store.states()).toEqual([{ leg: 'listener', isRejected: false }])
+    expect(inForce(store)).toBe(second.certificate)
+  })
+
+  test('are not looked at any more after the end', async () => {
+    const { store, changes } = await startStore()
+    store.close()
+    expect(clock.pendingTimers).toBe(0)
+    expect(changes).toEqual([])
+  })
+})
+
+describe('a certificate', () => {
+  test('that expires soon is warned of, once a day', async () => {
+    first = await authority.issue('short', { days: 20 })
+    const { look } = await startStore()
+    await look()
+    expect(codes()).toEqual(['CERTIFICATE_EXPIRES_SOON'])
+    expect(lines[0]!.msg).toMatch(/proxy\.crt.* expires in 19 days$/)
+    clock.advance(DAY_MS)
+    await look()
+    expect(codes()).toEqual(['CERTIFICATE_EXPIRES_SOON', 'CERTIFICATE_EXPIRES_SOON'])
+  })
+
+  test('that has expired is warned of', async () => {
+    first = await authority.issue('old', { days: -3 })
+    await startStore()
+    expect(lines.map(({ code, msg }) => [code, msg.match(/expired .*$/)?.[0]])).toEqual([
+      ['CERTIFICATE_EXPIRED', 'expired 3 days ago'],
+    ])
+  })
+})
