@@ -18,6 +18,14 @@ export interface ClusterSpec {
   readonly authentication?: boolean
   /** Settings of cassandra.yaml that win over ours. */
   readonly yaml?: Readonly<Record<string, unknown>>
+  /** With which to see whether it is ready, where `yaml` asks its clients for TLS (PEM texts). */
+  readonly clientTls?: ClientTls
+}
+
+export interface ClientTls {
+  readonly ca: string
+  readonly cert?: string
+  readonly key?: string
 }
 
 export interface StartOptions {

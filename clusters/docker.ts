@@ -99,6 +99,7 @@ const DATA_DIRECTORY = '/var/lib/cassandra'
 const imageOf = (spec: ClusterSpec): string => `cassandra:${spec.version}`
 
 const describeNode = (
+  spec: ClusterSpec,
   client: ContainerRuntimeClient,
   started: StartedTestContainer,
   published: Published,
@@ -115,7 +116,7 @@ const describeNode = (
     start: async () => {
       await container.start()
       const tooLong = AbortSignal.timeout(BOOT_TIMEOUT_MS)
-      await waitUntil(() => answersOptions(published), tooLong)
+      await waitUntil(() => answersOptions(published, spec.clientTls), tooLong)
     },
   }
 }
@@ -154,7 +155,7 @@ class DockerCluster {
     try {
       const started = await unlessAborted(container.start(), this.#signal, (late) => late.stop())
       this.containers.push(started)
-      this.nodes.push(describeNode(this.#client, started, published))
+      this.nodes.push(describeNode(this.#spec, this.#client, started, published))
     } catch (cause) {
       this.#signal.throwIfAborted()
       const { name, version } = this.#spec
@@ -164,7 +165,7 @@ class DockerCluster {
         { cause },
       )
     }
-    await waitUntil(() => answersOptions(published), this.#signal)
+    await waitUntil(() => answersOptions(published, this.#spec.clientTls), this.#signal)
   }
 
   async stop(): Promise<void> {
@@ -208,7 +209,10 @@ export const startOnDocker = async (
     const first = cluster.nodes[0]
     if (spec.authentication === true && first !== undefined) {
       const tooLong = AbortSignal.timeout(BOOT_TIMEOUT_MS)
-      await waitUntil(() => acceptsDefaultRole(first), AbortSignal.any([signal, tooLong]))
+      await waitUntil(
+        () => acceptsDefaultRole(first, spec.clientTls),
+        AbortSignal.any([signal, tooLong]),
+      )
     }
   } catch (error) {
     await stop()

@@ -84,7 +84,10 @@ export class JvmNode implements RunningNode {
     const signals = [gone.signal, tooLong, ...(signal === undefined ? [] : [signal])]
     void jvm.exited.then(() => gone.abort())
     try {
-      await waitUntil(() => answersOptions(this), AbortSignal.any(signals))
+      await waitUntil(
+        () => answersOptions(this, this.#options.spec.clientTls),
+        AbortSignal.any(signals),
+      )
     } catch (error) {
       await this.kill()
       signal?.throwIfAborted()

@@ -93,7 +93,10 @@ const boot = async (
   if (spec.authentication !== true || first === undefined) return
   tell('waiting for the default role')
   const tooLong = AbortSignal.timeout(AUTHENTICATION_TIMEOUT_MS)
-  await waitUntil(() => acceptsDefaultRole(first), AbortSignal.any([signal, tooLong]))
+  await waitUntil(
+    () => acceptsDefaultRole(first, spec.clientTls),
+    AbortSignal.any([signal, tooLong]),
+  )
 }
 
 export const startOnJvm = async (
