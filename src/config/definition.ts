@@ -50,7 +50,12 @@ export type StringDefinition = Common & {
 export type ListDefinition = Common & {
   readonly type: 'list'
   readonly default: readonly string[]
-  readonly format: 'contact points' | 'addresses' | 'protocol versions' | 'log levels'
+  readonly format:
+    | 'contact points'
+    | 'addresses'
+    | 'protocol versions'
+    | 'log levels'
+    | 'CQL functions'
 }
 
 /** Comma-separated numbers, rising. */

@@ -14,6 +14,7 @@ import type {
   SettingValue,
   StringDefinition,
 } from './definition.ts'
+import { REPLACEABLE_FUNCTIONS } from './replaceable-functions.ts'
 import { parseBoolean, parseInteger, parseNumber, type Scalar } from './scalar.ts'
 
 /**
@@ -146,11 +147,20 @@ const parseComponent = (item: string): ParsedValue<string> => {
     : { value: `${parsed[0]}=${parsed[1].toUpperCase()}` }
 }
 
+const parseCqlFunction = (item: string): ParsedValue<string> => {
+  const name = item.replace(/\(\)$/, '').toLowerCase()
+  const value = REPLACEABLE_FUNCTIONS.find((known) => known.toLowerCase() === name)
+  return value === undefined
+    ? { fault: `${quoted(item)} is not one of ${REPLACEABLE_FUNCTIONS.join(', ')}` }
+    : { value }
+}
+
 const ITEM_PARSERS = {
   'contact points': parseContactPoint,
   addresses: parseAdvertisedAddress,
   'protocol versions': parseProtocolVersion,
   'log levels': parseComponent,
+  'CQL functions': parseCqlFunction,
 } as const satisfies Record<ListDefinition['format'], (item: string) => ParsedValue<string>>
 
 /** The values of all items, or the first fault. */

@@ -41,6 +41,8 @@ export type VersionTraits = {
   readonly hasResultMetadataId: boolean
   /** Query flags are an [int] instead of a [byte]. */
   readonly hasIntFlags: boolean
+  /** A write may carry its write time beside its text (v3 §4.1.4). */
+  readonly hasDefaultTimestamp: boolean
   /** BATCH has flags and what they announce behind its consistency (v3 §4.1.7). */
   readonly hasBatchFlags: boolean
   /** Partition-key indices are part of a PREPARED result (v4 §4.2.5.4). */
@@ -68,6 +70,7 @@ const traits = (version: Version): VersionTraits => {
     hasKeyspaceField: isV5Like,
     hasResultMetadataId: isV5Like,
     hasIntFlags: isV5Like || isDse,
+    hasDefaultTimestamp: version >= Version.V3,
     hasBatchFlags: version >= Version.V3,
     hasPartitionKeyIndices: version >= Version.V4,
     hasUnsetValues: version >= Version.V4,

@@ -14,6 +14,7 @@ import type {
   PerCluster,
   PerFailedWrite,
   PerRequestType,
+  PerUnreplacedReason,
   PlaneSeries,
 } from './plane-series.ts'
 import { readThread, watchThread } from './thread-series.ts'
@@ -64,6 +65,17 @@ export class DataPlaneMetrics {
   readonly orphanedConnectionsReplaced: PerCluster = perCluster()
   /** Requests that a cluster had not answered in time. */
   readonly requestsTimedOut: PerCluster = perCluster()
+  /** Calls of non-deterministic functions that became one value for both clusters. */
+  functionsReplaced = 0
+  /** Statements, each once, with such a call that was left to the clusters. */
+  readonly unreplacedFunctions: PerUnreplacedReason = {
+    off: 0,
+    collection: 0,
+    json: 0,
+    refused: 0,
+  }
+  /** Requests that got a write time of the proxy's. */
+  writeTimestampsSet = 0
   readonly upstreamConnectionsOpened: PerCluster = perCluster()
   /** Upstream connections that ended without the proxy's wish. */
   readonly upstreamConnectionsLost: PerCluster = perCluster()
@@ -137,6 +149,9 @@ export class DataPlaneMetrics {
       lateAnswers: { ...this.lateAnswers },
       orphanedConnectionsReplaced: { ...this.orphanedConnectionsReplaced },
       requestsTimedOut: { ...this.requestsTimedOut },
+      functionsReplaced: this.functionsReplaced,
+      unreplacedFunctions: { ...this.unreplacedFunctions },
+      writeTimestampsSet: this.writeTimestampsSet,
       upstreamConnectionsOpened: { ...this.upstreamConnectionsOpened },
       upstreamConnectionsLost: { ...this.upstreamConnectionsLost },
       clientsClosed: { ...this.clientsClosed },

@@ -45,6 +45,18 @@ export type FailedTable = {
   lastMs: number
 }
 
+/** A number per reason for which a non-deterministic function was left to the clusters. */
+export type PerUnreplacedReason = {
+  /** By the settings. */
+  off: number
+  /** In a collection literal of a prepared statement. */
+  collection: number
+  /** In the document of an INSERT JSON. */
+  json: number
+  /** A cluster did not take the statement with a marker in its place. */
+  refused: number
+}
+
 export type NodeSeries = {
   readonly cluster: ClusterKey
   readonly node: string
@@ -132,6 +144,9 @@ export type PlaneSeries = {
   readonly lateAnswers: Readonly<PerCluster>
   readonly orphanedConnectionsReplaced: Readonly<PerCluster>
   readonly requestsTimedOut: Readonly<PerCluster>
+  readonly functionsReplaced: number
+  readonly unreplacedFunctions: Readonly<PerUnreplacedReason>
+  readonly writeTimestampsSet: number
   readonly upstreamConnectionsOpened: Readonly<PerCluster>
   readonly upstreamConnectionsLost: Readonly<PerCluster>
   readonly clientsClosed: Readonly<PerCloseReason>

@@ -3,7 +3,12 @@
  * All their series exist from the start, with 0.
  */
 import { histogramPoints, type MetricFamily, readPerCluster, total } from './family.ts'
-import type { PerCloseReason, PerRequestType, PlaneSeries } from './plane-series.ts'
+import type {
+  PerCloseReason,
+  PerRequestType,
+  PerUnreplacedReason,
+  PlaneSeries,
+} from './plane-series.ts'
 
 const CLUSTER = ['origin', 'target'] as const
 
@@ -21,6 +26,13 @@ const CLOSE_REASONS = [
   ['slow', 'slow'],
   ['tls_handshake', 'tlsHandshake'],
 ] as const satisfies readonly (readonly [string, keyof PerCloseReason])[]
+
+const UNREPLACED_REASONS = [
+  'collection',
+  'json',
+  'off',
+  'refused',
+] as const satisfies readonly (keyof PerUnreplacedReason)[]
 
 const REFERENCE = { isPrefixed: true, isReference: true } as const
 const OWN = { isPrefixed: true, isReference: false } as const
@@ -131,6 +143,34 @@ const OWN_FAMILIES: readonly MetricFamily[] = [
         labels: { reason },
         value: total(planes, (plane) => plane.clientsClosed[key]),
       })),
+  },
+  {
+    ...OWN,
+    name: 'functions_replaced_total',
+    type: 'counter',
+    labels: {},
+    help: 'Calls of non-deterministic functions that became one value for both clusters (replace_cql_functions).',
+    read: readTotal((plane) => plane.functionsReplaced),
+  },
+  {
+    ...OWN,
+    name: 'functions_unreplaced_statements_total',
+    type: 'counter',
+    labels: { reason: [...UNREPLACED_REASONS] },
+    help: 'Statements, each counted once, in which both clusters evaluate a non-deterministic function for themselves: inside a collection literal of a prepared statement, inside JSON, replacement off, or refused by a cluster with a bound value in its place.',
+    read: ({ planes }) =>
+      UNREPLACED_REASONS.map((reason) => ({
+        labels: { reason },
+        value: total(planes, (plane) => plane.unreplacedFunctions[reason]),
+      })),
+  },
+  {
+    ...OWN,
+    name: 'write_timestamps_set_total',
+    type: 'counter',
+    labels: {},
+    help: 'Requests that got their write time from the proxy (unify_write_timestamps).',
+    read: readTotal((plane) => plane.writeTimestampsSet),
   },
   {
     ...OWN,

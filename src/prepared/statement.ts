@@ -4,20 +4,35 @@
  */
 import type { Cluster } from '../routing/cluster.ts'
 import type { StatementClass } from '../statement/classify.ts'
+import type { GeneratedVariable } from '../statement/replacement.ts'
+import type { WriteTimestamp } from '../statement/write-timestamp.ts'
+
+/** What every execution of a statement needs beside other ids; null where it needs nothing. */
+export type StatementRewrite = {
+  /** The variables that the proxy binds, in order; the client does not know of them. */
+  readonly generated: readonly GeneratedVariable[]
+  /** The names of all variables, for clients that bind by name. */
+  readonly names: readonly string[]
+  readonly writeTimestamp: WriteTimestamp
+}
 
 /** What data planes tell each other of a statement. */
 export type SharedStatement = {
-  /** The id that clients use: Origin's when it was prepared. */
+  /**
+   * The id that clients use: Origin's when it was prepared; one of the proxy's own where functions were
+   * replaced, for different statements may have become the same text.
+   */
   readonly id: Uint8Array
   /** Per cluster. */
   readonly ids: readonly [Uint8Array, Uint8Array]
   /** Per cluster: the cluster's own in v5, else the proxy's digest of the result's columns. */
   readonly resultMetadataIds: readonly [Uint8Array | null, Uint8Array | null]
   readonly statementClass: StatementClass
-  /** The text as the client prepared it, UTF-8. */
+  /** The text that the clusters know, UTF-8: the client's, with functions replaced. */
   readonly text: Uint8Array
   /** The keyspace that unqualified names mean: PREPARE's own, else the session's. Internal form. */
   readonly keyspace: string | null
+  readonly rewrite?: StatementRewrite | null
 }
 
 export class PreparedStatement implements SharedStatement {
@@ -27,6 +42,7 @@ export class PreparedStatement implements SharedStatement {
   readonly statementClass: StatementClass
   readonly text: Uint8Array
   readonly keyspace: string | null
+  readonly rewrite: StatementRewrite | null
   /** Per cluster: an EXECUTE can go out with the ids that the client wrote. */
   readonly isVerbatim: [boolean, boolean]
   /** When it was last used, in the turn's milliseconds; the cache forgets the oldest. */
@@ -39,6 +55,7 @@ export class PreparedStatement implements SharedStatement {
     this.statementClass = shared.statementClass
     this.text = shared.text
     this.keyspace = shared.keyspace
+    this.rewrite = shared.rewrite ?? null
     this.lastUsedMs = nowMs
     this.isVerbatim = [this.#comparesTo(0), this.#comparesTo(1)]
   }
@@ -50,8 +67,8 @@ export class PreparedStatement implements SharedStatement {
   }
 
   share(): SharedStatement {
-    const { id, ids, resultMetadataIds, statementClass, text, keyspace } = this
-    return { id, ids, resultMetadataIds, statementClass, text, keyspace }
+    const { id, ids, resultMetadataIds, statementClass, text, keyspace, rewrite } = this
+    return { id, ids, resultMetadataIds, statementClass, text, keyspace, rewrite }
   }
 
   #comparesTo(cluster: Cluster): boolean {

@@ -7,6 +7,7 @@ import type { TlsMaterial } from '../net/tls.ts'
 import type { SharedStatement } from '../prepared/statement.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { SessionSettings, Snapshot } from '../session/context.ts'
+import type { SharedState } from '../shared-state.ts'
 
 export type DataPlaneSettings = SessionSettings & {
   readonly listenAddress: string
@@ -30,6 +31,7 @@ export type DataPlaneOptions = {
   readonly tls: TlsMaterial
   /** One Int32: the client connections of all planes together. */
   readonly clientCount: SharedArrayBuffer
+  readonly shared: SharedState
   readonly log: Logger
   readonly clock: Clock
   /** For tests: see `InstanceTools`. */

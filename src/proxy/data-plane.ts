@@ -30,8 +30,10 @@ import { Answers } from '../session/answers.ts'
 import type { SessionContext, Snapshot } from '../session/context.ts'
 import { RequestDispatcher } from '../session/dispatch.ts'
 import { FailedWriteTables } from '../session/failed-writes.ts'
+import type { FunctionReplacement } from '../session/function-replacement.ts'
 import { Healer } from '../session/healer.ts'
 import { type Quiescence, quiescence } from '../session/quiescence.ts'
+import type { RequestRewriter } from '../session/request-rewriter.ts'
 import { RequestKind, RequestTable } from '../session/request-table.ts'
 import { schemaChangeEnvelope } from '../session/schema-events.ts'
 import { Session } from '../session/session.ts'
@@ -46,6 +48,7 @@ import type { Profile } from '../upstream/profile.ts'
 import { ProfileRegistry } from '../upstream/profile-registry.ts'
 import type { DataPlaneOptions, DataPlaneSettings } from './data-plane-options.ts'
 import type { NodeStatus } from './plane-messages.ts'
+import { makeReplacement, makeRewriter } from './rewriting.ts'
 import { UpstreamLog } from './upstream-log.ts'
 
 /** The error of a time-out is at most one sweep. */
@@ -66,6 +69,8 @@ export class DataPlane implements SessionContext, UpstreamListener {
   readonly log: Logger
   readonly dispatcher: RequestDispatcher
   readonly readCopies: AsyncReads
+  readonly rewriter: RequestRewriter
+  readonly replacement: FunctionReplacement
   readonly waitingForUpstream = new Set<Session>()
   readonly rewriteEnvelope: EnvelopeRewrite | null
   readonly askOthers: (id: Uint8Array) => Promise<SharedStatement | null>
@@ -120,6 +125,8 @@ export class DataPlane implements SessionContext, UpstreamListener {
       makePool: (cluster, profile) => this.#makePool(cluster, profile, true),
       schedule: (run) => setImmediate(run),
     })
+    this.replacement = makeReplacement(this, options.shared)
+    this.rewriter = makeRewriter(this, options.shared)
     this.#answers = new Answers(this, new Healer(this))
     this.#slow = new SlowRequests(this)
     this.dispatcher = new RequestDispatcher(this, this.#slow)

@@ -13,6 +13,7 @@ import type { TlsMaterial } from '../net/tls.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
+import { makeSharedState } from '../shared-state.ts'
 import type { DataPlaneSettings } from './data-plane-options.ts'
 import { LocalPlane } from './local-plane.ts'
 import type { Plane } from './plane.ts'
@@ -44,7 +45,7 @@ export class DataPlanes {
     const { threads, settings, snapshot, routing, tls, log, logLevel, clock, rewriteEnvelope } =
       options
     const clientCount = new SharedArrayBuffer(CLIENT_COUNT_BYTES)
-    const common = { settings, snapshot, routing, tls, clientCount }
+    const common = { settings, snapshot, routing, tls, clientCount, shared: makeSharedState() }
     this.#clock = clock
     this.#planes =
       threads === 1

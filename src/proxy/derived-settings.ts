@@ -16,6 +16,7 @@ import { boundsInSeconds } from '../metrics/histogram.ts'
 import { NO_TLS, type TlsMaterial } from '../net/tls.ts'
 import { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
+import { CQL_FUNCTION_NAMES, type CqlFunctionName } from '../statement/functions.ts'
 import type { Credentials } from '../upstream/profile.ts'
 import { resolveAdvertised } from './advertised-addresses.ts'
 import type { ControlPlaneSettings } from './control-plane.ts'
@@ -66,6 +67,9 @@ export const initialRouting = (settings: Settings): RoutingState => ({
   systemQueries: clusterNamed(settings.systemQueriesMode),
 })
 
+const replacedFunctions = (settings: Settings): CqlFunctionName[] =>
+  CQL_FUNCTION_NAMES.filter((name) => settings.replaceCqlFunctionsList.includes(name))
+
 export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
   listenAddress: bindAddress(settings.proxyListenAddress),
   blockedVersions: blockedVersions(settings),
@@ -77,6 +81,8 @@ export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
   upstreamConnections: settings.upstreamConnections,
   credentials: bothCredentials(settings),
   forwardsClientCredentialsToOrigin: settings.forwardClientCredentialsToOrigin,
+  replacedFunctions: settings.replaceCqlFunctions ? replacedFunctions(settings) : [],
+  unifiesWriteTimestamps: settings.unifyWriteTimestamps,
   clientConnectionsMax: settings.proxyMaxClientConnections,
   // One client's limit; what many clients share has to carry them all.
   streamIdsMax:

@@ -8,6 +8,7 @@ import type { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
+import type { SharedState } from '../shared-state.ts'
 import type { DataPlaneSettings } from './data-plane-options.ts'
 
 /** What a thread is started with. */
@@ -17,6 +18,7 @@ export type PlaneStart = {
   readonly routing: RoutingState
   readonly tls: TlsMaterial
   readonly clientCount: SharedArrayBuffer
+  readonly shared: SharedState
   /** Which of the planes it is, from 0; in its log lines. */
   readonly index: number
   readonly logLevel: LogLevel | LogLevels

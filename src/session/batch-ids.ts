@@ -7,6 +7,7 @@ import type { VersionTraits } from '../cql/protocol.ts'
 import type { PreparedCache } from '../prepared/cache.ts'
 import type { PreparedStatement } from '../prepared/statement.ts'
 import type { Cluster } from '../routing/cluster.ts'
+import { mayCallFunction } from '../statement/function-calls.ts'
 
 const EMPTY = new Uint8Array(0)
 
@@ -17,6 +18,8 @@ export class BatchIds implements BatchVisitor {
   /** The first id that nobody here knows; length 0 when there is none. */
   unknownStart = 0
   unknownLength = 0
+  /** Some child has values that the proxy binds, or a text that may call a function. */
+  mayNeedRewrite = false
   #bytes: Uint8Array = EMPTY
   #prepared: PreparedCache | null = null
   #count = 0
@@ -31,6 +34,7 @@ export class BatchIds implements BatchVisitor {
   ): void {
     this.#count = 0
     this.unknownLength = 0
+    this.mayNeedRewrite = false
     this.#bytes = bytes
     this.#prepared = prepared
     try {
@@ -62,13 +66,15 @@ export class BatchIds implements BatchVisitor {
       this.starts[this.#count] = idStart
       this.statements[this.#count] = statement
       this.#count++
+      if (statement.rewrite !== null) this.mayNeedRewrite = true
     } else if (this.unknownLength === 0) {
       this.unknownStart = idStart
       this.unknownLength = idLength
     }
   }
 
-  onQuery(_textStart: number, _textLength: number): void {
+  onQuery(textStart: number, textLength: number): void {
     // Text children never influence the routing of a batch: it goes to both.
+    if (mayCallFunction(this.#bytes, textStart, textStart + textLength)) this.mayNeedRewrite = true
   }
 }

@@ -14,12 +14,15 @@ import type { PreparedCache } from '../prepared/cache.ts'
 import type { SharedStatement } from '../prepared/statement.ts'
 import type { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
+import type { CqlFunctionName } from '../statement/functions.ts'
 import type { Turn } from '../turn.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Node } from '../upstream/pool.ts'
 import type { Credentials, Profile } from '../upstream/profile.ts'
 import type { ProfileRegistry } from '../upstream/profile-registry.ts'
 import type { FailedWriteTables } from './failed-writes.ts'
+import type { FunctionReplacement } from './function-replacement.ts'
+import type { RequestRewriter } from './request-rewriter.ts'
 import type { RequestTable } from './request-table.ts'
 import type { Session } from './session.ts'
 
@@ -33,6 +36,9 @@ export type SessionSettings = {
   readonly upstreamConnections: 'shared' | 'per_client'
   readonly credentials: readonly [Credentials | null, Credentials | null]
   readonly forwardsClientCredentialsToOrigin: boolean
+  /** Whose calls in writes become one value for both clusters; none where replacement is off. */
+  readonly replacedFunctions: readonly CqlFunctionName[]
+  readonly unifiesWriteTimestamps: boolean
 }
 
 /** One cluster as the control plane knows it now. */
@@ -84,6 +90,8 @@ export interface SessionContext {
   readonly readCopies: ReadCopies
   /** For tests, else null: what is done to every envelope of a client before it is looked at. */
   readonly rewriteEnvelope: EnvelopeRewrite | null
+  readonly replacement: FunctionReplacement
+  readonly rewriter: RequestRewriter
   /** Sessions that read nothing until a node takes bytes again. */
   readonly waitingForUpstream: Set<Session>
   snapshot: Snapshot

@@ -13,6 +13,7 @@ import type { PreparedStatement } from '../prepared/statement.ts'
 import { CLUSTERS, Cluster, clusterName } from '../routing/cluster.ts'
 import { ForwardDecision, forwardDecision, writeDecision } from '../routing/forward.ts'
 import { classifyStatement, StatementClass } from '../statement/classify.ts'
+import { mayCallFunction } from '../statement/function-calls.ts'
 import { BatchIds } from './batch-ids.ts'
 import type { Dispatcher, SessionContext } from './context.ts'
 import { queryKeyspaceClass } from './query-keyspace.ts'
@@ -26,10 +27,12 @@ export class RequestDispatcher implements Dispatcher {
   readonly #context: SessionContext
   readonly #slow: SlowRequests
   readonly #batch = new BatchIds()
+  readonly #rewritesAllWrites: boolean
 
   constructor(context: SessionContext, slow: SlowRequests) {
     this.#context = context
     this.#slow = slow
+    this.#rewritesAllWrites = context.rewriter.setsTimestamps
   }
 
   dispatch(session: Session, bytes: Uint8Array, start: number, end: number): void {
@@ -125,6 +128,11 @@ export class RequestDispatcher implements Dispatcher {
     const decision = forwardDecision(statementClass, this.#context.routing)
     if (decision === ForwardDecision.PROXY || statementClass === StatementClass.USE) {
       this.#slow.executeHere(session, bytes, start, end, body, statement)
+    } else if (statement.rewrite !== null) {
+      const traits = session.traits!
+      const { rewrite } = statement
+      const rewritten = this.#context.rewriter.execute(bytes, start, end, body, rewrite, traits)
+      this.#forwardEither(session, bytes, start, end, decision, rewritten, statement)
     } else {
       const request = this.#forward(session, bytes, start, end, decision, statement, null)
       if (statementClass === StatementClass.READ) this.#copyRead(request)
@@ -153,6 +161,14 @@ export class RequestDispatcher implements Dispatcher {
     const decision = forwardDecision(statementClass, this.#context.routing)
     if (decision === ForwardDecision.PROXY || statementClass === StatementClass.USE) {
       this.#slow.queryHere(session, bytes, start, end, body, statementClass)
+    } else if (
+      statementClass === StatementClass.WRITE &&
+      (this.#rewritesAllWrites || mayCallFunction(bytes, textStart, textEnd))
+    ) {
+      const traits = session.traits!
+      const { rewriter } = this.#context
+      const rewritten = rewriter.query(bytes, start, end, textStart, textEnd, traits)
+      this.#forwardEither(session, bytes, start, end, decision, rewritten, null)
     } else {
       const request = this.#forward(session, bytes, start, end, decision, null, null)
       if (statementClass === StatementClass.READ) this.#copyRead(request)
@@ -168,7 +184,36 @@ export class RequestDispatcher implements Dispatcher {
       this.#slow.findStatement(session, bytes, start, end, id)
       return
     }
-    this.#forward(session, bytes, start, end, writeDecision(this.#context.routing), null, batch)
+    const decision = writeDecision(this.#context.routing)
+    if (this.#rewritesAllWrites || batch.mayNeedRewrite) {
+      const traits = session.traits!
+      const rewritten = this.#context.rewriter.batch(bytes, start, end, body, traits)
+      if (rewritten !== null) {
+        // Its children's ids lie elsewhere now.
+        batch.read(rewritten, body - start, rewritten.length, traits, this.#context.prepared)
+        const { length } = rewritten
+        this.#forward(session, rewritten, 0, length, decision, null, batch)
+        return
+      }
+    }
+    this.#forward(session, bytes, start, end, decision, null, batch)
+  }
+
+  /** A write, as it came or, where it had to be changed, as it is now. */
+  #forwardEither(
+    session: Session,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    decision: ForwardDecision,
+    rewritten: Uint8Array | null,
+    statement: PreparedStatement | null,
+  ): void {
+    if (rewritten === null) {
+      this.#forward(session, bytes, start, end, decision, statement, null)
+    } else {
+      this.#forward(session, rewritten, 0, rewritten.length, decision, statement, null)
+    }
   }
 
   /** After the client's own; only the read mode of this moment counts (request-path §7). */

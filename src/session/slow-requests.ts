@@ -28,6 +28,7 @@ import {
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
 import type { SessionContext } from './context.ts'
+import { type ReplacedPrepare, refusesStatement, replacedStatement } from './prepare-replaced.ts'
 import { clusterErrorEnvelope, errorEnvelope, replyEnvelope } from './replies.ts'
 import type { Session } from './session.ts'
 import { VirtualRequests } from './virtual-requests.ts'
@@ -164,13 +165,22 @@ export class SlowRequests {
       session.reply(streamId, this.#virtual.prepare(session, text, keyspace, remember))
       return
     }
+    const isWrite = statementClass === StatementClass.WRITE
+    const { rewriter, replacement } = this.#context
     this.#run(session, streamId, async () => {
       const only = onlyCluster(this.#context.routing)
+      const plan = isWrite ? replacement.planPrepare(envelope, body, text) : null
+      if (plan !== null) {
+        const replaced = { plan, text, keyspace, traits }
+        const answer = await this.#prepareReplaced(only, session, replaced, remember)
+        if (answer !== null) return answer
+      }
       const [origin, target] = await this.#ask(only, session, envelope, (cluster) =>
         session.upstream(cluster),
       )
       const chosen = returnedCluster(answerOf(origin), answerOf(target), Cluster.ORIGIN)
       if (answerOf(origin) === Answer.SUCCESS && answerOf(target) === Answer.SUCCESS) {
+        plan?.reportRefused()
         const a = preparedIds(origin, traits)
         const b = preparedIds(target, traits)
         remember({
@@ -180,10 +190,32 @@ export class SlowRequests {
           statementClass,
           text,
           keyspace,
+          rewrite: isWrite ? rewriter.rewriteOf(text, origin, traits) : null,
         })
       }
       return chosen === Cluster.ORIGIN ? origin : target
     })
+  }
+
+  /** Resolves with null where the client's own text is to be prepared. */
+  async #prepareReplaced(
+    only: Cluster | null,
+    session: Session,
+    replaced: ReplacedPrepare,
+    remember: (shared: SharedStatement) => void,
+  ): Promise<Uint8Array | null> {
+    const answers = await this.#ask(only, session, replaced.plan.envelope, (cluster) =>
+      session.upstream(cluster),
+    )
+    if (answers.some(refusesStatement)) return null
+    const [origin, target] = [answerOf(answers[0]), answerOf(answers[1])]
+    if (origin === Answer.ERROR || target === Answer.ERROR) {
+      return answers[returnedCluster(origin, target, Cluster.ORIGIN)]
+    }
+    const prepared = replacedStatement(replaced, answers)
+    if (prepared === null) return null
+    remember(prepared.statement)
+    return prepared.answer
   }
 
   /**

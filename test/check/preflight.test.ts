@@ -117,7 +117,9 @@ describe('two clusters that are well', () => {
     )
     const cluster =
       'names: pass, TCP: pass, TLS: skipped, protocol version: pass, credentials: pass, datacenter: pass, nodes: pass, clock: pass, schema: pass'
-    expect(verdicts(rows, 'Settings')).toBe('values: pass, files: skipped, certificates: skipped, proxy topology: pass')
+    expect(verdicts(rows, 'Settings')).toBe(
+      'values: pass, files: skipped, certificates: skipped, proxy topology: pass',
+    )
     expect(verdicts(rows, 'Origin')).toBe(cluster)
     expect(verdicts(rows, 'Target')).toBe(cluster)
     expect(verdicts(rows, 'Both')).toBe('two clusters: pass, clocks: pass')

@@ -18,6 +18,11 @@ const OWN_SETTINGS = [
   ['upstream_connections_max_per_node', 4],
   ['prepared_cache_max_entries', 10_000],
   ['prepared_cache_max_mib', 64],
+  [
+    'replace_cql_functions_list',
+    ['now', 'uuid', 'currentTimeUUID', 'currentTimestamp', 'currentDate', 'currentTime'],
+  ],
+  ['unify_write_timestamps', false],
   ['proxy_timeout_reply', 'error'],
   ['proxy_max_envelope_mib', 256],
   ['proxy_client_output_max_mib', 64],

@@ -63,6 +63,9 @@ const ACCEPTED: readonly (readonly [key: string, text: string, value: SettingVal
   ['proxy_topology_addresses', '2001:db8::1', ['2001:db8::1']],
   ['blocked_protocol_versions', '', []],
   ['blocked_protocol_versions', ' , ,', []],
+  ['replace_cql_functions_list', 'now', ['now']],
+  ['replace_cql_functions_list', ' NOW(), currenttimeuuid ', ['now', 'currentTimeUUID']],
+  ['replace_cql_functions_list', '', []],
   ['metrics_origin_latency_buckets_ms', '1, 2.5,1e3', [1, 2.5, 1000]],
   ['metrics_origin_latency_buckets_ms', '0,10', [0, 10]],
 ]
@@ -194,6 +197,11 @@ const REFUSED: readonly (readonly [key: string, text: string, fault: string])[] 
     '"0.0.0.0" is no address that clients can connect to',
   ],
   ['proxy_topology_addresses', '0:0::0', '"0:0::0" is no address that clients can connect to'],
+  [
+    'replace_cql_functions_list',
+    'now,random',
+    '"random" is not one of now, uuid, currentTimeUUID, currentTimestamp, currentDate, currentTime',
+  ],
   ['blocked_protocol_versions', 'v4,dse1', '"dse1" is not one of 2, 3, 4, 5, DseV1, DseV2'],
   [
     'metrics_origin_latency_buckets_ms',
@@ -252,7 +260,6 @@ describe('a value in a YAML file', () => {
 })
 
 const PLANNED: readonly (readonly [key: string, allowed: string, refused: string])[] = [
-  ['replace_cql_functions', 'false', 'true'],
   ['tracing_enabled', 'false', 'true'],
 ]
 

@@ -67,6 +67,9 @@ describe('DataPlaneMetrics', () => {
       lateAnswers: perCluster,
       orphanedConnectionsReplaced: perCluster,
       requestsTimedOut: perCluster,
+      functionsReplaced: 0,
+      unreplacedFunctions: { off: 0, collection: 0, json: 0, refused: 0 },
+      writeTimestampsSet: 0,
       upstreamConnectionsOpened: perCluster,
       upstreamConnectionsLost: perCluster,
       clientsClosed: {

@@ -16,6 +16,7 @@ import {
   dataPlaneSettings,
   initialRouting,
 } from '../../src/proxy/derived-settings.ts'
+import { makeSharedState } from '../../src/shared-state.ts'
 import type { FakeCluster, FakeClusterOptions } from './fake-cluster/cluster.ts'
 import { afterTest, type LogLine, settingsFor, startCluster } from './instance.ts'
 import { type HandshakeOptions, RawClient, type RawClientOptions } from './raw-client.ts'
@@ -85,6 +86,7 @@ export const startPlane = async (options: PlaneRigOptions = {}): Promise<PlaneRi
     snapshot: await control.open(),
     routing: initialRouting(settings),
     tls: NO_TLS,
+    shared: makeSharedState(),
     clientCount: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
     log: logger,
     clock,

@@ -29,9 +29,9 @@ export const GLOBAL = {
       key: 'replace_cql_functions',
       type: 'boolean',
       default: false,
-      status: 'planned',
+      status: 'active',
       description:
-        'Replaces `now()` in writes by one value for both clusters. Without it each cluster makes its own.',
+        'Replaces `now()` and functions like it in writes by one value for both clusters (see `replace_cql_functions_list`). Without it each cluster makes its own.',
     },
     {
       key: 'async_handshake_timeout_ms',

@@ -3,6 +3,7 @@
  * (operations §1.3), and those that the Go proxy does not have.
  */
 import type { Section } from '../definition.ts'
+import { REPLACEABLE_FUNCTIONS } from '../replaceable-functions.ts'
 
 const DEFAULT_BUCKETS_MS = [
   1, 4, 7, 10, 25, 40, 60, 80, 100, 150, 250, 500, 1000, 2500, 5000, 10_000, 15_000,
@@ -330,6 +331,23 @@ export const EXTENSIONS = {
       status: 'active',
       description:
         'Connections to one node, per thread, to which the pool of shared connections may grow.',
+    },
+    {
+      key: 'replace_cql_functions_list',
+      type: 'list',
+      default: REPLACEABLE_FUNCTIONS,
+      format: 'CQL functions',
+      status: 'active',
+      description:
+        'The functions that `replace_cql_functions` replaces; `now` for what the Go proxy does.',
+    },
+    {
+      key: 'unify_write_timestamps',
+      type: 'boolean',
+      default: false,
+      status: 'active',
+      description:
+        'Gives writes that carry no timestamp one of the proxy, so that both clusters store the same write time. Timestamps of clients and in CQL stay; counters and lightweight transactions have none.',
     },
     {
       key: 'proxy_timeout_reply',

@@ -22,7 +22,7 @@ import {
   setKeyspaceAnswer,
   voidAnswer,
 } from './results.ts'
-import { countMarkers, isSelect, tableOf, usedKeyspace } from './statements.ts'
+import { isSelect, markerNames, tableOf, usedKeyspace } from './statements.ts'
 import { type SystemTables, selectSystemTable } from './system-tables.ts'
 
 export type Authenticator = {
@@ -62,7 +62,7 @@ export type NodeBehaviour = {
   readonly authenticator: Authenticator | undefined
   /** Keyspaces that exist; undefined: any. */
   readonly keyspaces: readonly string[] | undefined
-  readonly bindType: 'varchar' | 'blob'
+  readonly bindType: 'varchar' | 'blob' | 'uuid'
   readonly supported: ReadonlyMap<string, readonly string[]>
   readonly systemTables: () => SystemTables
   /** By statement id in hex. */
@@ -173,10 +173,7 @@ const answerPrepare = (
     keyspace,
     resultMetadataId: resultMetadataId.toString('hex'),
   })
-  const binds = Array.from({ length: countMarkers(text) }, (_, i) => ({
-    name: `p${i}`,
-    type: behaviour.bindType,
-  }))
+  const binds = markerNames(text).map((name) => ({ name, type: behaviour.bindType }))
   const name = tableOf(text, keyspace)
   const columns = found?.columns ?? []
   return preparedAnswer({ id, resultMetadataId, name, binds, columns }, traits)

@@ -49,7 +49,7 @@ export type FakeClusterOptions = {
   readonly authenticator?: Authenticator
   /** Keyspaces that `USE` finds; default: any. */
   readonly keyspaces?: readonly string[]
-  readonly bindType?: 'varchar' | 'blob'
+  readonly bindType?: 'varchar' | 'blob' | 'uuid'
   /** What SUPPORTED says. */
   readonly supported?: ReadonlyMap<string, readonly string[]>
   readonly tls?: TlsOptions

@@ -7,9 +7,11 @@ const withoutLiterals = (text: string): string =>
 
 export const isSelect = (text: string): boolean => /^\s*select\b/i.test(withoutLiterals(text))
 
-/** How many bind markers there are, `?` or `:name`. */
-export const countMarkers = (text: string): number =>
-  withoutLiterals(text).match(/\?|:[a-z]\w*/gi)?.length ?? 0
+/** The bind markers: names of `:name`, made-up ones of `?`. */
+export const markerNames = (text: string): string[] =>
+  (withoutLiterals(text).match(/\?|:[a-z]\w*/gi) ?? []).map((marker, i) =>
+    marker === '?' ? `p${i}` : marker.slice(1).toLowerCase(),
+  )
 
 const unquote = (name: string): string =>
   name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name.toLowerCase()

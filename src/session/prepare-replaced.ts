@@ -1,0 +1,83 @@
+/**
+ * PREPARE of a write whose non-deterministic functions become variables that the proxy binds
+ * (request-path §3.4). Where a cluster does not take the changed text nothing is lost: the client's own
+ * is prepared instead, with the clusters' own answers to it.
+ */
+import { FLAGS_OFFSET, HEADER_LENGTH, OPCODE_OFFSET } from '../cql/envelope.ts'
+import { skipResponsePrefix } from '../cql/messages/fields.ts'
+import { ErrorCode, Opcode, type VersionTraits } from '../cql/protocol.ts'
+import { BodyReader } from '../cql/reader.ts'
+import { resultDigest } from '../prepared/result-digest.ts'
+import type { SharedStatement } from '../prepared/statement.ts'
+import { StatementClass } from '../statement/classify.ts'
+import { writeTimestampOf } from '../statement/write-timestamp.ts'
+import {
+  clientPrepared,
+  clientStatementId,
+  decodePrepared,
+  isAsPlanned,
+  type PreparePlan,
+} from './function-replacement.ts'
+
+export type ReplacedPrepare = {
+  readonly plan: PreparePlan
+  /** As the client wrote it. */
+  readonly text: Uint8Array
+  readonly keyspace: string | null
+  readonly traits: VersionTraits
+}
+
+/**
+ * The answer for the client where both clusters have prepared the changed text as it was meant, and the
+ * statement to remember; null where the client's own text is to be prepared.
+ */
+export const replacedStatement = (
+  { plan, text, keyspace, traits }: ReplacedPrepare,
+  answers: readonly [Uint8Array, Uint8Array],
+): { readonly answer: Uint8Array; readonly statement: SharedStatement } | null => {
+  const origin = decodePrepared(answers[0], traits)
+  const target = decodePrepared(answers[1], traits)
+  if (origin === null || target === null) return null
+  if (!isAsPlanned(plan, origin.variables) || !isAsPlanned(plan, target.variables)) return null
+  const id = clientStatementId(origin.statementId, text)
+  return {
+    answer: clientPrepared(answers[0], origin, id, plan.variables, traits),
+    statement: {
+      id,
+      // Copies: what is kept must not keep the whole answers.
+      ids: [origin.statementId.slice(), target.statementId.slice()],
+      resultMetadataIds: [metadataIdOf(answers[0], traits), metadataIdOf(answers[1], traits)],
+      statementClass: StatementClass.WRITE,
+      text: plan.text,
+      keyspace,
+      rewrite: {
+        generated: plan.variables,
+        names: origin.variables.columns.map(({ name }) => name),
+        writeTimestamp: writeTimestampOf(text, 0, text.length),
+      },
+    },
+  }
+}
+
+/** The cluster's own, or before v5 the proxy's; of a PREPARED that was read already. */
+const metadataIdOf = (prepared: Uint8Array, traits: VersionTraits): Uint8Array | null => {
+  const body = bodyOf(prepared)
+  body.readInt('result kind')
+  body.readShortBytes('statement id')
+  return traits.hasResultMetadataId
+    ? body.readShortBytes('result metadata id').slice()
+    : resultDigest(body, traits)
+}
+
+const bodyOf = (envelope: Uint8Array): BodyReader => {
+  const flags = envelope[FLAGS_OFFSET]!
+  const start = skipResponsePrefix(envelope, HEADER_LENGTH, envelope.length, flags)
+  return new BodyReader(envelope, start)
+}
+
+/** Whether a cluster says that the statement itself is wrong. */
+export const refusesStatement = (envelope: Uint8Array): boolean => {
+  if (envelope[OPCODE_OFFSET] !== Opcode.ERROR) return false
+  const code = bodyOf(envelope).readInt('error code')
+  return code === ErrorCode.INVALID || code === ErrorCode.SYNTAX_ERROR
+}

@@ -1,0 +1,19 @@
+/**
+ * What the threads of one process share beside messages: a few numbers in shared memory. Each part is
+ * read and written by one module alone.
+ */
+
+/** How many shapes of statements are remembered as reported. */
+const REPORTED_SHAPES = 8192
+
+export type SharedState = {
+  /** One BigInt64: the write time that was given out last, in microseconds. */
+  readonly writeClock: SharedArrayBuffer
+  /** Int32s: shapes of statements that were reported already; 0 is a free place. */
+  readonly reportedShapes: SharedArrayBuffer
+}
+
+export const makeSharedState = (): SharedState => ({
+  writeClock: new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT),
+  reportedShapes: new SharedArrayBuffer(REPORTED_SHAPES * Int32Array.BYTES_PER_ELEMENT),
+})
