@@ -156,3 +156,14 @@ export const explainTlsError = (error: Error): string => {
   if (code === 'ECONNRESET') return 'the other side closed the connection'
   return code === '' ? error.message : `${error.message} (${code})`
 }
+
+/** Per cluster; null where the cluster is reached without TLS. */
+export const upstreamTlsOf = ({
+  clusters,
+}: TlsMaterial): readonly [UpstreamTls | null, UpstreamTls | null] => {
+  const [origin, target] = clusters
+  return [
+    origin === null ? null : new UpstreamTls(origin),
+    target === null ? null : new UpstreamTls(target),
+  ]
+}

@@ -20,7 +20,7 @@ import type { PlaneSeries } from '../metrics/plane-series.ts'
 import { Dialer } from '../net/dialer.ts'
 import { type Listener, listen } from '../net/listener.ts'
 import { Flusher } from '../net/output.ts'
-import { type TlsMaterial, UpstreamTls } from '../net/tls.ts'
+import { type TlsMaterial, type UpstreamTls, upstreamTlsOf } from '../net/tls.ts'
 import type { Transport, TransportHandler } from '../net/transport.ts'
 import { PreparedCache } from '../prepared/cache.ts'
 import type { SharedStatement } from '../prepared/statement.ts'
@@ -501,14 +501,4 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.profiles.sweep(nowMs)
     this.readCopies.sweep(nowMs)
   }
-}
-
-const upstreamTlsOf = ({
-  clusters,
-}: TlsMaterial): readonly [UpstreamTls | null, UpstreamTls | null] => {
-  const [origin, target] = clusters
-  return [
-    origin === null ? null : new UpstreamTls(origin),
-    target === null ? null : new UpstreamTls(target),
-  ]
 }
