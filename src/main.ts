@@ -3,7 +3,6 @@
  * (operations §2). Exit status: 0 stopped as told, 1 a fault of the proxy, 2 wrong arguments, 255 wrong
  * settings.
  */
-import { readFileSync } from 'node:fs'
 import { preflight } from './check/preflight.ts'
 import { hasFailed, renderRows } from './check/verdict.ts'
 import { systemClock } from './clock.ts'
@@ -20,21 +19,15 @@ import { logLevelsOf } from './log-levels.ts'
 import { type AdminCredentials, adminCredentials } from './proxy/admin-credentials.ts'
 import { Configuration } from './proxy/configuration.ts'
 import { initialRouting, systemResolve } from './proxy/derived-settings.ts'
+import { measuredEvidence } from './proxy/evidence.ts'
 import { ProxyInstance } from './proxy/instance.ts'
-import { NO_EVIDENCE } from './proxy/migration-control.ts'
 import { serveHealth } from './proxy/serve-health.ts'
 import { createControl, loadState, serveAdmin } from './proxy/start-control.ts'
+import { readVersion } from './version.ts'
 
 const EXIT_FAULT = 1
 const EXIT_USAGE = 2
 const EXIT_SETTINGS = 255
-
-const readVersion = (): string => {
-  const packageUrl = new URL('../package.json', import.meta.url)
-  const content: unknown = JSON.parse(readFileSync(packageUrl, 'utf8'))
-  const hasVersion = typeof content === 'object' && content !== null && 'version' in content
-  return hasVersion ? String(content.version) : 'unknown'
-}
 
 /** Reads the source of the settings; a ConfigError says what is wrong with it. */
 type Load = () => LoadedSettings
@@ -99,7 +92,7 @@ const run = async (
   const routing = routingStateOf(state, initialRouting(settings).systemQueries)
   const instance = new ProxyInstance(settings, tools, routing)
   const given = { settings, sources, version, instance, state, credentials }
-  const controlOptions = { ...given, clock: systemClock, log, evidence: NO_EVIDENCE }
+  const controlOptions = { ...given, clock: systemClock, log, evidence: measuredEvidence(instance) }
   const control = createControl(controlOptions)
   const onSignal = (signal: NodeJS.Signals): void => {
     log.info({ code: 'SIGNAL', signal }, `${signal} received`)

@@ -71,15 +71,24 @@ export class HttpInstanceClient implements InstanceClient {
     body?: unknown,
     timeoutMs = this.#access.timeoutMs,
   ): Promise<T> {
+    const { status, content } = await this.exchange(method, path, body, timeoutMs)
+    if (status < 300) return checked<T>(content)
+    throw this.problem(status, content)
+  }
+
+  /** The same with any answer: a change that was refused or is partial answers a report. */
+  async exchange(
+    method: string,
+    path: string,
+    body?: unknown,
+    timeoutMs = this.#access.commitTimeoutMs,
+  ): Promise<{ readonly status: number; readonly content: unknown }> {
     const { status, content } = await this.#send(method, path, body, timeoutMs)
-    let parsed: unknown
     try {
-      parsed = JSON.parse(content)
+      return { status, content: JSON.parse(content) }
     } catch {
       throw new Error(`${this.name} answered ${method} ${path} with ${status} and no JSON`)
     }
-    if (status < 300) return checked<T>(parsed)
-    throw this.#problem(status, parsed)
   }
 
   async #send(
@@ -117,7 +126,8 @@ export class HttpInstanceClient implements InstanceClient {
     }
   }
 
-  #problem(status: number, content: unknown): Error {
+  /** What an answer that is no success says. */
+  problem(status: number, content: unknown): Error {
     const fields = typeof content === 'object' && content !== null ? content : {}
     const code = 'code' in fields ? String(fields.code) : ''
     const message = 'message' in fields ? String(fields.message) : `it answered ${status}`

@@ -1,0 +1,208 @@
+/**
+ * What each command does: asks the admin API, writes what it said, gives the exit status. The commands,
+ * their options and their help are program.ts; how answers look is render-*.ts.
+ */
+import type { HttpInstanceClient } from '../admin/instance-client.ts'
+import type { Phase, Routing } from '../control/phase.ts'
+import type {
+  AuditEntry,
+  ChangeReport,
+  ConfigEntry,
+  DeploymentStatus,
+  InstanceStatus,
+  LogLevelReport,
+  Plan,
+} from '../control/report.ts'
+import { CliError, ExitCode } from './exit.ts'
+import { renderChange, renderPlan } from './render-checks.ts'
+import { renderStatus } from './render-status.ts'
+import { type Style, table } from './style.ts'
+
+export type Session = {
+  readonly client: HttpInstanceClient
+  readonly style: Style
+  readonly isJson: boolean
+  write(text: string): void
+}
+
+/** Who wants a change, and why. */
+export type Requester = { readonly by: string; readonly reason: string; readonly force: boolean }
+
+const show = (session: Session, answer: unknown, render: () => readonly string[]): void => {
+  const text = session.isJson ? JSON.stringify(answer, null, 2) : render().join('\n')
+  session.write(`${text}\n`)
+}
+
+export const status = async (session: Session): Promise<ExitCode> => {
+  const deployment = await session.client.ask<DeploymentStatus>('GET', '/v1/deployment')
+  show(session, deployment, () => renderStatus(deployment, session.style))
+  return deployment.instances.every((one) => one.status !== null) ? ExitCode.OK : ExitCode.FAILED
+}
+
+export const plan = async (
+  session: Session,
+  verb: 'advance' | 'rollback',
+  to: Phase | undefined,
+): Promise<ExitCode> => {
+  const query = new URLSearchParams({ verb, ...(to && { to }) })
+  const answer = await session.client.ask<Plan>('GET', `/v1/plan?${query}`)
+  show(session, answer, () => renderPlan(answer, session.style))
+  return answer.isAllowed ? ExitCode.OK : ExitCode.REFUSED
+}
+
+const exitOf = ({ outcome }: ChangeReport): ExitCode => {
+  switch (outcome) {
+    case 'done':
+    case 'unchanged':
+      return ExitCode.OK
+    case 'refused':
+      return ExitCode.REFUSED
+    case 'partial':
+      return ExitCode.PARTIAL
+  }
+}
+
+const isChangeReport = (answer: unknown): answer is ChangeReport =>
+  typeof answer === 'object' && answer !== null && 'outcome' in answer && 'instances' in answer
+
+/** A refused or partial change is an answer too, with another status. */
+const change = async (
+  session: Session,
+  method: 'POST' | 'PUT',
+  path: string,
+  body: object,
+): Promise<ExitCode> => {
+  const { content, status: httpStatus } = await session.client.exchange(method, path, body)
+  if (!isChangeReport(content)) throw session.client.problem(httpStatus, content)
+  show(session, content, () => renderChange(content, session.style))
+  return exitOf(content)
+}
+
+const currentStatus = (session: Session): Promise<InstanceStatus> =>
+  session.client.ask<InstanceStatus>('GET', '/v1/status')
+
+/** Without a phase: the one that follows now. What is asked for is always an end, never a direction. */
+export const advance = async (
+  session: Session,
+  to: Phase | undefined,
+  requester: Requester,
+): Promise<ExitCode> => {
+  const next = to ?? (await currentStatus(session)).next[0]
+  if (next === undefined) {
+    throw new CliError(
+      ExitCode.REFUSED,
+      'No phase follows this one. `zdm rollback` puts reads back on Origin; `zdm status` shows where it stands.',
+    )
+  }
+  return change(session, 'POST', '/v1/advance', { to: next, ...requester })
+}
+
+export const rollback = (
+  session: Session,
+  leave: boolean,
+  requester: Requester,
+): Promise<ExitCode> => change(session, 'POST', '/v1/rollback', { leave, ...requester })
+
+export const align = (session: Session, like: string, requester: Requester): Promise<ExitCode> =>
+  change(session, 'POST', '/v1/align', { like, ...requester })
+
+/** The routing as it is, but for one thing. */
+export const setRouting = async (
+  session: Session,
+  wanted: Partial<Routing>,
+  requester: Requester,
+): Promise<ExitCode> => {
+  const { state } = await currentStatus(session)
+  const routing = { ...state.routing, ...wanted }
+  return change(session, 'PUT', '/v1/routing', { routing, ...requester })
+}
+
+export const reconciled = async (
+  session: Session,
+  { by, reason }: Requester,
+): Promise<ExitCode> => {
+  const answer = await session.client.ask<{ reconciledAt: string; instances: string[] }>(
+    'POST',
+    '/v1/reconciliations',
+    { by, reason },
+  )
+  show(session, answer, () => [
+    `Recorded at ${answer.reconciledAt} by ${answer.instances.join(', ')}: failed writes are counted anew.`,
+  ])
+  return ExitCode.OK
+}
+
+export const instances = async (session: Session): Promise<ExitCode> => {
+  const deployment = await session.client.ask<DeploymentStatus>('GET', '/v1/deployment')
+  const { style } = session
+  show(session, deployment, () => [
+    ...table([
+      ['instance', 'index', 'version', 'started', 'phase', 'revision', 'client port'].map(
+        style.dim,
+      ),
+      ...deployment.instances.map(({ name, status: one, error }) =>
+        one === null
+          ? [name, style.bad(error ?? 'unreachable')]
+          : [
+              name,
+              String(one.index),
+              one.version,
+              one.startedAt,
+              one.state.phase,
+              String(one.state.revision),
+              String(one.clientPort ?? '–'),
+            ],
+      ),
+    ]),
+    deployment.isInAgreement ? style.good('They agree.') : style.bad('They do not agree.'),
+  ])
+  return deployment.isInAgreement ? ExitCode.OK : ExitCode.FAILED
+}
+
+export const logLevel = async (
+  session: Session,
+  level: string | undefined,
+  { by, reason }: Requester,
+): Promise<ExitCode> => {
+  const answer =
+    level === undefined
+      ? await session.client.ask<LogLevelReport>('GET', '/v1/log-level')
+      : await session.client.ask<LogLevelReport>('PUT', '/v1/log-level', { level, by, reason })
+  show(session, answer, () => [`${session.client.name}: ${answer.level}`])
+  return ExitCode.OK
+}
+
+export const audit = async (session: Session, limit: number): Promise<ExitCode> => {
+  const entries = await session.client.ask<AuditEntry[]>('GET', `/v1/audit?limit=${limit}`)
+  const phases = ({ from, to }: AuditEntry): string =>
+    from === null && to === null ? '' : `${from?.phase ?? '?'} → ${to?.phase ?? '?'}`
+  show(session, entries, () =>
+    entries.length === 0
+      ? ['Nothing has been changed yet.']
+      : table(
+          entries.map((entry) => [
+            entry.at,
+            entry.event + (entry.isForced ? ' (forced)' : ''),
+            entry.verb ?? '',
+            phases(entry),
+            `${entry.by} via ${entry.via}`,
+            entry.reason === '' ? entry.message : entry.reason,
+          ]),
+        ),
+  )
+  return ExitCode.OK
+}
+
+export const config = async (session: Session): Promise<ExitCode> => {
+  const entries = await session.client.ask<ConfigEntry[]>('GET', '/v1/config')
+  show(session, entries, () =>
+    table(
+      entries.map(({ key, value, source }) => [
+        key,
+        typeof value === 'object' ? value.join(',') : String(value),
+        source === 'default' ? session.style.dim(source) : source,
+      ]),
+    ),
+  )
+  return ExitCode.OK
+}

@@ -1,0 +1,257 @@
+/**
+ * The command `zdm`: its commands, options, help and exit statuses. What a command does is commands.ts.
+ * Everything that it touches comes in as an argument, so that tests run it in their own process.
+ */
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { PHASES, type Phase } from '../control/phase.ts'
+import { type AccessOptions, openClient } from './access.ts'
+import * as commands from './commands.ts'
+import { type CompletedCommand, completionScript, SHELLS, type Shell } from './completion.ts'
+import { CliError, ExitCode } from './exit.ts'
+import { styleFor } from './style.ts'
+
+export type Surroundings = {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly isTerminal: boolean
+  /** Who runs it, for the audit log. */
+  readonly user: string
+  readonly version: string
+  out(text: string): void
+  error(text: string): void
+  /** Resolves after a while; rejects never. */
+  sleep(ms: number): Promise<void>
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal
+}
+
+type GlobalOptions = AccessOptions & { readonly json?: boolean }
+type ChangeOptions = { readonly reason?: string; readonly by?: string; readonly force?: boolean }
+
+const WATCH_PERIOD_MS = 2000
+const CLEAR_SCREEN = '\u001b[H\u001b[2J'
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace']
+
+const EXIT_HELP = `
+Exit status: 0 done, 1 an instance could not be reached or could not do it, 2 wrong arguments,
+3 refused by a check and nothing changed, 4 some instances have changed and some have not.
+
+The admin API is found by --address, else by ZDM_ADMIN_ADDRESS, ZDM_ADMIN_PORT and
+ZDM_ADMIN_TOKEN_PATH, else at http://127.0.0.1:14003.
+`
+
+const positive = (text: string): number => {
+  const value = Number(text)
+  if (Number.isFinite(value) && value > 0) return value
+  throw new InvalidArgumentError('A number above 0 is expected.')
+}
+
+const asPhase = (word: string | undefined): Phase | undefined =>
+  PHASES.find((phase) => phase === word)
+
+class Zdm {
+  readonly program = new Command('zdm')
+  exitCode: ExitCode = ExitCode.OK
+  readonly #around: Surroundings
+
+  constructor(around: Surroundings) {
+    this.#around = around
+    this.program
+      .description('Shows and changes where a migration stands.')
+      .version(around.version)
+      .addOption(new Option('--address <url>', 'admin API of any instance of the deployment'))
+      .addOption(new Option('--token-file <path>', 'file with the token of the admin API'))
+      .addOption(new Option('--ca <path>', 'certificate authority of the admin API (PEM)'))
+      .addOption(new Option('--cert <path>', 'certificate to show to it (PEM)'))
+      .addOption(new Option('--key <path>', 'the private key of --cert (PEM)'))
+      .option('--timeout <seconds>', 'how long an answer may take', positive, 10)
+      .option('--json', 'write the answer as JSON')
+      .addHelpText('after', EXIT_HELP)
+      .showHelpAfterError('(zdm --help lists commands and options)')
+      .exitOverride()
+      .configureOutput({ writeOut: around.out, writeErr: around.error })
+    this.#addViews()
+    this.#addChanges()
+    this.#addRest()
+  }
+
+  #session(): commands.Session {
+    const options = this.program.opts<GlobalOptions>()
+    return {
+      client: openClient(options, this.#around.environment),
+      style: styleFor(this.#around.isTerminal, this.#around.environment),
+      isJson: options.json === true,
+      write: this.#around.out,
+    }
+  }
+
+  #run(work: (session: commands.Session) => Promise<ExitCode>): Promise<void> {
+    return work(this.#session()).then((exitCode) => {
+      this.exitCode = exitCode
+    })
+  }
+
+  #requester({ reason = '', by, force = false }: ChangeOptions): commands.Requester {
+    return { by: by ?? this.#around.user, reason, force }
+  }
+
+  #changing(name: string, description: string, parent: Command = this.program): Command {
+    return parent
+      .command(name)
+      .description(description)
+      .option('--reason <text>', 'why, for the audit log')
+      .option('--by <name>', 'who wants it, for the audit log')
+      .option('--force', 'go on although checks fail; needs --reason')
+      .hook('preAction', (_, command) => {
+        const { force, reason } = command.opts<ChangeOptions>()
+        if (force !== true || (reason ?? '') !== '') return
+        throw new CliError(ExitCode.USAGE, '--force needs --reason "…": it is recorded why')
+      })
+  }
+
+  #addViews(): void {
+    this.program
+      .command('status')
+      .description('where the migration stands, on one screen')
+      .option('--watch', 'every two seconds, until Ctrl-C')
+      .action(({ watch }: { watch?: boolean }) =>
+        this.#run((session) => (watch === true ? this.#watch(session) : commands.status(session))),
+      )
+    this.program
+      .command('plan')
+      .description('what a change would do, and each check; changes nothing')
+      .addArgument(new Argument('<verb>').choices(['advance', 'rollback']))
+      .addOption(new Option('--to <phase>', 'where to advance').choices([...PHASES]))
+      .action((verb: 'advance' | 'rollback', { to }: { to?: string }) =>
+        this.#run((session) => commands.plan(session, verb, asPhase(to))),
+      )
+    this.program
+      .command('instances')
+      .description('every instance of the deployment, and whether they agree')
+      .action(() => this.#run(commands.instances))
+    this.program
+      .command('audit')
+      .description('the latest changes: who, when, from, to, why')
+      .option('--limit <count>', 'entries', positive, 20)
+      .action(({ limit }: { limit: number }) =>
+        this.#run((session) => commands.audit(session, limit)),
+      )
+    this.program
+      .command('config')
+      .description('every setting in effect, and where it came from')
+      .action(() => this.#run(commands.config))
+  }
+
+  #addChanges(): void {
+    this.#changing('advance', 'goes on to the next phase, or to the one named')
+      .addArgument(new Argument('[phase]').choices([...PHASES]))
+      .action((phase: string | undefined, options: ChangeOptions) =>
+        this.#run((session) => commands.advance(session, asPhase(phase), this.#requester(options))),
+      )
+    this.#changing('rollback', 'puts every read back on Origin at once, from any phase')
+      .option('--leave', 'tell too what remains to go back to Origin without the proxy')
+      .action((options: ChangeOptions & { leave?: boolean }) =>
+        this.#run((session) =>
+          commands.rollback(session, options.leave === true, this.#requester(options)),
+        ),
+      )
+    this.#changing('align', 'gives all instances the state of one: finishes or reverts a change')
+      .requiredOption(
+        '--like <instance>',
+        'the instance that is right, as `zdm instances` names it',
+      )
+      .action((options: ChangeOptions & { like: string }) =>
+        this.#run((session) => commands.align(session, options.like, this.#requester(options))),
+      )
+    const set = this.program
+      .command('set')
+      .description('changes the routing outside the phases (guarded)')
+    this.#addSetting(set, 'primary', 'which cluster serves reads', ['ORIGIN', 'TARGET'])
+    this.#addSetting(set, 'read-mode', 'whether reads are copied to the secondary', [
+      'PRIMARY_ONLY',
+      'DUAL_ASYNC_ON_SECONDARY',
+    ])
+    this.#addSetting(set, 'write-mode', 'where writes go; all but both end the safety net', [
+      'both',
+      'origin_only',
+      'target_only',
+    ])
+    this.#changing('reconciled', 'records that both clusters were compared and made equal').action(
+      (options: ChangeOptions) =>
+        this.#run((session) => commands.reconciled(session, this.#requester(options))),
+    )
+  }
+
+  #addSetting(set: Command, name: string, description: string, values: readonly string[]): void {
+    const KEYS = { primary: 'primary', 'read-mode': 'readMode', 'write-mode': 'writeMode' } as const
+    const key = KEYS[name as keyof typeof KEYS]
+    this.#changing(name, description, set)
+      .addArgument(new Argument('<value>').choices([...values]))
+      .action((value: string, options: ChangeOptions) =>
+        this.#run((session) =>
+          commands.setRouting(session, { [key]: value }, this.#requester(options)),
+        ),
+      )
+  }
+
+  #addRest(): void {
+    this.program
+      .command('log-level')
+      .description('the least severe events that one instance logs; sets it until a restart')
+      .addArgument(new Argument('[level]').choices(LOG_LEVELS))
+      .action((level: string | undefined) =>
+        this.#run((session) => commands.logLevel(session, level, this.#requester({}))),
+      )
+    this.program
+      .command('completion')
+      .description('a script that completes zdm: eval "$(zdm completion bash)"')
+      .addArgument(new Argument('<shell>').choices([...SHELLS]))
+      .action((shell: Shell) =>
+        this.#around.out(completionScript(shell, this.#completed(), this.#options())),
+      )
+  }
+
+  #completed(): CompletedCommand[] {
+    return this.program.commands.map((command) => ({
+      name: command.name(),
+      description: command.description(),
+      words: [
+        ...command.commands.map((sub) => sub.name()),
+        ...command.registeredArguments.flatMap((argument) => argument.argChoices ?? []),
+      ],
+    }))
+  }
+
+  #options(): string[] {
+    return this.program.options.flatMap(({ long }) => (long == null ? [] : [long]))
+  }
+
+  async #watch(session: commands.Session): Promise<ExitCode> {
+    const { isTerminal, signal, sleep, out } = this.#around
+    let last: ExitCode = ExitCode.OK
+    while (!signal.aborted) {
+      if (isTerminal) out(CLEAR_SCREEN)
+      try {
+        last = await commands.status(session)
+      } catch (error) {
+        last = ExitCode.FAILED
+        out(`${error instanceof Error ? error.message : String(error)}\n`)
+      }
+      await sleep(WATCH_PERIOD_MS)
+    }
+    return last
+  }
+}
+
+/** Runs one command; resolves with the exit status and never rejects. */
+export const runZdm = async (argv: readonly string[], around: Surroundings): Promise<number> => {
+  const zdm = new Zdm(around)
+  try {
+    await zdm.program.parseAsync(argv, { from: 'user' })
+    return zdm.exitCode
+  } catch (error) {
+    // Commander has written its text already.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : ExitCode.USAGE
+    around.error(`zdm: ${error instanceof Error ? error.message : String(error)}\n`)
+    return error instanceof CliError ? error.exitCode : ExitCode.FAILED
+  }
+}

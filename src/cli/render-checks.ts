@@ -1,0 +1,95 @@
+/** Verdicts of checks, plans and the reports of changes, as lines of text. Pure. */
+import type {
+  ChangeReport,
+  CheckResult,
+  InstanceOutcome,
+  LeaveReport,
+  Plan,
+  TableFailures,
+} from '../control/report.ts'
+import { formatCount, formatMs, outcomeMark, type Style, table } from './style.ts'
+
+/** What did not pass comes with what to do about it. */
+export const renderChecks = (checks: readonly CheckResult[], style: Style): string[] =>
+  checks.flatMap((check) => {
+    const where = check.instance === null ? '' : style.dim(`  (${check.instance})`)
+    const line = `  ${outcomeMark(check.outcome, style)} ${check.id}: ${check.evidence}${where}`
+    const isTold = check.outcome !== 'pass' && check.remedy !== null
+    return isTold ? [line, `      → ${check.remedy}`] : [line]
+  })
+
+const tableName = ({ keyspace, table: name }: TableFailures): string => {
+  if (name === '') return '(no table)'
+  return keyspace === '' ? name : `${keyspace}.${name}`
+}
+
+export const renderTableFailures = (failures: readonly TableFailures[]): string[] =>
+  table([
+    ['table', 'on Origin only failed', 'on Target only failed', 'on both', 'last'],
+    ...failures.map((one) => [
+      tableName(one),
+      formatCount(one.originOnly),
+      formatCount(one.targetOnly),
+      formatCount(one.both),
+      one.lastAt,
+    ]),
+  ]).map((line) => `  ${line}`)
+
+const renderLeave = (leave: LeaveReport, style: Style): string[] => [
+  '',
+  style.bold('To leave'),
+  leave.isOriginComplete
+    ? `  Origin has every write that was acknowledged since ${leave.since}.`
+    : style.bad(`  Origin may lack writes since ${leave.since}:`),
+  ...(leave.missingOnOrigin.length === 0 ? [] : renderTableFailures(leave.missingOnOrigin)),
+  `  Clients connected: ${formatCount(leave.clientConnections)}`,
+  ...leave.steps.map((step, at) => `  ${at + 1}. ${step}`),
+]
+
+export const renderPlan = (plan: Plan, style: Style): string[] => {
+  const { primary, readMode, writeMode } = plan.routing
+  return [
+    style.bold(`${plan.verb}: ${plan.from} → ${plan.to}`),
+    `  reads ${primary}, read mode ${readMode}, writes ${writeMode}`,
+    '',
+    ...renderChecks(plan.checks, style),
+    '',
+    plan.isAllowed ? style.good(plan.message) : style.bad(plan.message),
+    ...(plan.leave === null ? [] : renderLeave(plan.leave, style)),
+  ]
+}
+
+const outcomeText = ({ outcome, error, quiescence }: InstanceOutcome): string => {
+  if (error !== null) return error
+  if (quiescence === null) return outcome
+  const { inFlight, waitedMs, remaining } = quiescence
+  const rest = remaining === 0 ? '' : `, ${formatCount(remaining)} not answered yet`
+  return `${outcome}; ${formatCount(inFlight)} requests in flight were answered in ${formatMs(waitedMs)}${rest}`
+}
+
+const renderInstances = (instances: readonly InstanceOutcome[]): string[] =>
+  table(
+    instances.map((one) => [
+      one.name,
+      one.phase ?? '?',
+      one.revision === null ? '?' : `revision ${one.revision}`,
+      outcomeText(one),
+    ]),
+  ).map((line) => `  ${line}`)
+
+export const renderChange = (report: ChangeReport, style: Style): string[] => {
+  const isGood = report.outcome === 'done' || report.outcome === 'unchanged'
+  const skew =
+    report.skewMs === null ? [] : [`  skew between instances: ${formatMs(report.skewMs)}`]
+  return [
+    isGood ? style.good(report.message) : style.bad(report.message),
+    ...(report.checks.length === 0 || (isGood && report.checks.every((c) => c.outcome === 'pass'))
+      ? []
+      : ['', ...renderChecks(report.checks, style)]),
+    ...(report.instances.length === 0 ? [] : ['', ...renderInstances(report.instances)]),
+    ...skew,
+    ...(report.finish === null ? [] : ['', `To finish:  ${style.bold(report.finish)}`]),
+    ...(report.revert === null ? [] : [`To revert:  ${style.bold(report.revert)}`]),
+    ...(report.leave === null ? [] : renderLeave(report.leave, style)),
+  ]
+}

@@ -1,0 +1,194 @@
+/** `zdm status`: one screen that answers where the migration stands and what is safe now. Pure. */
+import { PHASE_TABLE, type Phase } from '../control/phase.ts'
+import type {
+  DeploymentStatus,
+  FailedWrites,
+  InstanceStatus,
+  Latency,
+  TableFailures,
+} from '../control/report.ts'
+import { renderChecks, renderTableFailures } from './render-checks.ts'
+import { formatCount, formatMs, formatRate, type Style, table } from './style.ts'
+
+/** The way, without the phase that is nowhere on it. */
+const WAY: readonly Phase[] = ['connect', 'migrate', 'dual-read', 'target-reads', 'cut-over']
+const TABLES_SHOWN_MAX = 10
+
+/** `connect ─ migrate ─ [dual-read] ─ target-reads ─ cut-over` */
+export const renderWay = (phase: Phase, style: Style): string => {
+  const way = WAY.map((one) => (one === phase ? style.bold(`[${one}]`) : style.dim(one)))
+  const back = phase === 'rolled-back' ? style.bold('[rolled-back]  ') : ''
+  return `${back}${way.join(style.dim(' ─ '))}`
+}
+
+type Answering = { readonly name: string; readonly status: InstanceStatus }
+
+const answering = (deployment: DeploymentStatus): Answering[] =>
+  deployment.instances.flatMap(({ name, status }) => (status === null ? [] : [{ name, status }]))
+
+const clusterText = (isUp: boolean, style: Style): string =>
+  isUp ? style.good('up') : style.bad('DOWN')
+
+const instanceRows = (deployment: DeploymentStatus, style: Style): string[][] => [
+  ['instance', 'serving', 'phase', 'revision', 'Origin', 'Target', 'clients', 'in flight'].map(
+    style.dim,
+  ),
+  ...deployment.instances.map(({ name, status, error }) =>
+    status === null
+      ? [name, style.bad('unreachable'), error ?? '']
+      : [
+          name,
+          status.serving === 'running' ? style.good('running') : style.warning(status.serving),
+          status.state.phase + (status.isPhaseRouting ? '' : style.warning(' (own routing)')),
+          String(status.state.revision),
+          clusterText(status.clusters.origin.isUp, style),
+          clusterText(status.clusters.target.isUp, style),
+          formatCount(status.traffic?.clientConnections ?? 0),
+          formatCount(status.traffic?.inFlight ?? 0),
+        ],
+  ),
+]
+
+const RATES = [
+  ['reads from Origin', 'readsOrigin'],
+  ['reads from Target', 'readsTarget'],
+  ['writes to both', 'writes'],
+] as const
+
+/** The slowest instance's figures: a mean would hide it. */
+const worst = (latencies: readonly Latency[], which: keyof Latency): number | null =>
+  latencies.reduce<number | null>((most, one) => {
+    const ms = one[which]
+    return ms === null || (most !== null && most >= ms) ? most : ms
+  }, null)
+
+const trafficLines = (instances: readonly Answering[], style: Style): string[] => {
+  const traffic = instances.flatMap(({ status }) =>
+    status.traffic === null ? [] : [status.traffic],
+  )
+  if (traffic.length === 0) return []
+  const sum = (pick: (one: (typeof traffic)[number]) => number): number =>
+    traffic.reduce((total, one) => total + pick(one), 0)
+  const failed = (count: number): string => (count === 0 ? '0' : style.bad(formatRate(count)))
+  const rows = RATES.map(([label, key]) => {
+    const latencies = traffic.map((one) => one.latency[key])
+    return [
+      label,
+      `${formatRate(sum((one) => one.rates[key]))}/s`,
+      `p50 ${formatMs(worst(latencies, 'p50Ms'))}`,
+      `p99 ${formatMs(worst(latencies, 'p99Ms'))}`,
+    ]
+  })
+  return [
+    ...table(rows),
+    `failed per second: reads ${failed(sum((one) => one.rates.failedReads))}, writes ${failed(sum((one) => one.rates.failedWrites))}` +
+      style.dim(`  (last ${traffic[0]!.windowSeconds} s)`),
+  ]
+}
+
+/** All instances' books as one: a table's counts add up, its times are the outermost. */
+export const mergeFailedWrites = (books: readonly FailedWrites[]): FailedWrites => {
+  const tables = new Map<string, TableFailures>()
+  for (const one of books.flatMap((book) => book.tables)) {
+    const key = `${one.keyspace}\0${one.table}`
+    const known = tables.get(key)
+    tables.set(
+      key,
+      known === undefined
+        ? one
+        : {
+            ...one,
+            originOnly: known.originOnly + one.originOnly,
+            targetOnly: known.targetOnly + one.targetOnly,
+            both: known.both + one.both,
+            firstAt: known.firstAt < one.firstAt ? known.firstAt : one.firstAt,
+            lastAt: known.lastAt > one.lastAt ? known.lastAt : one.lastAt,
+          },
+    )
+  }
+  const sum = (pick: (book: FailedWrites) => number): number =>
+    books.reduce((total, book) => total + pick(book), 0)
+  return {
+    since: books.map(({ since }) => since).sort()[0] ?? '',
+    originOnly: sum((book) => book.originOnly),
+    targetOnly: sum((book) => book.targetOnly),
+    both: sum((book) => book.both),
+    tables: [...tables.values()].sort(
+      (a, b) => b.originOnly + b.targetOnly - (a.originOnly + a.targetOnly),
+    ),
+  }
+}
+
+const divergenceLines = (instances: readonly Answering[], style: Style): string[] => {
+  const failed = mergeFailedWrites(instances.map(({ status }) => status.failedWrites))
+  const isClean = failed.originOnly + failed.targetOnly === 0
+  const reads = instances.flatMap(({ status }) =>
+    status.asyncReads === null ? [] : [status.asyncReads],
+  )
+  const mirrored = reads.reduce(
+    (total, one) => ({
+      reads: total.reads + one.reads,
+      errors: total.errors + one.errors,
+      mismatches: total.mismatches + one.mismatches,
+    }),
+    { reads: 0, errors: 0, mismatches: 0 },
+  )
+  const text = `writes that failed on one cluster only since ${failed.since}: Origin ${formatCount(failed.originOnly)}, Target ${formatCount(failed.targetOnly)}`
+  return [
+    isClean ? style.good(text) : style.bad(text),
+    ...(isClean ? [] : renderTableFailures(failed.tables.slice(0, TABLES_SHOWN_MAX))),
+    ...(reads.length === 0
+      ? []
+      : [
+          `mirrored reads: ${formatCount(mirrored.reads)}, errors ${formatCount(mirrored.errors)}, mismatches ${formatCount(mirrored.mismatches)}`,
+        ]),
+  ]
+}
+
+const nextSteps = (first: InstanceStatus, isInAgreement: boolean): string[] => {
+  if (!isInAgreement)
+    return [
+      'zdm instances        see where they differ',
+      'zdm rollback         every read back on Origin',
+    ]
+  const [next] = first.next
+  return [
+    ...(next === undefined ? [] : [`zdm plan advance     what ${next} needs`]),
+    'zdm rollback         every read back on Origin, at once, from any phase',
+  ]
+}
+
+export const renderStatus = (deployment: DeploymentStatus, style: Style): string[] => {
+  const instances = answering(deployment)
+  const [first] = instances
+  if (first === undefined) {
+    return [
+      style.bad('No instance can be reached.'),
+      ...deployment.instances.map(({ name, error }) => `  ${name}: ${error}`),
+    ]
+  }
+  const { state } = first.status
+  const { primary, readMode, writeMode } = state.routing
+  const notPassed = deployment.checks.filter(({ outcome }) => outcome !== 'pass')
+  return [
+    renderWay(state.phase, style),
+    `${PHASE_TABLE[state.phase].meaning}`,
+    '',
+    `reads ${style.bold(primary)}, read mode ${readMode}, writes ${writeMode}; revision ${state.revision}, changed ${state.changedAt} by ${state.changedBy}` +
+      (state.reason === '' ? '' : ` (${state.reason})`),
+    ...(first.status.isStateKept
+      ? []
+      : [style.warning('a restart forgets this state: set routing_state_path')]),
+    '',
+    ...table(instanceRows(deployment, style)),
+    ...(deployment.isInAgreement
+      ? []
+      : ['', style.bad('The instances do not agree.'), ...renderChecks(notPassed, style)]),
+    '',
+    ...trafficLines(instances, style),
+    '',
+    ...divergenceLines(instances, style),
+    '',
+    ...nextSteps(first.status, deployment.isInAgreement),
+  ]
+}

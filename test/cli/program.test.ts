@@ -1,0 +1,246 @@
+/** `zdm` from its arguments to its exit status, against an admin API that says what the test wants. */
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterEach, describe, expect, test } from 'vitest'
+import { adminUrl } from '../../src/cli/access.ts'
+import { runZdm } from '../../src/cli/program.ts'
+import { deploymentOf, FAILED, planOf, reportOf, statusOf } from './answers.ts'
+
+const cleanUps: (() => unknown)[] = []
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
+})
+
+type Asked = {
+  readonly method: string
+  readonly path: string
+  readonly headers: IncomingHttpHeaders
+  readonly body: unknown
+}
+type Answers = Readonly<Record<string, readonly [number, unknown]>>
+
+/** Answers by `METHOD /path`, without the query. */
+const startApi = async (answers: Answers): Promise<{ url: string; asked: Asked[] }> => {
+  const asked: Asked[] = []
+  const server = createServer(async (request, response) => {
+    const content = await text(request)
+    const { method = '', url = '' } = request
+    const body: unknown = content === '' ? null : JSON.parse(content)
+    asked.push({ method, path: url, headers: request.headers, body })
+    const [status, answer] = answers[`${method} ${url.split('?')[0]}`] ?? [404, { code: 'NONE' }]
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(answer))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  cleanUps.push(() => new Promise((resolve) => server.close(resolve)))
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  return { url: `http://127.0.0.1:${port}`, asked }
+}
+
+type Ran = { readonly status: number; readonly out: string; readonly error: string }
+
+const run = async (
+  argv: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Ran> => {
+  let out = ''
+  let error = ''
+  const status = await runZdm(argv, {
+    environment,
+    isTerminal: false,
+    user: 'ada@ops',
+    version: '9.9.9',
+    out: (written) => {
+      out += written
+    },
+    error: (written) => {
+      error += written
+    },
+    sleep: () => Promise.resolve(),
+    signal: new AbortController().signal,
+  })
+  return { status, out, error }
+}
+
+const STATUS = { 'GET /v1/status': [200, statusOf()] } as const
+
+describe('arguments', () => {
+  test.each([
+    [['--version'], 0, '9.9.9'],
+    [['--help'], 0, 'Exit status'],
+    [['advence'], 2, 'Did you mean advance?'],
+    [['advance', 'nowhere'], 2, 'Allowed choices'],
+    [['plan'], 2, 'missing required argument'],
+    [['advance', '--force'], 2, '--force needs --reason'],
+    [['status', '--timeout', 'x'], 2, 'timeout'],
+    [['set', 'primary', 'BOTH'], 2, 'Allowed choices'],
+    [['align'], 2, '--like'],
+    [['--address', 'http://', 'status'], 2, '--address'],
+    [['--token-file', '/does/not/exist', 'status'], 2, '/does/not/exist cannot be read'],
+  ])('zdm %j ends with %i', async (argv, status, said) => {
+    const ran = await run(argv)
+    expect(ran.out + ran.error).toContain(said)
+    expect(ran.status).toBe(status)
+  })
+})
+
+describe('the address', () => {
+  test.each([
+    [{}, {}, 'http://127.0.0.1:14003'],
+    [{}, { ZDM_ADMIN_ADDRESS: 'localhost', ZDM_ADMIN_PORT: '1' }, 'http://127.0.0.1:1'],
+    [{}, { ZDM_ADMIN_ADDRESS: '10.0.0.1' }, 'http://10.0.0.1:14003'],
+    [{}, { ZDM_ADMIN_TLS_CERT_PATH: 'x.pem' }, 'https://127.0.0.1:14003'],
+    [{ address: '10.0.0.2' }, { ZDM_ADMIN_ADDRESS: '10.0.0.1' }, 'http://10.0.0.2:14003'],
+    [{ address: '10.0.0.2:99' }, {}, 'http://10.0.0.2:99'],
+    [{ address: '::1' }, {}, 'http://[::1]:14003'],
+    [{ address: 'https://proxy:14003' }, {}, 'https://proxy:14003'],
+    [{ address: 'proxy', ca: 'x' }, {}, 'https://proxy:14003'],
+  ])('%o with %o is %s', (options, environment, url) => {
+    expect(adminUrl({ timeout: 1, ...options }, environment)).toBe(url)
+  })
+})
+
+describe('views', () => {
+  test('status shows the deployment', async () => {
+    const api = await startApi({ 'GET /v1/deployment': [200, deploymentOf([statusOf()])] })
+    const ran = await run(['--address', api.url, 'status'])
+    expect(ran).toMatchObject({ status: 0, error: '' })
+    expect(ran.out).toContain('[dual-read]')
+  })
+
+  test('--json writes the answer as it came', async () => {
+    const deployment = deploymentOf([statusOf()])
+    const api = await startApi({ 'GET /v1/deployment': [200, deployment] })
+    const ran = await run(['--address', api.url, '--json', 'status'])
+    expect(JSON.parse(ran.out)).toEqual(deployment)
+  })
+
+  test('an instance that is down makes the status 1 and names it', async () => {
+    const ran = await run(['--address', 'http://127.0.0.1:1', 'status'])
+    expect(ran.status).toBe(1)
+    expect(ran.error).toContain('http://127.0.0.1:1 cannot be reached')
+  })
+
+  test('a plan that is refused ends with 3', async () => {
+    const plan = planOf({ isAllowed: false, checks: [FAILED], message: 'A check failed.' })
+    const api = await startApi({ 'GET /v1/plan': [200, plan] })
+    const ran = await run(['--address', api.url, 'plan', 'advance', '--to', 'target-reads'])
+    expect(ran.status).toBe(3)
+    expect(api.asked[0]?.path).toBe('/v1/plan?verb=advance&to=target-reads')
+  })
+
+  test('the token goes along, and its file may end with a line break', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'zdm-cli-'))
+    cleanUps.push(() => rmSync(directory, { recursive: true }))
+    const path = join(directory, 'token')
+    writeFileSync(path, 'a-token-of-many-letters\n')
+    const api = await startApi({ 'GET /v1/audit': [200, []] })
+    const ran = await run(['audit'], {
+      ZDM_ADMIN_ADDRESS: api.url,
+      ZDM_ADMIN_TOKEN_PATH: path,
+    })
+    expect(ran).toMatchObject({ status: 0, out: 'Nothing has been changed yet.\n' })
+    expect(api.asked[0]?.headers.authorization).toBe('Bearer a-token-of-many-letters')
+  })
+
+  test("a token that is refused ends with 1 and the API's words", async () => {
+    const problem = { code: 'UNAUTHORIZED', message: 'the bearer token is missing or wrong' }
+    const api = await startApi({ 'GET /v1/config': [401, problem] })
+    const ran = await run(['--address', api.url, 'config'])
+    expect(ran).toMatchObject({ status: 1 })
+    expect(ran.error).toContain('the bearer token is missing or wrong')
+  })
+})
+
+describe('changes', () => {
+  test('advance without a phase asks for the one that follows, by name', async () => {
+    const api = await startApi({ ...STATUS, 'POST /v1/advance': [200, reportOf()] })
+    const ran = await run(['--address', api.url, 'advance', '--reason', 'validated'])
+    expect(ran.status).toBe(0)
+    expect(api.asked[1]?.body).toEqual({
+      to: 'target-reads',
+      by: 'ada@ops',
+      reason: 'validated',
+      force: false,
+    })
+  })
+
+  test('advance where nothing follows is refused with the way back', async () => {
+    const api = await startApi({ 'GET /v1/status': [200, statusOf({ next: [] })] })
+    const ran = await run(['--address', api.url, 'advance'])
+    expect(ran.status).toBe(3)
+    expect(ran.error).toContain('zdm rollback')
+  })
+
+  test.each([
+    ['done', 200, 0],
+    ['unchanged', 200, 0],
+    ['refused', 409, 3],
+    ['partial', 502, 4],
+  ] as const)('a change that is %s (HTTP %i) ends with %i', async (outcome, http, status) => {
+    const api = await startApi({ 'POST /v1/rollback': [http, reportOf({ outcome })] })
+    const ran = await run(['--address', api.url, 'rollback', '--leave'])
+    expect(ran.status).toBe(status)
+    expect(api.asked[0]?.body).toMatchObject({ leave: true, force: false })
+  })
+
+  test('a change that the API cannot take ends with 1 and says why', async () => {
+    const problem = { code: 'STATE_NOT_WRITTEN', message: 'the disk is full; nothing has changed' }
+    const api = await startApi({ 'POST /v1/rollback': [503, problem] })
+    const ran = await run(['--address', api.url, 'rollback'])
+    expect(ran.status).toBe(1)
+    expect(ran.error).toContain('the disk is full')
+  })
+
+  test.each([
+    ['primary', 'TARGET', { primary: 'TARGET' }],
+    ['read-mode', 'PRIMARY_ONLY', { readMode: 'PRIMARY_ONLY' }],
+    ['write-mode', 'target_only', { writeMode: 'target_only' }],
+  ])('set %s changes that and leaves the rest', async (name, value, changed) => {
+    const api = await startApi({ ...STATUS, 'PUT /v1/routing': [200, reportOf()] })
+    await run(['--address', api.url, 'set', name, value, '--force', '--reason', 'leaving'])
+    const { routing } = statusOf().state
+    expect(api.asked[1]?.body).toEqual({
+      routing: { ...routing, ...changed },
+      by: 'ada@ops',
+      reason: 'leaving',
+      force: true,
+    })
+  })
+
+  test('reconciled and align say what they are told', async () => {
+    const answer = { reconciledAt: '2026-01-05T00:00:00.000Z', instances: ['a', 'b'] }
+    const api = await startApi({
+      'POST /v1/reconciliations': [200, answer],
+      'POST /v1/align': [200, reportOf()],
+    })
+    const ran = await run(['--address', api.url, 'reconciled', '--reason', 'compared'])
+    expect(ran.out).toContain('Recorded at 2026-01-05T00:00:00.000Z by a, b')
+    await run(['--address', api.url, 'align', '--like', 'http://10.0.0.1:14003'])
+    expect(api.asked[1]?.body).toMatchObject({ like: 'http://10.0.0.1:14003' })
+  })
+
+  test('log-level shows and sets', async () => {
+    const api = await startApi({
+      'GET /v1/log-level': [200, { level: 'info' }],
+      'PUT /v1/log-level': [200, { level: 'debug' }],
+    })
+    expect((await run(['--address', api.url, 'log-level'])).out).toContain('info')
+    expect((await run(['--address', api.url, 'log-level', 'debug'])).out).toContain('debug')
+  })
+})
+
+describe('completion', () => {
+  test.each(['bash', 'zsh', 'fish'])('for %s names every command', async (shell) => {
+    const { out } = await run(['completion', shell])
+    for (const command of ['status', 'plan', 'advance', 'rollback', 'set', 'audit']) {
+      expect(out).toContain(command)
+    }
+    expect(out).toContain('target-reads')
+  })
+})

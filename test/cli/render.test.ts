@@ -1,0 +1,168 @@
+import { describe, expect, test } from 'vitest'
+import { renderChange, renderChecks, renderPlan } from '../../src/cli/render-checks.ts'
+import { mergeFailedWrites, renderStatus, renderWay } from '../../src/cli/render-status.ts'
+import { COLOURED, formatMs, formatRate, PLAIN, styleFor, table } from '../../src/cli/style.ts'
+import { deploymentOf, FAILED, PASSED, planOf, reportOf, statusOf } from './answers.ts'
+
+const text = (lines: readonly string[]): string => lines.join('\n')
+
+describe('style', () => {
+  test.each([
+    [true, {}, COLOURED],
+    [false, {}, PLAIN],
+    [true, { NO_COLOR: '1' }, PLAIN],
+    [true, { NO_COLOR: '' }, COLOURED],
+    [true, { TERM: 'dumb' }, PLAIN],
+  ])('on a terminal: %s, with %o', (isTerminal, environment, style) => {
+    expect(styleFor(isTerminal, environment)).toBe(style)
+  })
+
+  test('columns line up, colours or not', () => {
+    const rows = [
+      ['a', COLOURED.good('bb'), 'c'],
+      ['aaa', 'b', 'c'],
+    ]
+    expect(table(rows)).toEqual([`a    ${COLOURED.good('bb')}  c`, 'aaa  b   c'])
+  })
+
+  test.each([
+    [0, '0'],
+    [0.44, '0.4'],
+    [340.4, '340'],
+    [12_345, '12,345'],
+  ])('a rate of %f is %s', (rate, shown) => expect(formatRate(rate)).toBe(shown))
+
+  test.each([
+    [null, '–'],
+    [1.25, '1.3 ms'],
+    [14.2, '14 ms'],
+  ])('%s milliseconds are %s', (ms, shown) => expect(formatMs(ms)).toBe(shown))
+})
+
+describe('status', () => {
+  test('is one screen', async () => {
+    const lines = renderStatus(deploymentOf([statusOf()]), PLAIN)
+    expect(lines.length).toBeLessThanOrEqual(24)
+    await expect(text(lines)).toMatchFileSnapshot('./status.txt')
+  })
+
+  test('shows where the phase is on the way', () => {
+    expect(renderWay('migrate', PLAIN)).toBe(
+      'connect ─ [migrate] ─ dual-read ─ target-reads ─ cut-over',
+    )
+    expect(renderWay('rolled-back', PLAIN)).toMatch(/^\[rolled-back\]/)
+  })
+
+  test('names an instance that cannot be reached, and why', () => {
+    const instances = [
+      { name: 'http://10.0.0.1:14003', status: statusOf(), error: null },
+      { name: 'http://10.0.0.2:14003', status: null, error: 'connect ECONNREFUSED' },
+    ]
+    const lines = renderStatus(
+      { isInAgreement: false, checks: [{ ...FAILED, id: 'instances-reachable' }], instances },
+      PLAIN,
+    )
+    expect(text(lines)).toContain('http://10.0.0.2:14003  unreachable  connect ECONNREFUSED')
+    expect(text(lines)).toContain('The instances do not agree.')
+    expect(text(lines)).toContain('zdm rollback')
+  })
+
+  test('says so when no instance can be reached', () => {
+    const instances = [{ name: 'http://10.0.0.2:14003', status: null, error: 'timed out' }]
+    const lines = renderStatus({ isInAgreement: false, checks: [], instances }, PLAIN)
+    expect(lines).toEqual(['No instance can be reached.', '  http://10.0.0.2:14003: timed out'])
+  })
+
+  test('adds up what failed over instances, the worst table first', () => {
+    const book = (table: string, targetOnly: number, firstAt: string) => ({
+      since: '2026-01-01T00:00:00.000Z',
+      originOnly: 0,
+      targetOnly,
+      both: 1,
+      tables: [
+        { keyspace: 'ks', table, originOnly: 0, targetOnly, both: 1, firstAt, lastAt: firstAt },
+      ],
+    })
+    const merged = mergeFailedWrites([
+      book('a', 2, '2026-01-03'),
+      book('b', 9, '2026-01-02'),
+      book('a', 3, '2026-01-01'),
+    ])
+    expect(merged).toMatchObject({ originOnly: 0, targetOnly: 14, both: 3 })
+    expect(merged.tables).toMatchObject([
+      { table: 'b', targetOnly: 9 },
+      { table: 'a', targetOnly: 5, firstAt: '2026-01-01', lastAt: '2026-01-03' },
+    ])
+  })
+
+  test('warns of a state that a restart forgets, and of a cluster that is down', () => {
+    const status = statusOf({
+      isStateKept: false,
+      clusters: {
+        origin: { isUp: true, endpoint: null, failures: 0 },
+        target: { isUp: false, endpoint: null, failures: 4 },
+      },
+    })
+    const lines = text(renderStatus(deploymentOf([status]), PLAIN))
+    expect(lines).toContain('routing_state_path')
+    expect(lines).toContain('DOWN')
+  })
+})
+
+describe('checks, plans and changes', () => {
+  test('what did not pass comes with what to do', () => {
+    expect(renderChecks([PASSED, FAILED], PLAIN)).toEqual([
+      '  ✓ control-connections: both are up',
+      '  ✗ failed-writes: 3 writes failed on Target only since 2026-01-01T00:00:00.000Z  (http://127.0.0.1:14003)',
+      '      → copy shop.orders again, then run `zdm reconciled`',
+    ])
+  })
+
+  test('a plan shows the way, the routing and every check', () => {
+    const lines = text(renderPlan(planOf({ isAllowed: false, checks: [PASSED, FAILED] }), PLAIN))
+    expect(lines).toContain('advance: dual-read → target-reads')
+    expect(lines).toContain('reads TARGET, read mode PRIMARY_ONLY, writes both')
+    expect(lines).toContain('✗ failed-writes')
+  })
+
+  test('a change says how long requests took to end, and how far apart instances changed', () => {
+    const lines = text(renderChange(reportOf(), PLAIN))
+    expect(lines).toContain('changed; 17 requests in flight were answered in 3.2 ms')
+    expect(lines).toContain('skew between instances: 0.8 ms')
+  })
+
+  test('a partial change names the commands that finish and that revert it', () => {
+    const report = reportOf({
+      outcome: 'partial',
+      finish: 'zdm align --like http://10.0.0.1:14003',
+      revert: 'zdm align --like http://10.0.0.2:14003',
+    })
+    const lines = text(renderChange(report, PLAIN))
+    expect(lines).toContain('To finish:  zdm align --like http://10.0.0.1:14003')
+    expect(lines).toContain('To revert:  zdm align --like http://10.0.0.2:14003')
+  })
+
+  test('leaving tells what Origin may lack and what to do', () => {
+    const leave = {
+      clientConnections: 4,
+      isOriginComplete: false,
+      missingOnOrigin: [
+        {
+          keyspace: 'shop',
+          table: 'orders',
+          originOnly: 2,
+          targetOnly: 0,
+          both: 0,
+          firstAt: '2026-01-01',
+          lastAt: '2026-01-02',
+        },
+      ],
+      since: '2026-01-01',
+      steps: ['Copy shop.orders from Target.', 'Point clients at Origin.'],
+    }
+    const lines = text(renderChange(reportOf({ leave }), PLAIN))
+    expect(lines).toContain('Origin may lack writes since 2026-01-01:')
+    expect(lines).toMatch(/shop\.orders +2 +0/)
+    expect(lines).toContain('2. Point clients at Origin.')
+  })
+})
