@@ -16,6 +16,7 @@ import type { LogLevel } from '../log-levels.ts'
 import type { AdminApi } from './admin-api.ts'
 import { OPERATIONS, type Operation, type OperationId } from './api-operations.ts'
 import { SCHEMAS } from './api-schemas.ts'
+import { addConsole } from './console-routes.ts'
 import { Guard, type GuardOptions } from './guard.ts'
 import { createHttpApp } from './http-server.ts'
 import { openApiDocument } from './openapi.ts'
@@ -243,5 +244,6 @@ export const createAdminApp = (api: AdminApi, options: AdminAppOptions): Fastify
   }
   const document = openApiDocument(api.version)
   app.get('/openapi.json', async () => document)
+  addConsole(app)
   return app
 }

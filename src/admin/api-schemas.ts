@@ -124,6 +124,7 @@ const TRAFFIC = object({
     readsTarget: ref('Latency'),
     writes: ref('Latency'),
   }),
+  clusters: object({ origin: ref('ClusterTraffic'), target: ref('ClusterTraffic') }),
 })
 
 const INSTANCE_STATUS = object({
@@ -215,6 +216,11 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   CertificateEvidence: object({ name: TEXT, expiresAt: TIME }),
   ClusterStatus: object({ isUp: FLAG, endpoint: TEXT_OR_NULL, failures: COUNT }),
   Latency: LATENCY,
+  ClusterTraffic: object({
+    requestsPerSecond: NUMBER,
+    errorsPerSecond: NUMBER,
+    latency: ref('Latency'),
+  }),
   Traffic: TRAFFIC,
   PendingChange: object({ id: TEXT, verb: VERB, by: TEXT, expiresAt: TIME }),
   InstanceStatus: INSTANCE_STATUS,

@@ -83,6 +83,13 @@ export type ClusterStatus = {
 /** Of the requests that ended within the window. */
 export type Latency = { readonly p50Ms: number | null; readonly p99Ms: number | null }
 
+/** One cluster's nodes together, as the proxy sees them. */
+export type ClusterTraffic = {
+  readonly requestsPerSecond: number
+  readonly errorsPerSecond: number
+  readonly latency: Latency
+}
+
 export type Traffic = {
   readonly windowSeconds: number
   readonly clientConnections: number
@@ -100,6 +107,7 @@ export type Traffic = {
     readonly readsTarget: Latency
     readonly writes: Latency
   }
+  readonly clusters: { readonly origin: ClusterTraffic; readonly target: ClusterTraffic }
 }
 
 export type Serving = 'starting' | 'running' | 'draining' | 'stopped'

@@ -3,8 +3,8 @@
  * takes the samples, and when, is the instance's business.
  */
 import type { HistogramSnapshot } from '../metrics/histogram.ts'
-import type { PlaneSeries } from '../metrics/plane-series.ts'
-import type { Latency, Traffic } from './report.ts'
+import type { ClusterKey, PlaneSeries } from '../metrics/plane-series.ts'
+import type { ClusterTraffic, Latency, Traffic } from './report.ts'
 
 type Kind = 'readsOrigin' | 'readsTarget' | 'writes'
 const KINDS: readonly Kind[] = ['readsOrigin', 'readsTarget', 'writes']
@@ -17,7 +17,11 @@ type Sample = {
   readonly failedWrites: number
   /** Per kind, of all planes: requests by bucket of their duration. */
   readonly buckets: Readonly<Record<Kind, readonly number[]>>
+  /** Per cluster, of all its nodes. */
+  readonly clusters: Readonly<Record<ClusterKey, ClusterCounts>>
 }
+
+type ClusterCounts = { readonly errors: number; readonly buckets: readonly number[] }
 
 const WINDOW_MS = 10_000
 const MS_PER_SECOND = 1000
@@ -30,15 +34,32 @@ const add = (snapshots: readonly HistogramSnapshot[]): number[] => {
   return sums
 }
 
+/** All answers of a cluster's nodes; errors are among them, but for the time-outs. */
+const clusterCounts = (planes: readonly PlaneSeries[], cluster: ClusterKey): ClusterCounts => {
+  const nodes = planes.flatMap((plane) => plane.nodes.filter((node) => node.cluster === cluster))
+  return {
+    errors: total(nodes.flatMap(({ failed }) => failed)),
+    buckets: add(
+      nodes.flatMap(({ requestDurationReads, requestDurationWrites }) => [
+        requestDurationReads,
+        requestDurationWrites,
+      ]),
+    ),
+  }
+}
+
 const total = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0)
 
 export class TrafficWindow {
-  readonly #boundsSeconds: readonly number[]
+  /** Of the proxy's own durations too. */
+  readonly #originBounds: readonly number[]
+  readonly #targetBounds: readonly number[]
   readonly #samples: Sample[] = []
 
-  /** The bounds of the durations' buckets. */
-  constructor(boundsSeconds: readonly number[]) {
-    this.#boundsSeconds = boundsSeconds
+  /** The bounds of the durations' buckets, in seconds, per cluster. */
+  constructor(originBounds: readonly number[], targetBounds: readonly number[] = originBounds) {
+    this.#originBounds = originBounds
+    this.#targetBounds = targetBounds
   }
 
   /** Takes the counters of all planes as they were at `nowMs`, monotonic. */
@@ -58,6 +79,10 @@ export class TrafficWindow {
         readsOrigin: durations('readsOrigin'),
         readsTarget: durations('readsTarget'),
         writes: durations('writes'),
+      },
+      clusters: {
+        origin: clusterCounts(planes, 'origin'),
+        target: clusterCounts(planes, 'target'),
       },
     })
     // The one just outside the window is its beginning.
@@ -88,31 +113,56 @@ export class TrafficWindow {
         failedWrites: perSecond(last.failedWrites - first.failedWrites),
       },
       latency: {
-        readsOrigin: this.#latency(readsOrigin!),
-        readsTarget: this.#latency(readsTarget!),
-        writes: this.#latency(writes!),
+        readsOrigin: latencyOf(readsOrigin!, this.#originBounds),
+        readsTarget: latencyOf(readsTarget!, this.#originBounds),
+        writes: latencyOf(writes!, this.#originBounds),
+      },
+      clusters: {
+        origin: this.#cluster('origin', first, last, perSecond),
+        target: this.#cluster('target', first, last, perSecond),
       },
     }
   }
 
-  #latency(buckets: readonly number[]): Latency {
-    return { p50Ms: this.#quantile(buckets, 0.5), p99Ms: this.#quantile(buckets, 0.99) }
-  }
-
-  /** As Prometheus' histogram_quantile: linear within a bucket; beyond the last bound, that bound. */
-  #quantile(buckets: readonly number[], quantile: number): number | null {
-    const wanted = total(buckets) * quantile
-    if (wanted === 0) return null
-    let before = 0
-    for (const [index, count] of buckets.entries()) {
-      const bound = this.#boundsSeconds[index]
-      if (bound === undefined) break
-      if (before + count >= wanted) {
-        const lower = index === 0 ? 0 : this.#boundsSeconds[index - 1]!
-        return (lower + ((bound - lower) * (wanted - before)) / count) * MS_PER_SECOND
-      }
-      before += count
+  #cluster(
+    cluster: ClusterKey,
+    first: Sample,
+    last: Sample,
+    perSecond: (count: number) => number,
+  ): ClusterTraffic {
+    const [before, after] = [first.clusters[cluster], last.clusters[cluster]]
+    const grown = after.buckets.map((count, index) => count - (before.buckets[index] ?? 0))
+    const bounds = cluster === 'origin' ? this.#originBounds : this.#targetBounds
+    return {
+      requestsPerSecond: perSecond(total(grown)),
+      errorsPerSecond: perSecond(after.errors - before.errors),
+      latency: latencyOf(grown, bounds),
     }
-    return (this.#boundsSeconds.at(-1) ?? 0) * MS_PER_SECOND
   }
+}
+
+const latencyOf = (buckets: readonly number[], bounds: readonly number[]): Latency => ({
+  p50Ms: quantileOf(buckets, bounds, 0.5),
+  p99Ms: quantileOf(buckets, bounds, 0.99),
+})
+
+/** As Prometheus' histogram_quantile: linear within a bucket; beyond the last bound, that bound. */
+const quantileOf = (
+  buckets: readonly number[],
+  bounds: readonly number[],
+  quantile: number,
+): number | null => {
+  const wanted = total(buckets) * quantile
+  if (wanted === 0) return null
+  let before = 0
+  for (const [index, count] of buckets.entries()) {
+    const bound = bounds[index]
+    if (bound === undefined) break
+    if (before + count >= wanted) {
+      const lower = index === 0 ? 0 : bounds[index - 1]!
+      return (lower + ((bound - lower) * (wanted - before)) / count) * MS_PER_SECOND
+    }
+    before += count
+  }
+  return (bounds.at(-1) ?? 0) * MS_PER_SECOND
 }

@@ -43,12 +43,18 @@ const MS_PER_SECOND = 1000
 
 /** What others of the proxy measure, where they do. */
 export type EvidenceSources = {
-  /** Of mirrored reads; null where reads are not mirrored. */
-  asyncReads(planes: readonly PlaneSeries[]): AsyncReadEvidence | null
+  /** Takes the counters of all planes as they were at `nowMs`, monotonic. */
+  sample(planes: readonly PlaneSeries[], nowMs: number): void
+  /** Of mirrored reads; null where none has been mirrored. */
+  asyncReads(): AsyncReadEvidence | null
   certificates(): readonly CertificateEvidence[]
 }
 
-export const NO_EVIDENCE: EvidenceSources = { asyncReads: () => null, certificates: () => [] }
+export const NO_EVIDENCE: EvidenceSources = {
+  sample: () => undefined,
+  asyncReads: () => null,
+  certificates: () => [],
+}
 
 export type MigrationControlOptions = {
   readonly settings: Settings
@@ -80,7 +86,10 @@ export class MigrationControl implements AdminApi {
     this.#adminPort = settings.adminPort
     this.#startedAt = new Date(clock.wallMs()).toISOString()
     this.#failures = new FailureBook(clock.wallMs())
-    this.#traffic = new TrafficWindow(boundsInSeconds(settings.metricsOriginLatencyBucketsMs))
+    this.#traffic = new TrafficWindow(
+      boundsInSeconds(settings.metricsOriginLatencyBucketsMs),
+      boundsInSeconds(settings.metricsTargetLatencyBucketsMs),
+    )
     const nameOf = (): string => this.name
     this.#switch = new MigrationSwitch(state, {
       get name() {
@@ -124,7 +133,7 @@ export class MigrationControl implements AdminApi {
     const { instance, version, settings, evidence } = this.#options
     const planes = await this.#planes()
     const { state } = this.#switch
-    if (planes !== null) this.#traffic.sample(planes, this.#options.clock.now())
+    if (planes !== null) this.#take(planes)
     return {
       name: this.name,
       index: settings.proxyTopologyIndex,
@@ -144,7 +153,7 @@ export class MigrationControl implements AdminApi {
       },
       traffic: this.#traffic.read(),
       failedWrites: this.#failures.read(failedTables(planes)),
-      asyncReads: evidence.asyncReads(planes ?? []),
+      asyncReads: evidence.asyncReads(),
       certificates: evidence.certificates(),
       instances: this.#names(),
     }
@@ -243,10 +252,16 @@ export class MigrationControl implements AdminApi {
     return (await this.#options.instance.series()) ?? null
   }
 
+  #take(planes: readonly PlaneSeries[]): void {
+    const nowMs = this.#options.clock.now()
+    this.#traffic.sample(planes, nowMs)
+    this.#options.evidence.sample(planes, nowMs)
+  }
+
   async #sample(): Promise<void> {
     try {
       const planes = await this.#planes()
-      if (planes !== null) this.#traffic.sample(planes, this.#options.clock.now())
+      if (planes !== null) this.#take(planes)
     } catch {
       // A plane that is gone is told by others; the window has a gap.
     }

@@ -145,6 +145,10 @@ const statusOf = (name: string, own: MigrationSwitch, evidence: Evidence): Insta
       inFlight: 0,
       rates: { readsOrigin: 0, readsTarget: 0, writes: 0, failedReads: 0, failedWrites: 0 },
       latency: { readsOrigin: latency, readsTarget: latency, writes: latency },
+      clusters: {
+        origin: { requestsPerSecond: 0, errorsPerSecond: 0, latency },
+        target: { requestsPerSecond: 0, errorsPerSecond: 0, latency },
+      },
     },
     failedWrites,
     asyncReads,

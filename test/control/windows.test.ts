@@ -1,0 +1,87 @@
+/** Rates, latencies and mirrored reads of the last seconds, as differences of counters that only grow. */
+import { describe, expect, test } from 'vitest'
+import { AsyncReadWindow } from '../../src/control/async-read-window.ts'
+import { TrafficWindow } from '../../src/control/traffic-window.ts'
+import { DataPlaneMetrics } from '../../src/metrics/data-plane-metrics.ts'
+import { ErrorKind } from '../../src/metrics/node-metrics.ts'
+
+const BOUNDS = [0.001, 0.01, 0.1]
+
+const newMetrics = (): DataPlaneMetrics =>
+  new DataPlaneMetrics({
+    originBoundsSeconds: BOUNDS,
+    targetBoundsSeconds: [0.5, 1],
+    asyncBoundsSeconds: BOUNDS,
+  })
+
+describe('traffic', () => {
+  test('is nothing before the first sample', () => {
+    expect(new TrafficWindow(BOUNDS).read()).toBeNull()
+  })
+
+  test('per cluster: requests and errors a second, and the latency in its own buckets', () => {
+    const metrics = newMetrics()
+    const window = new TrafficWindow(BOUNDS, [0.5, 1])
+    window.sample([metrics.toSeries()], 0)
+    const origin = metrics.node('origin', '10.0.0.1:9042')
+    const target = metrics.node('target', '10.0.1.1:9042')
+    for (let i = 0; i < 20; i++) origin.requestDurationReads.observe(0.005)
+    for (let i = 0; i < 10; i++) target.requestDurationWrites.observe(0.75)
+    target.failed[ErrorKind.OVERLOADED] = 5
+    window.sample([metrics.toSeries()], 5000)
+    const traffic = window.read()
+    expect(traffic?.clusters.origin).toEqual({
+      requestsPerSecond: 4,
+      errorsPerSecond: 0,
+      latency: { p50Ms: expect.closeTo(5.5), p99Ms: expect.closeTo(9.91) },
+    })
+    expect(traffic?.clusters.target).toEqual({
+      requestsPerSecond: 2,
+      errorsPerSecond: 1,
+      latency: { p50Ms: expect.closeTo(750), p99Ms: expect.closeTo(995) },
+    })
+  })
+
+  test('what happened before the window does not count', () => {
+    const metrics = newMetrics()
+    const node = metrics.node('origin', 'a')
+    node.requestDurationReads.observe(0.005)
+    const window = new TrafficWindow(BOUNDS)
+    window.sample([metrics.toSeries()], 0)
+    window.sample([metrics.toSeries()], 1000)
+    expect(window.read()?.clusters.origin.requestsPerSecond).toBe(0)
+  })
+})
+
+describe('mirrored reads', () => {
+  const sampleOf = (reads: number, errors: number, mismatches: number) => {
+    const metrics = newMetrics()
+    const node = metrics.asyncReads.node('target', '10.0.1.1:9042')
+    for (let i = 0; i < reads; i++) node.requestDurationReads.observe(0.005)
+    node.failed[ErrorKind.OTHER] = errors
+    metrics.asyncReads.compared.mismatch = mismatches
+    return [metrics.toSeries()]
+  }
+
+  test('are nothing where none was mirrored', () => {
+    const window = new AsyncReadWindow()
+    expect(window.read()).toBeNull()
+    window.sample(sampleOf(0, 0, 0), 0)
+    expect(window.read()).toBeNull()
+  })
+
+  test('are counted from the beginning of the window', () => {
+    const window = new AsyncReadWindow()
+    window.sample(sampleOf(10, 1, 1), 0)
+    window.sample(sampleOf(110, 3, 2), 60_000)
+    expect(window.read()).toEqual({ windowSeconds: 60, reads: 100, errors: 2, mismatches: 1 })
+  })
+
+  test('older than ten minutes are forgotten', () => {
+    const window = new AsyncReadWindow()
+    window.sample(sampleOf(10, 10, 10), 0)
+    window.sample(sampleOf(20, 10, 10), 300_000)
+    window.sample(sampleOf(50, 10, 10), 900_000)
+    expect(window.read()).toEqual({ windowSeconds: 600, reads: 30, errors: 0, mismatches: 0 })
+  })
+})
