@@ -5,6 +5,7 @@ import {
   lines,
   NEUTRAL,
   NONE_IS_GOOD,
+  type Query,
   quantile,
   type Row,
   rate,
@@ -236,6 +237,94 @@ const INSTANCES: Row = {
   ],
 }
 
+const is1 = (metric: string, label: string, legend: string): Query => [
+  `count by (${label}) (${series(metric)} == 1)`,
+  legend,
+]
+
+/** What every instance says it does; one value of each kind is agreement. */
+const ROUTING: Row = {
+  title: 'What do the instances say they do?',
+  panels: [
+    stat(
+      'Routing',
+      'Instances by phase, primary, read mode and write mode. Anything in two values is a disagreement, or a change that is on its way.',
+      [
+        is1('zdm_migration_phase', 'phase', 'phase {{phase}}'),
+        is1('zdm_routing_primary', 'cluster', 'primary {{cluster}}'),
+        is1('zdm_routing_read_mode', 'mode', 'reads {{mode}}'),
+        is1('zdm_routing_write_mode', 'mode', 'writes {{mode}}'),
+      ],
+      { width: 12 },
+    ),
+    stat(
+      'Revision',
+      'Counts the changes of the deployment. It must be equal on all instances.',
+      [[series('zdm_routing_revision'), '{{instance}}']],
+      { width: 6 },
+    ),
+    stat(
+      'Since the last change',
+      'Time since each instance was told to route differently.',
+      [[`time() - ${series('zdm_routing_last_change_timestamp_seconds')}`, '{{instance}}']],
+      { width: 6, unit: 's' },
+    ),
+  ],
+}
+
+const MIRRORED_READS: Row = {
+  title: 'Do both clusters answer the same? (read mode DUAL_ASYNC_ON_SECONDARY)',
+  panels: [
+    stat(
+      'Reads answered differently',
+      "In the dashboard's time range, by table. Both clusters were asked twice.",
+      [
+        [
+          `${sumBy('keyspace, table', increase('zdm_async_read_mismatches_total'))} > 0`,
+          '{{keyspace}}.{{table}}',
+        ],
+      ],
+      { thresholds: NONE_IS_GOOD, defaults: { decimals: 0, noValue: 'None' } },
+    ),
+    lines(
+      'Comparisons',
+      'By their result.',
+      [[sumBy('result', rate('zdm_async_read_comparisons_total')), '{{result}}']],
+      { unit: 'reqps', height: 6 },
+    ),
+    lines(
+      'Mirrored reads that were not sent or not compared',
+      'By the reason. Where most are dropped, what is compared says little.',
+      [
+        [sumBy('reason', rate('zdm_async_reads_dropped_total')), 'not sent: {{reason}}'],
+        [
+          sumBy('reason', rate('zdm_async_read_comparisons_skipped_total')),
+          'not compared: {{reason}}',
+        ],
+      ],
+      { unit: 'reqps', height: 6 },
+    ),
+    lines(
+      'Mirrored reads: latency',
+      "Time to the other cluster's answer, 99 of 100.",
+      [[quantile(0.99, 'zdm_async_request_duration_seconds', 'type="reads"'), 'p99']],
+      { unit: 's', width: 8, height: 6 },
+    ),
+    lines(
+      'Mirrored reads in flight',
+      'Not answered yet, by node.',
+      [[sumBy('node', series('zdm_async_inflight_requests_total')), '{{node}}']],
+      { width: 8, height: 6 },
+    ),
+    lines(
+      'Errors of mirrored reads',
+      'By kind; clients do not see them.',
+      [[`${sumBy('error', rate('zdm_async_requests_failed_total'))} > 0`, '{{error}}']],
+      { unit: 'reqps', width: 8, height: 6 },
+    ),
+  ],
+}
+
 const STEPS: Row = {
   title: 'What each step asks',
   panels: [
@@ -261,5 +350,5 @@ export const MAY_I_ADVANCE: Dashboard = {
   title: 'ZDM proxy: may I advance?',
   description:
     'What to look at before a migration takes its next step: instances in agreement, clusters that hold the same, Target that can carry the reads.',
-  rows: [ANSWER, AGREEMENT, CAPACITY, INSTANCES, STEPS],
+  rows: [ANSWER, AGREEMENT, CAPACITY, MIRRORED_READS, INSTANCES, ROUTING, STEPS],
 }
