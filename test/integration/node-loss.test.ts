@@ -3,7 +3,7 @@
  * requests that were in flight on it, new clients are served at once, and it is used again.
  */
 import { type Client, policies } from 'cassandra-driver'
-import { beforeAll, describe, expect, inject, test } from 'vitest'
+import { beforeAll, describe, expect, inject, test, vi } from 'vitest'
 import type { RunningCluster } from '../../clusters/cluster.ts'
 import { startCluster } from '../../clusters/start.ts'
 import {
@@ -30,12 +30,14 @@ let driver: Client
 beforeAll(async () => {
   origin = await startCluster({ name: 'two-nodes', version: '4.1', nodes: 2 })
   afterFile(() => origin.stop())
-  const { address, port } = origin.nodes[0]!
-  const direct = await connectDriver(`${address}:${port}`)
-  await direct.execute(
+  const [first, second] = await Promise.all(origin.nodes.map(connectTo))
+  await first!.execute(
     `CREATE KEYSPACE ${keyspace} WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 2}`,
   )
-  await direct.execute(`CREATE TABLE ${keyspace}.t (k int PRIMARY KEY, v text)`)
+  await first!.execute(`CREATE TABLE ${keyspace}.t (k int PRIMARY KEY, v text)`)
+  // The other node hears of it a moment later; what is sent there before would be refused.
+  const seen = `SELECT table_name FROM system_schema.tables WHERE keyspace_name = '${keyspace}'`
+  await vi.waitUntil(async () => (await second!.execute(seen)).rowLength === 1, 30_000)
   const { target } = await connectDirect()
   await target.execute(
     `CREATE KEYSPACE ${keyspace} WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}`,
@@ -44,6 +46,15 @@ beforeAll(async () => {
   proxy = await startInstanceBetween(origin, inject('clusters').target)
   driver = await connectClient()
 }, START_TIMEOUT_MS)
+
+/** To this node and no other. */
+const connectTo = ({ address, port }: { address: string; port: number }): Promise<Client> => {
+  const { AllowListPolicy, RoundRobinPolicy } = policies.loadBalancing
+  const endpoint = `${address}:${port}`
+  return connectDriver(endpoint, {
+    policies: { loadBalancing: new AllowListPolicy(new RoundRobinPolicy(), [endpoint]) },
+  })
+}
 
 /** Without retries: every error that the proxy gives is seen. */
 const connectClient = (): Promise<Client> =>
