@@ -14,6 +14,7 @@ import { resultDigest } from '../prepared/result-digest.ts'
 import { equalBytes, type PreparedStatement } from '../prepared/statement.ts'
 import { type Cluster, clusterLabel } from '../routing/cluster.ts'
 import { Answer } from '../routing/outcome.ts'
+import { StatementClass } from '../statement/classify.ts'
 import type { CallAnswer, UpstreamConnection } from '../upstream/connection.ts'
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
 import type { Answers } from './answers.ts'
@@ -236,6 +237,8 @@ const preparedId = (answer: CallAnswer): Uint8Array | null => {
 /**
  * Before v5 a client that has asked for no metadata reads rows by the columns that its own PREPARE told;
  * when they are others now, only UNPREPARED makes it ask again. In v5 the node itself tells it (v5 §4.2.5.2).
+ * A write has no such columns, and its UNPREPARED would make the driver execute it a second time on the
+ * cluster that has done so already.
  */
 const hasOtherColumns = (
   statement: PreparedStatement,
@@ -244,6 +247,7 @@ const hasOtherColumns = (
 ): boolean => {
   const known = statement.resultMetadataIds[cluster]
   if (traits.hasResultMetadataId || known === null) return false
+  if (statement.statementClass === StatementClass.WRITE) return false
   const body = bodyOf(answer.envelope)
   body.readInt()
   body.readShortBytes()

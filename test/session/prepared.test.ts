@@ -343,6 +343,24 @@ describe('a heal', () => {
     },
   )
 
+  test('of a write that finds other columns: executed, for the other cluster has executed it already', async () => {
+    const rig = await startPlane()
+    const { driver, prepared } = await prepareAndForget(rig)
+    const traits = versionTraits(driver.version)!
+    const id = Buffer.from(idOn(rig.target, INSERT), 'hex')
+    const columns = [{ name: 'added', type: 'varchar' as const }]
+    const name = { keyspace: 'ks', table: 't' }
+    const answer = preparedAnswer({ id, resultMetadataId: id, name, binds: [], columns }, traits)
+    rig.target.on({ opcode: Opcode.PREPARE }, respond(answer))
+    const unprepared = errorAnswer(ErrorCode.UNPREPARED, 'forgotten', id)
+    rig.target.on({ opcode: Opcode.EXECUTE, times: 1 }, respond(unprepared))
+    rig.target.on({ opcode: Opcode.EXECUTE }, respond(voidAnswer()))
+    expect(resultKind(await driver.execute(prepared))).toBe(ResultKind.VOID)
+    expect(count(rig.origin, Opcode.EXECUTE)).toBe(1)
+    expect(count(rig.target, Opcode.EXECUTE)).toBe(2)
+    await rig.idle()
+  })
+
   test('that the node answers with something else: an error, for nothing was executed', async () => {
     const rig = await startPlane()
     const { driver, prepared } = await prepareAndForget(rig)
