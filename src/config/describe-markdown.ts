@@ -81,7 +81,7 @@ const section = ({ title, settings }: Section): string =>
     '',
   ].join('\n')
 
-const OPENING = `<!-- Rendered from src/config/table/; \`npx vitest run --project unit -u test/config/configuration-doc.test.ts\` renders it again. -->
+const OPENING = `<!-- Rendered from src/config/table/; \`npx vitest run --project unit test/config/configuration-doc.test.ts -u\` renders it again. -->
 # Configuration
 
 Settings come from environment variables **or** from a YAML file, never from both: with \`--config PATH\` every \`ZDM_*\` variable is

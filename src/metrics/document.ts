@@ -74,7 +74,7 @@ const section = ({ title, text, families }: (typeof SECTIONS)[number]): string =
 
 const opening = (): string => {
   const shared = FAMILIES.filter((family) => family.isReference).length
-  return `<!-- Rendered from src/metrics/families.ts; \`npx vitest run --project unit -u test/metrics/families.test.ts\` renders it again. -->
+  return `<!-- Rendered from src/metrics/families.ts; \`npx vitest run --project unit test/metrics/families.test.ts -u\` renders it again. -->
 # Metrics
 
 \`GET /metrics\` on \`metrics_address\`:\`metrics_port\`, Prometheus' text format 0.0.4, gzip where the client accepts it. It answers 503

@@ -5,9 +5,9 @@ import { SCHEMAS } from '../../src/admin/api-schemas.ts'
 import { openApiDocument, openApiPath } from '../../src/admin/openapi.ts'
 
 const OPENING =
-  '# Rendered from src/admin/; `npx vitest run --project unit -u test/admin/openapi.test.ts` renders it again.\n'
+  '# Rendered from src/admin/; `npx vitest run --project unit test/admin/openapi.test.ts -u` renders it again.\n'
 
-// After a change of the API: vitest run --project unit -u test/admin/openapi.test.ts
+// After a change of the API: vitest run --project unit test/admin/openapi.test.ts -u
 test('docs/admin-api.yaml is what the tables of operations and schemas say', async () => {
   // Anchors would be shorter and read worse.
   const text = stringify(openApiDocument('1'), { lineWidth: 120, aliasDuplicateObjects: false })

@@ -6,7 +6,7 @@ import { readYaml } from '../../src/config/yaml-file.ts'
 
 const document = renderConfigurationDocument()
 
-// After a change of the table: vitest run --project unit -u test/config/configuration-doc.test.ts
+// After a change of the table: vitest run --project unit test/config/configuration-doc.test.ts -u
 test('docs/configuration.md is what the table of settings says', async () => {
   await expect(document).toMatchFileSnapshot('../../docs/configuration.md')
 })
