@@ -24,8 +24,11 @@ import { clusterErrorEnvelope, errorEnvelope } from './replies.ts'
 import type { Session } from './session.ts'
 import { messageStart, sendRequest } from './upstream-request.ts'
 
-/** A node may forget a statement again before it is asked; more than this means that it does not help. */
-const HEALS_MAX = 3
+/**
+ * A node may forget a statement again before it is asked: a full cache turns a new one away until it has
+ * been asked for often enough. Giving up makes the driver execute a write twice on the other cluster.
+ */
+const HEALS_MAX = 15
 
 export class Healer {
   readonly #context: SessionContext

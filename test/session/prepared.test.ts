@@ -379,7 +379,7 @@ describe('a heal', () => {
     rig.target.on({ opcode: Opcode.EXECUTE }, respond(unprepared))
     const error = readError(await driver.execute(prepared))
     expect(error).toMatchObject({ code: ErrorCode.UNPREPARED, statementId: hex(prepared.id) })
-    expect(count(rig.target, Opcode.EXECUTE)).toBe(4)
+    expect(count(rig.target, Opcode.EXECUTE)).toBe(16)
     await rig.idle()
   })
 
