@@ -4,11 +4,10 @@
  * dropped and counted; there is no queue that could fill and no way from here back to a client. With
  * `compare_async_reads` both answers go on to the comparer.
  */
-import { FLAGS_OFFSET, HEADER_LENGTH, OPCODE_OFFSET } from '../cql/envelope.ts'
+import { OPCODE_OFFSET } from '../cql/envelope.ts'
 import { ProtocolError } from '../cql/errors.ts'
-import { skipResponsePrefix } from '../cql/messages/fields.ts'
+import { readErrorCode } from '../cql/messages/answer.ts'
 import { ErrorCode, Opcode } from '../cql/protocol.ts'
-import { BodyReader } from '../cql/reader.ts'
 import type { AsyncNodeMetrics } from '../metrics/async-metrics.ts'
 import { ErrorKind, errorKindOf } from '../metrics/node-metrics.ts'
 import type { PerDropReason } from '../metrics/plane-series.ts'
@@ -419,18 +418,6 @@ const readableError = (
   } catch (error) {
     // What cannot be decompressed has no code either.
     if (error instanceof ProtocolError) return bytes.slice(start, end)
-    throw error
-  }
-}
-
-/** The [int] code of an ERROR; SERVER_ERROR where the body is cut off. */
-const readErrorCode = (bytes: Uint8Array, start: number, end: number): number => {
-  try {
-    const flags = bytes[start + FLAGS_OFFSET]!
-    const body = skipResponsePrefix(bytes, start + HEADER_LENGTH, end, flags)
-    return new BodyReader(bytes, body, end).readInt()
-  } catch (error) {
-    if (error instanceof ProtocolError) return ErrorCode.SERVER_ERROR
     throw error
   }
 }

@@ -7,9 +7,9 @@
  * Pages: a page ends where a server finds it convenient, so of two unfinished pages only as many rows
  * are compared as both have, and only where both clusters go through the partitions in the same order.
  */
-import { FLAGS_OFFSET, HEADER_LENGTH, OPCODE_OFFSET } from '../cql/envelope.ts'
+import { OPCODE_OFFSET } from '../cql/envelope.ts'
 import { ProtocolError } from '../cql/errors.ts'
-import { skipResponsePrefix } from '../cql/messages/fields.ts'
+import { answerReader } from '../cql/messages/answer.ts'
 import { type ColumnSpec, decodeRowsMetadata, readCount } from '../cql/messages/metadata.ts'
 import { Opcode, ResultKind, type VersionTraits } from '../cql/protocol.ts'
 import { BodyReader } from '../cql/reader.ts'
@@ -85,9 +85,7 @@ const NO_DIFFERENCE: Difference = {
 
 const readRows = (envelope: Uint8Array, traits: VersionTraits): Rows | null => {
   if (envelope[OPCODE_OFFSET] !== Opcode.RESULT) return null
-  const flags = envelope[FLAGS_OFFSET]!
-  const body = skipResponsePrefix(envelope, HEADER_LENGTH, envelope.length, flags)
-  const reader = new BodyReader(envelope, body)
+  const reader = answerReader(envelope)
   if (reader.readInt('result kind') !== ResultKind.ROWS) return null
   const { columns, columnCount, pagingState } = decodeRowsMetadata(reader, traits)
   const rowCount = readCount(reader, 'row count')

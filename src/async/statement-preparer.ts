@@ -2,11 +2,8 @@
  * Teaches a node a statement over a connection for copies: to heal an UNPREPARED, and to learn which
  * bind variables are the partition key. Once for all who ask at the same time.
  */
-import { FLAGS_OFFSET, HEADER_LENGTH } from '../cql/envelope.ts'
-import { skipResponsePrefix } from '../cql/messages/fields.ts'
-import { decodeResult, type PreparedResult } from '../cql/messages/result.ts'
-import { Opcode, opcodeName, ResultKind } from '../cql/protocol.ts'
-import { BodyReader } from '../cql/reader.ts'
+import { readPrepared } from '../cql/messages/answer.ts'
+import { Opcode, opcodeName } from '../cql/protocol.ts'
 import { equalBytes, type PreparedStatement } from '../prepared/statement.ts'
 import { prepareBody } from '../session/healer.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
@@ -65,7 +62,8 @@ export class StatementPreparer {
           .forProfile({ ...pools.profile, keyspace }, nowMs)
           .pools[cluster].connectionTo(connection.node)
     const answer = await other.call(Opcode.PREPARE, prepareBody(statement, traits))
-    const prepared = answer.opcode === Opcode.RESULT ? readPrepared(answer.envelope, other) : null
+    const prepared =
+      answer.opcode === Opcode.RESULT ? readPrepared(answer.envelope, other.traits) : null
     if (prepared === null) {
       throw new ClusterError(
         ClusterErrorCode.UNEXPECTED,
@@ -80,14 +78,4 @@ export class StatementPreparer {
     const indices = variables.partitionKeyIndices ?? []
     if (indices.length > 0) this.#keyIndices.set(statement, indices)
   }
-}
-
-const readPrepared = (
-  envelope: Uint8Array,
-  { traits }: UpstreamConnection,
-): PreparedResult | null => {
-  const flags = envelope[FLAGS_OFFSET]!
-  const body = skipResponsePrefix(envelope, HEADER_LENGTH, envelope.length, flags)
-  const result = decodeResult(new BodyReader(envelope, body), traits)
-  return result.kind === ResultKind.PREPARED ? result : null
 }

@@ -11,6 +11,7 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import { FLAGS_OFFSET, HEADER_LENGTH } from '../cql/envelope.ts'
+import { answerReader } from '../cql/messages/answer.ts'
 import { decodeEvent, EVENT_TRAITS, EventType, encodeEvent } from '../cql/messages/event.ts'
 import { skipResponsePrefix } from '../cql/messages/fields.ts'
 import { encodeRegister } from '../cql/messages/register.ts'
@@ -27,7 +28,7 @@ import { type Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
 import { Turn } from '../turn.ts'
 import { type Endpoint, UpstreamConnection, type UpstreamListener } from '../upstream/connection.ts'
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
-import { answerBody, authenticate, refusal, startUp } from '../upstream/handshake.ts'
+import { authenticate, refusal, startUp } from '../upstream/handshake.ts'
 import type { Credentials } from '../upstream/profile.ts'
 import { formatAddress } from './address.ts'
 import { backoffMs } from './backoff.ts'
@@ -301,7 +302,7 @@ export class ControlConnection implements UpstreamListener {
   async #shakeHands(connection: UpstreamConnection, endpoint: Endpoint): Promise<Open> {
     const options = await connection.call(Opcode.OPTIONS, new BodyWriter())
     if (options.opcode !== Opcode.SUPPORTED) throw refusal(connection, 'OPTIONS', options)
-    const supported = decodeSupported(answerBody(options))
+    const supported = decodeSupported(answerReader(options.envelope))
     const answer = await startUp(connection, STARTUP_OPTIONS)
     const requiresAuthentication = answer.opcode === Opcode.AUTHENTICATE
     if (requiresAuthentication) {

@@ -2,11 +2,12 @@
  * Asks a node for the system tables that describe its cluster (operations §5.2) and hands the rows to
  * the reader of topologies.
  */
+import { answerReader } from '../cql/messages/answer.ts'
 import { decodeResult } from '../cql/messages/result.ts'
 import { ErrorCode, Opcode, ResultKind } from '../cql/protocol.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
-import { answerBody, queryBody, refusal } from '../upstream/handshake.ts'
+import { queryBody, refusal } from '../upstream/handshake.ts'
 import { readTopology, type TopologyInput, type TopologyReading } from './host.ts'
 import { type Row, rowsFrom } from './row.ts'
 
@@ -30,7 +31,7 @@ export const readClusterTopology = async (
 export const select = async (connection: UpstreamConnection, text: string): Promise<Row[]> => {
   const answer = await connection.call(Opcode.QUERY, queryBody(connection, text))
   if (answer.opcode !== Opcode.RESULT) throw refusal(connection, text, answer)
-  const result = decodeResult(answerBody(answer), connection.traits)
+  const result = decodeResult(answerReader(answer.envelope), connection.traits)
   if (result.kind === ResultKind.ROWS) return rowsFrom(result, connection.traits)
   throw new ClusterError(
     ClusterErrorCode.UNEXPECTED,
@@ -50,7 +51,7 @@ const selectIfThere = async (
     const isUnknownTable =
       error instanceof ClusterError &&
       error.envelope !== null &&
-      answerBody({ opcode: Opcode.ERROR, envelope: error.envelope }).readInt() === ErrorCode.INVALID
+      answerReader(error.envelope).readInt() === ErrorCode.INVALID
     if (isUnknownTable) return null
     throw error
   }

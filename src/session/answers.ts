@@ -13,10 +13,10 @@ import {
   writeStreamId,
 } from '../cql/envelope.ts'
 import { ProtocolError } from '../cql/errors.ts'
+import { readErrorCode } from '../cql/messages/answer.ts'
 import { WriteType } from '../cql/messages/error.ts'
-import { readConsistency, skipResponsePrefix } from '../cql/messages/fields.ts'
+import { readConsistency } from '../cql/messages/fields.ts'
 import { BatchType, Consistency, ErrorCode, Opcode, ResultKind } from '../cql/protocol.ts'
-import { BodyReader } from '../cql/reader.ts'
 import { ErrorKind, errorKindOf } from '../metrics/node-metrics.ts'
 import { CLUSTERS, Cluster, clusterName } from '../routing/cluster.ts'
 import { Answer, returnedCluster } from '../routing/outcome.ts'
@@ -280,21 +280,6 @@ const plainError = (
     return connection.readable(bytes, start, end)
   } catch (error) {
     if (error instanceof ProtocolError) return null
-    throw error
-  }
-}
-
-/**
- * The [int] code of an ERROR envelope; SERVER_ERROR where the body is cut off: the client must see it
- * all the same, and one wrong answer is no reason to lose a connection that others use.
- */
-const readErrorCode = (bytes: Uint8Array, start: number, end: number): number => {
-  try {
-    const flags = bytes[start + FLAGS_OFFSET]!
-    const body = skipResponsePrefix(bytes, start + HEADER_LENGTH, end, flags)
-    return new BodyReader(bytes, body, end).readInt()
-  } catch (error) {
-    if (error instanceof ProtocolError) return ErrorCode.SERVER_ERROR
     throw error
   }
 }

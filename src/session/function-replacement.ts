@@ -8,9 +8,8 @@ import { FLAGS_OFFSET, HEADER_LENGTH } from '../cql/envelope.ts'
 import { EnvelopeEdits } from '../cql/envelope-edits.ts'
 import { LONG_STRING_OFFSET, skipResponsePrefix } from '../cql/messages/fields.ts'
 import type { ColumnSpec, VariablesMetadata } from '../cql/messages/metadata.ts'
-import { decodeResult, encodeResult, type PreparedResult } from '../cql/messages/result.ts'
-import { ResultKind, type VersionTraits } from '../cql/protocol.ts'
-import { BodyReader } from '../cql/reader.ts'
+import { encodeResult, type PreparedResult } from '../cql/messages/result.ts'
+import type { VersionTraits } from '../cql/protocol.ts'
 import { BodyWriter } from '../cql/writer.ts'
 import {
   CallPlace,
@@ -135,15 +134,6 @@ const withMarkers = (
 
 const messageStart = (envelope: Uint8Array): number =>
   skipResponsePrefix(envelope, HEADER_LENGTH, envelope.length, envelope[FLAGS_OFFSET]!)
-
-/** A node's PREPARED, or null where its answer is something else. */
-export const decodePrepared = (
-  envelope: Uint8Array,
-  traits: VersionTraits,
-): PreparedResult | null => {
-  const result = decodeResult(new BodyReader(envelope, messageStart(envelope)), traits)
-  return result.kind === ResultKind.PREPARED ? result : null
-}
 
 const takesValue = (column: ColumnSpec, variable: GeneratedVariable): boolean => {
   if (variable.name !== null && column.name !== variable.name) return false

@@ -3,12 +3,11 @@
  * and sends the request again (architecture §2.3). The client sees UNPREPARED only for what the
  * proxy does not know either.
  */
-import { FLAGS_OFFSET, HEADER_LENGTH, OPCODE_OFFSET } from '../cql/envelope.ts'
+import { OPCODE_OFFSET } from '../cql/envelope.ts'
 import { ProtocolError } from '../cql/errors.ts'
-import { skipResponsePrefix } from '../cql/messages/fields.ts'
+import { answerReader } from '../cql/messages/answer.ts'
 import { encodePrepare } from '../cql/messages/prepare.ts'
 import { ErrorCode, Opcode, opcodeName, ResultKind, type VersionTraits } from '../cql/protocol.ts'
-import { BodyReader } from '../cql/reader.ts'
 import { BodyWriter } from '../cql/writer.ts'
 import { resultDigest } from '../prepared/result-digest.ts'
 import { equalBytes, type PreparedStatement } from '../prepared/statement.ts'
@@ -212,12 +211,6 @@ export const prepareBody = (statement: PreparedStatement, traits: VersionTraits)
     traits,
   )
 
-const bodyOf = (envelope: Uint8Array): BodyReader => {
-  const flags = envelope[FLAGS_OFFSET]!
-  const start = skipResponsePrefix(envelope, HEADER_LENGTH, envelope.length, flags)
-  return new BodyReader(envelope, start)
-}
-
 /** What a node's answer is read for; null where its bytes do not follow the protocol. */
 const readIf = <T>(read: () => T): T | null => {
   try {
@@ -232,7 +225,7 @@ const readIf = <T>(read: () => T): T | null => {
 const preparedId = (answer: CallAnswer): Uint8Array | null => {
   if (answer.opcode !== Opcode.RESULT) return null
   return readIf(() => {
-    const body = bodyOf(answer.envelope)
+    const body = answerReader(answer.envelope)
     return body.readInt() === ResultKind.PREPARED ? body.readShortBytes() : null
   })
 }
@@ -251,7 +244,7 @@ const hasOtherColumns = (
   const known = statement.resultMetadataIds[cluster]
   if (traits.hasResultMetadataId || known === null) return false
   if (statement.statementClass === StatementClass.WRITE) return false
-  const body = bodyOf(answer.envelope)
+  const body = answerReader(answer.envelope)
   body.readInt()
   body.readShortBytes()
   const found = resultDigest(body, traits)
@@ -268,7 +261,7 @@ const unpreparedEnvelope = (version: number, statementId: Uint8Array, message: s
 /** The id in an UNPREPARED error: `<code><message><id>` (v5 §9). */
 const unpreparedId = (envelope: Uint8Array): Uint8Array | null =>
   readIf(() => {
-    const body = bodyOf(envelope)
+    const body = answerReader(envelope)
     if (body.readInt() !== ErrorCode.UNPREPARED) return null
     body.readString()
     return body.readShortBytes()

@@ -3,10 +3,9 @@
  * (request-path §3.4). Where a cluster does not take the changed text nothing is lost: the client's own
  * is prepared instead, with the clusters' own answers to it.
  */
-import { FLAGS_OFFSET, HEADER_LENGTH, OPCODE_OFFSET } from '../cql/envelope.ts'
-import { skipResponsePrefix } from '../cql/messages/fields.ts'
+import { OPCODE_OFFSET } from '../cql/envelope.ts'
+import { answerReader, readPrepared } from '../cql/messages/answer.ts'
 import { ErrorCode, Opcode, type VersionTraits } from '../cql/protocol.ts'
-import { BodyReader } from '../cql/reader.ts'
 import { resultDigest } from '../prepared/result-digest.ts'
 import type { SharedStatement } from '../prepared/statement.ts'
 import { StatementClass } from '../statement/classify.ts'
@@ -14,7 +13,6 @@ import { writeTimestampOf } from '../statement/write-timestamp.ts'
 import {
   clientPrepared,
   clientStatementId,
-  decodePrepared,
   isAsPlanned,
   type PreparePlan,
 } from './function-replacement.ts'
@@ -35,8 +33,8 @@ export const replacedStatement = (
   { plan, text, keyspace, traits }: ReplacedPrepare,
   answers: readonly [Uint8Array, Uint8Array],
 ): { readonly answer: Uint8Array; readonly statement: SharedStatement } | null => {
-  const origin = decodePrepared(answers[0], traits)
-  const target = decodePrepared(answers[1], traits)
+  const origin = readPrepared(answers[0], traits)
+  const target = readPrepared(answers[1], traits)
   if (origin === null || target === null) return null
   if (!isAsPlanned(plan, origin.variables) || !isAsPlanned(plan, target.variables)) return null
   const id = clientStatementId(origin.statementId, text)
@@ -61,7 +59,7 @@ export const replacedStatement = (
 
 /** The cluster's own, or before v5 the proxy's; of a PREPARED that was read already. */
 const metadataIdOf = (prepared: Uint8Array, traits: VersionTraits): Uint8Array | null => {
-  const body = bodyOf(prepared)
+  const body = answerReader(prepared)
   body.readInt('result kind')
   body.readShortBytes('statement id')
   return traits.hasResultMetadataId
@@ -69,15 +67,9 @@ const metadataIdOf = (prepared: Uint8Array, traits: VersionTraits): Uint8Array |
     : resultDigest(body, traits)
 }
 
-const bodyOf = (envelope: Uint8Array): BodyReader => {
-  const flags = envelope[FLAGS_OFFSET]!
-  const start = skipResponsePrefix(envelope, HEADER_LENGTH, envelope.length, flags)
-  return new BodyReader(envelope, start)
-}
-
 /** Whether a cluster says that the statement itself is wrong. */
 export const refusesStatement = (envelope: Uint8Array): boolean => {
   if (envelope[OPCODE_OFFSET] !== Opcode.ERROR) return false
-  const code = bodyOf(envelope).readInt('error code')
+  const code = answerReader(envelope).readInt('error code')
   return code === ErrorCode.INVALID || code === ErrorCode.SYNTAX_ERROR
 }

@@ -5,6 +5,7 @@
  * means that the client's bytes do.
  */
 import { EnvelopeEdits } from '../cql/envelope-edits.ts'
+import { readPrepared } from '../cql/messages/answer.ts'
 import {
   type BatchVisitor,
   LONG_STRING_OFFSET,
@@ -22,7 +23,7 @@ import { mayCallFunction } from '../statement/function-calls.ts'
 import { cqlFunction } from '../statement/functions.ts'
 import { literalReplacements } from '../statement/replacement.ts'
 import { WriteTimestamp, writeTimestampOf } from '../statement/write-timestamp.ts'
-import { decodePrepared, type FunctionReplacement } from './function-replacement.ts'
+import type { FunctionReplacement } from './function-replacement.ts'
 import { insertValues } from './value-insertion.ts'
 import type { WriteClock } from './write-clock.ts'
 
@@ -55,7 +56,7 @@ export class RequestRewriter {
     traits: VersionTraits,
   ): StatementRewrite | null {
     if (!this.setsTimestamps) return null
-    const columns = decodePrepared(prepared, traits)?.variables.columns ?? []
+    const columns = readPrepared(prepared, traits)?.variables.columns ?? []
     const counts = columns.some(({ type }) => type.kind === 'native' && type.id === TypeId.COUNTER)
     const writeTimestamp = counts
       ? WriteTimestamp.OF_SERVER

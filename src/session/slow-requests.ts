@@ -3,10 +3,10 @@
  * PREPARE, USE, OPTIONS, REGISTER, the virtual system tables, statements that this thread does not
  * know yet. Promises are fine here. Every path ends in exactly one reply.
  */
-import { FLAGS_OFFSET, HEADER_LENGTH, OPCODE_OFFSET, readStreamId } from '../cql/envelope.ts'
+import { OPCODE_OFFSET, readStreamId } from '../cql/envelope.ts'
 import { ProtocolError } from '../cql/errors.ts'
+import { answerReader } from '../cql/messages/answer.ts'
 import { EventType } from '../cql/messages/event.ts'
-import { skipResponsePrefix } from '../cql/messages/fields.ts'
 import { decodePrepare } from '../cql/messages/prepare.ts'
 import { decodeQuery } from '../cql/messages/query.ts'
 import { decodeRegister } from '../cql/messages/register.ts'
@@ -361,9 +361,7 @@ const preparedIds = (
   envelope: Uint8Array,
   traits: VersionTraits,
 ): { id: Uint8Array; metadataId: Uint8Array | null } => {
-  const flags = envelope[FLAGS_OFFSET]!
-  const start = skipResponsePrefix(envelope, HEADER_LENGTH, envelope.length, flags)
-  const body = new BodyReader(envelope, start)
+  const body = answerReader(envelope)
   const kind = body.readInt()
   if (envelope[OPCODE_OFFSET] !== Opcode.RESULT || kind !== ResultKind.PREPARED) {
     throw new ProtocolError(

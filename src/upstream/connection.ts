@@ -8,13 +8,7 @@
  */
 
 import { type Compression, decompressEnvelope, isCompressed } from '../cql/compression.ts'
-import {
-  FLAGS_OFFSET,
-  HEADER_LENGTH,
-  OPCODE_OFFSET,
-  readStreamId,
-  writeStreamId,
-} from '../cql/envelope.ts'
+import { OPCODE_OFFSET, readStreamId, writeStreamId } from '../cql/envelope.ts'
 import {
   EnvelopeDecoder,
   type EnvelopeHandler,
@@ -22,10 +16,9 @@ import {
   rewritten,
 } from '../cql/envelope-decoder.ts'
 import { FrameDecoder } from '../cql/frame.ts'
+import { answerReader } from '../cql/messages/answer.ts'
 import { decodeError } from '../cql/messages/error.ts'
-import { skipResponsePrefix } from '../cql/messages/fields.ts'
 import { Opcode, opcodeName, type VersionTraits } from '../cql/protocol.ts'
-import { BodyReader } from '../cql/reader.ts'
 import type { BodyWriter } from '../cql/writer.ts'
 import type { NodeMetrics } from '../metrics/node-metrics.ts'
 import type { Dialer } from '../net/dialer.ts'
@@ -400,9 +393,7 @@ export class UpstreamConnection implements TransportHandler {
     }
     if (isAboutAll) {
       const error = this.readable(bytes, start, end)
-      const flags = error[FLAGS_OFFSET]!
-      const body = skipResponsePrefix(error, HEADER_LENGTH, error.length, flags)
-      const { message } = decodeError(new BodyReader(error, body))
+      const { message } = decodeError(answerReader(error))
       throw new Error(`${this.node} reports an error of the connection: ${message}`)
     }
     throw new Error(

@@ -4,12 +4,10 @@
  * carries its answer.
  */
 import { compressionNamed } from '../cql/compression.ts'
-import { FLAGS_OFFSET, HEADER_LENGTH } from '../cql/envelope.ts'
 import { ProtocolError } from '../cql/errors.ts'
+import { answerReader } from '../cql/messages/answer.ts'
 import { decodeError, type ErrorMessage } from '../cql/messages/error.ts'
-import { skipResponsePrefix } from '../cql/messages/fields.ts'
 import { ErrorCode, Opcode, opcodeName } from '../cql/protocol.ts'
-import { BodyReader } from '../cql/reader.ts'
 import { BodyWriter } from '../cql/writer.ts'
 import type { CallAnswer, UpstreamConnection } from './connection.ts'
 import { ClusterError, ClusterErrorCode } from './errors.ts'
@@ -19,15 +17,6 @@ import { DSE_AUTHENTICATOR, encodePlainToken, PLAIN_CHALLENGE, PLAIN_MECHANISM }
 /** More rounds than any authenticator needs. */
 const AUTH_ROUNDS_MAX = 6
 const CONSISTENCY_ONE = 1
-
-/** A reader over the message of a call's answer, behind the warnings and the like in front of it. */
-export const answerBody = ({ envelope }: CallAnswer): BodyReader => {
-  const flags = envelope[FLAGS_OFFSET]!
-  return new BodyReader(
-    envelope,
-    skipResponsePrefix(envelope, HEADER_LENGTH, envelope.length, flags),
-  )
-}
 
 /** The node's refusal of a step as an error of the kind that its code means. */
 export const refusal = (
@@ -55,7 +44,7 @@ export const refusal = (
 
 const readError = (answer: CallAnswer): ErrorMessage | null => {
   try {
-    return decodeError(answerBody(answer))
+    return decodeError(answerReader(answer.envelope))
   } catch (error) {
     if (error instanceof ProtocolError) return null
     throw error
@@ -100,13 +89,13 @@ export const authenticate = async (
   authenticate: CallAnswer,
   credentials: Credentials,
 ): Promise<void> => {
-  const authenticator = answerBody(authenticate).readString()
+  const authenticator = answerReader(authenticate.envelope).readString()
   const token = encodePlainToken(credentials)
   let next = authenticator === DSE_AUTHENTICATOR ? PLAIN_MECHANISM : token
   for (let round = 0; round < AUTH_ROUNDS_MAX; round++) {
     const answer = await respond(connection, next)
     if (answer.opcode === Opcode.AUTH_SUCCESS) return
-    const challenge = answerBody(answer).readBytes()
+    const challenge = answerReader(answer.envelope).readBytes()
     if (challenge === null || new TextDecoder().decode(challenge) !== PLAIN_CHALLENGE) break
     next = token
   }
