@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
-import { afterTest, startCluster } from './support/instance.ts'
+import { afterTest } from './support/after-test.ts'
+import { startCluster } from './support/instance.ts'
 
 const MAIN = new URL('../src/main.ts', import.meta.url).pathname
 /** A process takes seconds to start where many tests run at once. */

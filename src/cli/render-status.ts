@@ -1,12 +1,7 @@
 /** `zdm status`: one screen that answers where the migration stands and what is safe now. Pure. */
+import { addTables } from '../control/deployment.ts'
 import { PHASE_TABLE, type Phase } from '../control/phase.ts'
-import type {
-  DeploymentStatus,
-  FailedWrites,
-  InstanceStatus,
-  Latency,
-  TableFailures,
-} from '../control/report.ts'
+import type { DeploymentStatus, FailedWrites, InstanceStatus, Latency } from '../control/report.ts'
 import { renderChecks, renderTableFailures } from './render-checks.ts'
 import { formatCount, formatMs, formatRate, type Style, table } from './style.ts'
 
@@ -88,24 +83,6 @@ const trafficLines = (instances: readonly Answering[], style: Style): string[] =
 
 /** All instances' books as one: a table's counts add up, its times are the outermost. */
 export const mergeFailedWrites = (books: readonly FailedWrites[]): FailedWrites => {
-  const tables = new Map<string, TableFailures>()
-  for (const one of books.flatMap((book) => book.tables)) {
-    const key = `${one.keyspace}\0${one.table}`
-    const known = tables.get(key)
-    tables.set(
-      key,
-      known === undefined
-        ? one
-        : {
-            ...one,
-            originOnly: known.originOnly + one.originOnly,
-            targetOnly: known.targetOnly + one.targetOnly,
-            both: known.both + one.both,
-            firstAt: known.firstAt < one.firstAt ? known.firstAt : one.firstAt,
-            lastAt: known.lastAt > one.lastAt ? known.lastAt : one.lastAt,
-          },
-    )
-  }
   const sum = (pick: (book: FailedWrites) => number): number =>
     books.reduce((total, book) => total + pick(book), 0)
   return {
@@ -113,7 +90,7 @@ export const mergeFailedWrites = (books: readonly FailedWrites[]): FailedWrites 
     originOnly: sum((book) => book.originOnly),
     targetOnly: sum((book) => book.targetOnly),
     both: sum((book) => book.both),
-    tables: [...tables.values()].sort(
+    tables: [...addTables(books.flatMap((book) => book.tables))].sort(
       (a, b) => b.originOnly + b.targetOnly - (a.originOnly + a.targetOnly),
     ),
   }

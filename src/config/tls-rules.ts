@@ -3,35 +3,11 @@
  * accepted; beyond that a listener without client certificates needs no authority (gap S4). Whether
  * the files can be used shows when they are read.
  */
+import { clusterTls } from './cluster-tls.ts'
 import { problem, type Rule, type RuleInput } from './rule.ts'
-import type { SettingKey, Settings } from './settings.ts'
+import type { SettingKey } from './settings.ts'
 
 type ClusterName = 'origin' | 'target'
-
-type ClusterTls = {
-  readonly bundle: string | undefined
-  readonly authority: string | undefined
-  readonly certificate: string | undefined
-  readonly key: string | undefined
-  readonly verifiesHostname: boolean | undefined
-}
-
-const clusterTls = (settings: Partial<Settings>, name: ClusterName): ClusterTls =>
-  name === 'origin'
-    ? {
-        bundle: settings.originSecureConnectBundlePath,
-        authority: settings.originTlsServerCaPath,
-        certificate: settings.originTlsClientCertPath,
-        key: settings.originTlsClientKeyPath,
-        verifiesHostname: settings.originTlsVerifyHostname,
-      }
-    : {
-        bundle: settings.targetSecureConnectBundlePath,
-        authority: settings.targetTlsServerCaPath,
-        certificate: settings.targetTlsClientCertPath,
-        key: settings.targetTlsClientKeyPath,
-        verifiesHostname: settings.targetTlsVerifyHostname,
-      }
 
 const isGiven = (path: string | undefined): boolean => path !== undefined && path !== ''
 

@@ -12,6 +12,7 @@ import type { NamedFile } from '../certificates/errors.ts'
 import { BundleLegSource, FileLegSource, type LegSource } from '../certificates/leg-source.ts'
 import type { Clock } from '../clock.ts'
 import { AstraContacts } from '../cluster/astra-contacts.ts'
+import { clusterTls } from '../config/cluster-tls.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Logger } from '../log.ts'
 import type { ListenerTlsMaterial, TlsMaterial, UpstreamTlsMaterial } from '../net/tls.ts'
@@ -33,36 +34,11 @@ const listenerSource = (settings: Settings): LegSource | null => {
   })
 }
 
-type ClusterTlsSettings = {
-  readonly bundle: string
-  readonly authority: string
-  readonly certificate: string
-  readonly key: string
-  readonly verifiesHostname: boolean
-}
-
-const clusterTlsSettings = (settings: Settings, cluster: Cluster): ClusterTlsSettings =>
-  cluster === Cluster.ORIGIN
-    ? {
-        bundle: settings.originSecureConnectBundlePath,
-        authority: settings.originTlsServerCaPath,
-        certificate: settings.originTlsClientCertPath,
-        key: settings.originTlsClientKeyPath,
-        verifiesHostname: settings.originTlsVerifyHostname,
-      }
-    : {
-        bundle: settings.targetSecureConnectBundlePath,
-        authority: settings.targetTlsServerCaPath,
-        certificate: settings.targetTlsClientCertPath,
-        key: settings.targetTlsClientKeyPath,
-        verifiesHostname: settings.targetTlsVerifyHostname,
-      }
-
 const bundleSetting = (cluster: Cluster): string =>
   `${clusterLabel(cluster)}_secure_connect_bundle_path`
 
 const clusterSource = (settings: Settings, cluster: Cluster): LegSource | null => {
-  const { bundle, authority, certificate, key } = clusterTlsSettings(settings, cluster)
+  const { bundle, authority, certificate, key } = clusterTls(settings, clusterLabel(cluster))
   if (bundle !== '') return new BundleLegSource({ setting: bundleSetting(cluster), path: bundle })
   if (authority === '') return null
   const name = clusterLabel(cluster)
@@ -102,7 +78,7 @@ const upstreamMaterial = (
   const content = store.content(clusterLabel(cluster))
   if (content === null) return null
   const { authority, certificate, key, bundle } = content
-  const { verifiesHostname } = clusterTlsSettings(settings, cluster)
+  const { verifiesHostname } = clusterTls(settings, clusterLabel(cluster))
   return { authority, certificate, key, verifiesName: bundle !== null || verifiesHostname }
 }
 
@@ -166,7 +142,7 @@ const describeCluster = (
     const text = `the bundle of ${name} has no ca.crt: only the well-known authorities are trusted`
     log.warn({ code: 'TLS_BUNDLE_WITHOUT_AUTHORITY', leg }, text)
   }
-  const { verifiesHostname } = clusterTlsSettings(settings, cluster)
+  const { verifiesHostname } = clusterTls(settings, clusterLabel(cluster))
   if (verifiesHostname || content.bundle !== null) return
   log.warn(
     { code: 'TLS_HOSTNAME_NOT_VERIFIED', leg },

@@ -3,11 +3,12 @@ import { Agent, type IncomingHttpHeaders, request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { gunzipSync } from 'node:zlib'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { acceptsGzip, createHealthApp, type HealthViews } from '../../src/admin/health-routes.ts'
 import { createHttpApp, type HttpServer, listenHttp } from '../../src/admin/http-server.ts'
 import { type Readiness, readinessOf } from '../../src/admin/readiness.ts'
 import { createLogger } from '../../src/log.ts'
+import { afterTest } from '../support/after-test.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 const HOST = '127.0.0.1'
@@ -20,12 +21,6 @@ type Reply = {
   readonly headers: IncomingHttpHeaders
   readonly body: Buffer
 }
-
-const cleanUps: (() => unknown)[] = []
-
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
-})
 
 const serve = async (
   views: Partial<HealthViews> = {},
@@ -42,7 +37,7 @@ const serve = async (
     createLogger({ level: 'debug', clock, sink }),
   )
   const server = await listenHttp(app, { address: HOST, port: 0, purpose: 'the test' }, clock)
-  cleanUps.push(
+  afterTest(
     () => app.server.closeAllConnections(),
     () => server.close(),
   )
@@ -245,7 +240,7 @@ describe('what a client may send', () => {
     const app = createHttpApp(createLogger({ level: 'debug', clock, sink }))
     app.post('/change', () => 'done')
     const server = await listenHttp(app, { address: HOST, port: 0, purpose: 'the test' }, clock)
-    cleanUps.push(() => server.close())
+    afterTest(() => server.close())
     const headers = { 'content-type': 'application/json' }
     const post = (body: string): Promise<Reply> =>
       ask(server, '/change', { method: 'POST', headers, body })
@@ -313,7 +308,7 @@ describe('closing', () => {
       },
     })
     const socket = connect(server.port, HOST)
-    cleanUps.push(() => socket.destroy())
+    afterTest(() => socket.destroy())
     socket.write('GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n')
     await asked
     return { server, clock, socket, answer: () => resolve(METRICS) }
@@ -322,7 +317,7 @@ describe('closing', () => {
   test('ends idle keep-alive connections at once', async () => {
     const { server, clock } = await serve()
     const agent = new Agent({ keepAlive: true })
-    cleanUps.push(() => agent.destroy())
+    afterTest(() => agent.destroy())
     await ask(server, '/health/liveness', { agent })
     await server.close()
     expect(clock.pendingTimers).toBe(0)

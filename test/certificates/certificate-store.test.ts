@@ -3,9 +3,9 @@ import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { CertificateStore, LOOK_INTERVAL_MS } from '../../src/certificates/certificate-store.ts'
 import { FileLegSource, type Leg } from '../../src/certificates/leg-source.ts'
 import { createLogger } from '../../src/log.ts'
+import { afterTest } from '../support/after-test.ts'
 import { Authority, Files, type Issued } from '../support/certificates.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { afterTest } from '../support/instance.ts'
 
 // Certificates, handshakes and files: a busy machine takes its time.
 vi.setConfig({ testTimeout: 30_000 })

@@ -5,15 +5,11 @@ import { createServer, type IncomingHttpHeaders } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { adminUrl } from '../../src/cli/access.ts'
 import { runZdm } from '../../src/cli/program.ts'
+import { afterTest } from '../support/after-test.ts'
 import { deploymentOf, FAILED, planOf, reportOf, statusOf } from './answers.ts'
-
-const cleanUps: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
-})
 
 type Asked = {
   readonly method: string
@@ -36,7 +32,7 @@ const startApi = async (answers: Answers): Promise<{ url: string; asked: Asked[]
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  cleanUps.push(() => new Promise((resolve) => server.close(resolve)))
+  afterTest(() => new Promise((resolve) => server.close(resolve)))
   const address = server.address()
   const port = typeof address === 'object' && address !== null ? address.port : 0
   return { url: `http://127.0.0.1:${port}`, asked }
@@ -136,7 +132,7 @@ describe('views', () => {
 
   test('the token goes along, and its file may end with a line break', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'zdm-cli-'))
-    cleanUps.push(() => rmSync(directory, { recursive: true }))
+    afterTest(() => rmSync(directory, { recursive: true }))
     const path = join(directory, 'token')
     writeFileSync(path, 'a-token-of-many-letters\n')
     const api = await startApi({ 'GET /v1/audit': [200, []] })

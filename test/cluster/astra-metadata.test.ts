@@ -4,9 +4,10 @@ import { describe, expect, test, vi } from 'vitest'
 import { readBundle } from '../../src/certificates/bundle.ts'
 import { systemClock } from '../../src/clock.ts'
 import { fetchAstraMetadata, parseAstraMetadata } from '../../src/cluster/astra-metadata.ts'
+import { afterTest } from '../support/after-test.ts'
 import { FakeAstra, type FakeAstraOptions } from '../support/fake-astra.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { afterTest, startCluster } from '../support/instance.ts'
+import { startCluster } from '../support/instance.ts'
 
 // Certificates, handshakes and files: a busy machine takes its time.
 vi.setConfig({ testTimeout: 30_000 })

@@ -27,16 +27,17 @@ import {
   endpointOf,
   eventually,
   inOneChunk,
+  LOCAL,
+  OPENING_STEPS,
   openNodes,
+  PEERS_V2,
   rejection,
   SWEEP_INTERVAL_MS,
   someTurns,
   startCluster,
 } from './control-harness.ts'
 
-const LOCAL = /FROM system\.local/
 const PEERS = /FROM system\.peers$/
-const PEERS_V2 = /FROM system\.peers_v2/
 const CREDENTIALS = { username: 'zdm', password: 'do-not-show-this' }
 const VERSIONS = [Version.V3, Version.V4, Version.V5]
 
@@ -232,16 +233,7 @@ describe('the candidates', () => {
     expect(lines[0]!.msg).toContain('ECONNREFUSED')
   })
 
-  const STEPS: readonly (readonly [string, Condition])[] = [
-    ['OPTIONS', { opcode: Opcode.OPTIONS }],
-    ['STARTUP', { opcode: Opcode.STARTUP }],
-    ['AUTH_RESPONSE', { opcode: Opcode.AUTH_RESPONSE }],
-    ['REGISTER', { opcode: Opcode.REGISTER }],
-    ['the first SELECT', { text: LOCAL }],
-    ['the last SELECT', { text: PEERS_V2 }],
-  ]
-
-  test.each(STEPS)(
+  test.each(OPENING_STEPS)(
     'one that never answers %s is left after the time for a call',
     async (_step, condition) => {
       const cluster = await startCluster({

@@ -4,13 +4,7 @@ import { configuredContacts } from '../../src/cluster/contacts.ts'
 import { EnvelopeFlag, ErrorCode, Opcode } from '../../src/cql/protocol.ts'
 import { passwordAuthenticator } from '../support/fake-cluster/answers.ts'
 import { errorAnswer } from '../support/fake-cluster/results.ts'
-import {
-  type Condition,
-  closeSocket,
-  delay,
-  drop,
-  respondError,
-} from '../support/fake-cluster/script.ts'
+import { closeSocket, delay, drop, respondError } from '../support/fake-cluster/script.ts'
 import {
   askedNodes,
   CALL_TIMEOUT_MS,
@@ -23,6 +17,9 @@ import {
   HEARTBEAT_INTERVAL_MS,
   IDLE_TIMERS,
   inOneChunk,
+  LOCAL,
+  OPENING_STEPS,
+  PEERS_V2,
   pushRaw,
   REFRESH_DELAY_MS,
   rejection,
@@ -32,9 +29,7 @@ import {
   startCluster,
 } from './control-harness.ts'
 
-const LOCAL = /FROM system\.local/
 const PEERS = /FROM system\.peers$/
-const PEERS_V2 = /FROM system\.peers_v2/
 const CREDENTIALS = { username: 'zdm', password: 'do-not-show-this' }
 
 describe('events', () => {
@@ -440,16 +435,7 @@ describe('close', () => {
     expect([lines.length, knowledge.length, schemaChanges.length]).toEqual(before)
   }
 
-  const OPENING: readonly (readonly [string, Condition])[] = [
-    ['OPTIONS', { opcode: Opcode.OPTIONS }],
-    ['STARTUP', { opcode: Opcode.STARTUP }],
-    ['AUTH_RESPONSE', { opcode: Opcode.AUTH_RESPONSE }],
-    ['REGISTER', { opcode: Opcode.REGISTER }],
-    ['the first SELECT', { text: LOCAL }],
-    ['the last SELECT', { text: PEERS_V2 }],
-  ]
-
-  test.each(OPENING)(
+  test.each(OPENING_STEPS)(
     'ends an opening that waits for the answer to %s',
     async (_step, condition) => {
       const cluster = await startCluster({

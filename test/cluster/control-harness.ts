@@ -2,7 +2,6 @@
  * A control connection to a fake cluster, with a clock that a test moves, and all that it has told:
  * for the tests of this folder.
  */
-import { afterEach } from 'vitest'
 import type { Timer } from '../../src/clock.ts'
 import { configuredContacts } from '../../src/cluster/contacts.ts'
 import {
@@ -14,8 +13,10 @@ import { Opcode, Version } from '../../src/cql/protocol.ts'
 import { createLogger } from '../../src/log.ts'
 import { Cluster } from '../../src/routing/cluster.ts'
 import type { Endpoint } from '../../src/upstream/connection.ts'
+import { afterTest } from '../support/after-test.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { FakeCluster, type FakeClusterOptions } from '../support/fake-cluster/cluster.ts'
+import type { Condition } from '../support/fake-cluster/script.ts'
 
 export const CONNECT_TIMEOUT_MS = 5_000
 export const CALL_TIMEOUT_MS = 10_000
@@ -26,15 +27,18 @@ export const REFRESH_DELAY_MS = 100
 /** With nothing to do there are the sweep and the next heartbeat. */
 export const IDLE_TIMERS = 2
 
-const cleanUps: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
-})
+export const LOCAL = /FROM system\.local/
+export const PEERS_V2 = /FROM system\.peers_v2/
 
-/** Runs after the test, the last one first. */
-export const afterTest = (cleanUp: () => unknown): void => {
-  cleanUps.push(cleanUp)
-}
+/** What a control connection asks while it opens, in order: its name and how a fake cluster knows it. */
+export const OPENING_STEPS: readonly (readonly [string, Condition])[] = [
+  ['OPTIONS', { opcode: Opcode.OPTIONS }],
+  ['STARTUP', { opcode: Opcode.STARTUP }],
+  ['AUTH_RESPONSE', { opcode: Opcode.AUTH_RESPONSE }],
+  ['REGISTER', { opcode: Opcode.REGISTER }],
+  ['the first SELECT', { text: LOCAL }],
+  ['the last SELECT', { text: PEERS_V2 }],
+]
 
 export const startCluster = async (
   options: Partial<FakeClusterOptions> = {},

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { readClusterTopology } from '../../src/cluster/topology-query.ts'
 import { ProtocolError } from '../../src/cql/errors.ts'
 import {
@@ -12,6 +12,7 @@ import {
 import { BodyReader } from '../../src/cql/reader.ts'
 import { BodyWriter } from '../../src/cql/writer.ts'
 import { ClusterError, ClusterErrorCode } from '../../src/upstream/errors.ts'
+import { afterTest } from '../support/after-test.ts'
 import { FakeCluster, type FakeClusterOptions } from '../support/fake-cluster/cluster.ts'
 import { rowsAnswer, setKeyspaceAnswer, voidAnswer } from '../support/fake-cluster/results.ts'
 import {
@@ -23,15 +24,10 @@ import {
 } from '../support/fake-cluster/script.ts'
 import { Harness } from '../upstream/node-connections.ts'
 
-const cleanUps: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
-})
-
 const start = async (options: Partial<FakeClusterOptions> = {}, version: Version = Version.V4) => {
   const cluster = await FakeCluster.start({ name: 'origin', ...options })
   const harness = new Harness()
-  cleanUps.push(
+  afterTest(
     () => cluster.stop(),
     () => harness.close(),
   )

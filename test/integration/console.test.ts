@@ -10,8 +10,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { listenHttp } from '../../src/admin/http-server.ts'
 import { systemClock } from '../../src/clock.ts'
 import type { MigrationControl } from '../../src/proxy/migration-control.ts'
+import { afterTest } from '../support/after-test.ts'
 import { startTestControl, testApp } from '../support/controlled.ts'
-import { afterTest, type Rig, settingsFor, startRig } from '../support/instance.ts'
+import { type Rig, settingsFor, startRig } from '../support/instance.ts'
 
 const CHROMIUM = process.env['ZDM_TEST_CHROMIUM'] ?? '/usr/bin/chromium'
 

@@ -2,19 +2,15 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type Accept, type Listener, listen } from '../../src/net/listener.ts'
+import { afterTest } from '../support/after-test.ts'
 import { ENDINGS, endConnection, RecordingHandler } from './recording-handler.ts'
-
-const cleanUps: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
-})
 
 const start = async (accept: Accept, options: { address?: string; port?: number } = {}) => {
   const { address = '127.0.0.1', port = 0 } = options
   const listener = await listen({ address, port, reusePort: false }, accept)
-  cleanUps.push(() => listener.close())
+  afterTest(() => listener.close())
   return listener
 }
 
@@ -26,7 +22,7 @@ class Acceptor {
     const handler = new RecordingHandler()
     handler.transport = transport
     this.handlers.push(handler)
-    cleanUps.push(() => transport.destroy())
+    afterTest(() => transport.destroy())
     for (const resolve of this.#waiters.splice(0)) resolve()
     return handler
   }
@@ -42,7 +38,7 @@ class Acceptor {
 const dial = async (listener: Listener, host = '127.0.0.1'): Promise<Socket> => {
   const socket = connect({ port: listener.port, host, allowHalfOpen: true })
   socket.on('error', () => {})
-  cleanUps.push(() => socket.destroy())
+  afterTest(() => socket.destroy())
   await once(socket, 'connect')
   return socket
 }
@@ -175,9 +171,9 @@ describe('a listener', () => {
     const two = new Acceptor()
     const options = { address: '127.0.0.1', reusePort: true }
     const first = await listen({ ...options, port: 0 }, one.accept)
-    cleanUps.push(() => first.close())
+    afterTest(() => first.close())
     const second = await listen({ ...options, port: first.port }, two.accept)
-    cleanUps.push(() => second.close())
+    afterTest(() => second.close())
     expect(second.port).toBe(first.port)
   })
 
@@ -193,14 +189,14 @@ describe('a listener', () => {
       },
       acceptor.accept,
     )
-    cleanUps.push(() => listener.close())
+    afterTest(() => listener.close())
     // What Node does when accept(2) reports an error such as EMFILE.
     const fail = (message: unknown): void => {
       const { socket } = message as { socket: Socket & { server: NodeJS.EventEmitter } }
       socket.server.emit('error', new Error('accept EMFILE'))
     }
     subscribe('net.server.socket', fail)
-    cleanUps.push(() => unsubscribe('net.server.socket', fail))
+    afterTest(() => unsubscribe('net.server.socket', fail))
     await dial(listener)
     await acceptor.first()
     expect(errors.map((error) => error.message)).toEqual(['accept EMFILE'])

@@ -18,9 +18,9 @@ import {
   type UpstreamTlsMaterial,
 } from '../../src/net/tls.ts'
 import type { Transport } from '../../src/net/transport.ts'
+import { afterTest } from '../support/after-test.ts'
 import { Authority, type Issued } from '../support/certificates.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { afterTest } from '../support/instance.ts'
 import { ENDINGS, endConnection, RecordingHandler } from './recording-handler.ts'
 
 // Certificates, handshakes and files: a busy machine takes its time.

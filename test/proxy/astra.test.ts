@@ -2,10 +2,11 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Settings } from '../../src/config/settings.ts'
 import { Opcode } from '../../src/cql/protocol.ts'
+import { afterTest } from '../support/after-test.ts'
 import { Files } from '../support/certificates.ts'
 import { FakeAstra, type FakeAstraOptions } from '../support/fake-astra.ts'
 import type { FakeCluster } from '../support/fake-cluster/cluster.ts'
-import { afterTest, createInstance, settingsFor, startCluster } from '../support/instance.ts'
+import { createInstance, settingsFor, startCluster } from '../support/instance.ts'
 import { RawClient } from '../support/raw-client.ts'
 
 // Certificates, handshakes and files: a busy machine takes its time.

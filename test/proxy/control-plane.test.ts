@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { configuredContacts } from '../../src/cluster/contacts.ts'
 import type { ControlConnectionSettings } from '../../src/cluster/control-connection.ts'
 import { Opcode, Version } from '../../src/cql/protocol.ts'
@@ -9,6 +9,7 @@ import type { NodeStatus } from '../../src/proxy/plane-messages.ts'
 import { Cluster } from '../../src/routing/cluster.ts'
 import type { Snapshot } from '../../src/session/context.ts'
 import { ClusterErrorCode } from '../../src/upstream/errors.ts'
+import { afterTest } from '../support/after-test.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { passwordAuthenticator } from '../support/fake-cluster/answers.ts'
 import { FakeCluster, type FakeClusterOptions } from '../support/fake-cluster/cluster.ts'
@@ -19,18 +20,13 @@ const REFRESH_DELAY_MS = 100
 /** Per control connection: the sweep and the next heartbeat. */
 const IDLE_TIMERS = 4
 
-const cleanUps: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
-})
-
 const eventually = async (isDone: () => boolean): Promise<void> => {
   while (!isDone()) await new Promise((resolve) => setImmediate(resolve))
 }
 
 const startCluster = async (options: FakeClusterOptions): Promise<FakeCluster> => {
   const cluster = await FakeCluster.start(options)
-  cleanUps.push(() => cluster.stop())
+  afterTest(() => cluster.stop())
   return cluster
 }
 
@@ -97,7 +93,7 @@ const startRig = async (options: RigOptions = {}) => {
     },
     { clock, log: createLogger({ level: 'info', clock, sink }), random: () => 0 },
   )
-  cleanUps.push(() => control.close())
+  afterTest(() => control.close())
   return { origin, target, clock, lines, snapshots, statuses, schemaChanges, control }
 }
 

@@ -3,11 +3,11 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { ErrorCode, Opcode, ResultKind, Version } from '../../src/cql/protocol.ts'
+import { afterTest } from '../support/after-test.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { readError, readSetKeyspace, resultKind } from '../support/fake-cluster/request-bodies.ts'
 import { delay, drop } from '../support/fake-cluster/script.ts'
 import {
-  afterTest,
   createInstance,
   type Rig,
   settingsFor,

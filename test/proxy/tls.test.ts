@@ -6,12 +6,12 @@ import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { LOOK_INTERVAL_MS } from '../../src/certificates/certificate-store.ts'
 import type { Settings } from '../../src/config/settings.ts'
 import { Opcode, Version } from '../../src/cql/protocol.ts'
+import { afterTest } from '../support/after-test.ts'
 import { Authority, Files, type Issued } from '../support/certificates.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { rowsAnswer } from '../support/fake-cluster/results.ts'
 import { respond } from '../support/fake-cluster/script.ts'
 import {
-  afterTest,
   createInstance,
   type Rig,
   type RigOptions,

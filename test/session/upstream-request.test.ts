@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { HEADER_LENGTH } from '../../src/cql/envelope.ts'
 import { EnvelopeFlag, Opcode, Version, versionTraits } from '../../src/cql/protocol.ts'
 import { BodyWriter } from '../../src/cql/writer.ts'
@@ -9,16 +9,12 @@ import { RequestKind, RequestTable } from '../../src/session/request-table.ts'
 import { messageStart, sendRequest } from '../../src/session/upstream-request.ts'
 import { StatementClass } from '../../src/statement/classify.ts'
 import type { UpstreamConnection } from '../../src/upstream/connection.ts'
+import { afterTest } from '../support/after-test.ts'
 import { FakeCluster } from '../support/fake-cluster/cluster.ts'
 import { batchBody, executeBody, queryBody } from '../support/fake-cluster/request-bodies.ts'
 import { drop, type Received } from '../support/fake-cluster/script.ts'
 import { buildEnvelope } from '../support/fake-cluster/wire.ts'
 import { Harness } from '../upstream/node-connections.ts'
-
-const cleanUps: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
-})
 
 const VERSIONS = [Version.V3, Version.V4, Version.V5] as const
 
@@ -47,7 +43,7 @@ const statementOf = ({ id, target = id, metadata = false }: Ids): PreparedStatem
 const connect = async (version: Version, cluster: 0 | 1) => {
   const node = await FakeCluster.start({ name: 'a cluster' })
   const harness = new Harness()
-  cleanUps.push(
+  afterTest(
     () => node.stop(),
     () => harness.close(),
   )

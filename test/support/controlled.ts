@@ -8,7 +8,7 @@ import type { AdminCredentials } from '../../src/proxy/admin-credentials.ts'
 import type { ProxyInstance } from '../../src/proxy/instance.ts'
 import { type MigrationControl, NO_EVIDENCE } from '../../src/proxy/migration-control.ts'
 import { createControl, loadState } from '../../src/proxy/start-control.ts'
-import { afterTest } from './instance.ts'
+import { afterTest } from './after-test.ts'
 
 export const silentLog = (clock: Clock = systemClock): RootLogger =>
   createLogger({ level: 'fatal', clock })

@@ -8,10 +8,10 @@ import { createServer as createHttpsServer, type Server as HttpsServer } from 'n
 import { connect } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import { zipSync } from 'fflate'
+import { afterTest } from './after-test.ts'
 import { Authority, type Issued } from './certificates.ts'
 import type { FakeCluster } from './fake-cluster/cluster.ts'
 import { uuidOf } from './fake-cluster/system-tables.ts'
-import { afterTest } from './instance.ts'
 
 const portOf = (server: Server | HttpsServer): number => {
   const address = server.address()

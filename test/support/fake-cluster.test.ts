@@ -3,8 +3,9 @@
  * say, and its v5 frames are the ones that another implementation writes.
  */
 import { Client, policies } from 'cassandra-driver'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { ErrorCode, Opcode, ResultKind, Version } from '../../src/cql/protocol.ts'
+import { afterTest } from './after-test.ts'
 import { dseAuthenticator, passwordAuthenticator, statementIdOf } from './fake-cluster/answers.ts'
 import { FakeCluster, type FakeClusterOptions } from './fake-cluster/cluster.ts'
 import {
@@ -36,20 +37,15 @@ import { RawClient, type RawClientOptions } from './raw-client.ts'
 const INSERT = 'INSERT INTO ks.t (k, v) VALUES (?, ?)'
 const SELECT = 'SELECT v FROM ks.t WHERE k = ?'
 
-const cleanUps: (() => Promise<unknown>)[] = []
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
-})
-
 const start = async (options: Partial<FakeClusterOptions> = {}): Promise<FakeCluster> => {
   const cluster = await FakeCluster.start({ name: 'origin', ...options })
-  cleanUps.push(() => cluster.stop())
+  afterTest(() => cluster.stop())
   return cluster
 }
 
 const open = async (cluster: FakeCluster, options: RawClientOptions = {}): Promise<RawClient> => {
   const client = await RawClient.connect(cluster.port, options)
-  cleanUps.push(() => client.close())
+  afterTest(() => client.close())
   return client
 }
 
@@ -72,7 +68,7 @@ describe('with cassandra-driver', () => {
         retry: new policies.retry.FallthroughRetryPolicy(),
       },
     })
-    cleanUps.push(() => client.shutdown())
+    afterTest(() => client.shutdown())
     await client.connect()
     return client
   }
@@ -119,7 +115,7 @@ describe('with cassandra-driver', () => {
         localDataCenter: 'datacenter1',
         credentials: { username: 'user', password },
       })
-      cleanUps.push(() => client.shutdown())
+      afterTest(() => client.shutdown())
       return client.connect().then(() => client)
     }
     await expect(connectAs('wrong')).rejects.toThrow('All host(s) tried for query failed')

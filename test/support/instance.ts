@@ -2,25 +2,14 @@
  * A proxy instance in the test's own process, between two fake clusters or any other two, on free
  * ports. Everything that is opened here is closed after the test that asked for it.
  */
-import { afterEach } from 'vitest'
 import { type Clock, systemClock } from '../../src/clock.ts'
 import { DEFINITIONS, type Settings, settingsOf } from '../../src/config/settings.ts'
 import type { Version } from '../../src/cql/protocol.ts'
 import { createLogger } from '../../src/log.ts'
 import { ProxyInstance } from '../../src/proxy/instance.ts'
+import { afterTest } from './after-test.ts'
 import { FakeCluster, type FakeClusterOptions } from './fake-cluster/cluster.ts'
 import { type HandshakeOptions, RawClient, type RawClientOptions } from './raw-client.ts'
-
-const cleanUps: (() => Promise<unknown> | unknown)[] = []
-
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
-})
-
-/** Runs after the test, the last one first. */
-export const afterTest = (cleanUp: () => Promise<unknown> | unknown): void => {
-  cleanUps.push(cleanUp)
-}
 
 /** The defaults, and what a test needs otherwise. */
 export const testSettings = (overrides: Partial<Settings> = {}): Settings => ({

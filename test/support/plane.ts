@@ -17,8 +17,9 @@ import {
   initialRouting,
 } from '../../src/proxy/derived-settings.ts'
 import { makeSharedState } from '../../src/shared-state.ts'
+import { afterTest } from './after-test.ts'
 import type { FakeCluster, FakeClusterOptions } from './fake-cluster/cluster.ts'
-import { afterTest, type LogLine, settingsFor, startCluster } from './instance.ts'
+import { type LogLine, settingsFor, startCluster } from './instance.ts'
 import { type HandshakeOptions, RawClient, type RawClientOptions } from './raw-client.ts'
 
 /** Resolves when the condition holds; asked again after every turn of the event loop. */

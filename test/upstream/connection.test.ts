@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { OPCODE_OFFSET, readStreamId } from '../../src/cql/envelope.ts'
 import { ErrorCode, Opcode, Version, versionTraits } from '../../src/cql/protocol.ts'
 import { BodyWriter } from '../../src/cql/writer.ts'
@@ -8,7 +8,6 @@ import {
 } from '../../src/upstream/connection.ts'
 import { ClusterError, ClusterErrorCode } from '../../src/upstream/errors.ts'
 import { startUp } from '../../src/upstream/handshake.ts'
-import { FakeCluster, type FakeClusterOptions } from '../support/fake-cluster/cluster.ts'
 import { queryBody } from '../support/fake-cluster/request-bodies.ts'
 import { errorAnswer, voidAnswer } from '../support/fake-cluster/results.ts'
 import {
@@ -21,22 +20,7 @@ import {
   resetSocket,
 } from '../support/fake-cluster/script.ts'
 import { buildEnvelope, encodeFrames } from '../support/fake-cluster/wire.ts'
-import { Harness, STARTUP_OPTIONS } from './node-connections.ts'
-
-const cleanUps: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
-})
-
-const start = async (options: Partial<FakeClusterOptions> = {}) => {
-  const cluster = await FakeCluster.start({ name: 'origin', ...options })
-  const harness = new Harness()
-  cleanUps.push(
-    () => cluster.stop(),
-    () => harness.close(),
-  )
-  return { cluster, harness, listener: harness.listener }
-}
+import { STARTUP_OPTIONS, start } from './node-connections.ts'
 
 const startReady = async (version: Version = Version.V4, streamIdsMax = 128) => {
   const { cluster, harness, listener } = await start()

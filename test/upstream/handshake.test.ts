@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { EnvelopeFlag, ErrorCode, Opcode, Version, versionTraits } from '../../src/cql/protocol.ts'
 import { BodyWriter } from '../../src/cql/writer.ts'
 import { ClusterError, ClusterErrorCode } from '../../src/upstream/errors.ts'
@@ -10,7 +10,6 @@ import {
   useKeyspace,
 } from '../../src/upstream/handshake.ts'
 import { dseAuthenticator, passwordAuthenticator } from '../support/fake-cluster/answers.ts'
-import { FakeCluster, type FakeClusterOptions } from '../support/fake-cluster/cluster.ts'
 import { errorAnswer } from '../support/fake-cluster/results.ts'
 import {
   respond as answerWith,
@@ -18,22 +17,7 @@ import {
   drop,
   respondError,
 } from '../support/fake-cluster/script.ts'
-import { Harness, STARTUP_OPTIONS } from './node-connections.ts'
-
-const cleanUps: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
-})
-
-const start = async (options: Partial<FakeClusterOptions> = {}) => {
-  const cluster = await FakeCluster.start({ name: 'origin', ...options })
-  const harness = new Harness()
-  cleanUps.push(
-    () => cluster.stop(),
-    () => harness.close(),
-  )
-  return { cluster, harness }
-}
+import { STARTUP_OPTIONS, start } from './node-connections.ts'
 
 const CREDENTIALS = { username: 'u', password: 'p' }
 const AUTHENTICATORS = {

@@ -11,8 +11,9 @@ import {
 } from '../../src/upstream/connection.ts'
 import { completeHandshake } from '../../src/upstream/handshake.ts'
 import type { Credentials } from '../../src/upstream/profile.ts'
+import { afterTest } from '../support/after-test.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import type { FakeCluster } from '../support/fake-cluster/cluster.ts'
+import { FakeCluster, type FakeClusterOptions } from '../support/fake-cluster/cluster.ts'
 
 export const STARTUP_OPTIONS: ReadonlyMap<string, string> = new Map([['CQL_VERSION', '3.0.0']])
 
@@ -127,4 +128,17 @@ export class Harness {
   close(): void {
     for (const connection of this.opened) connection.destroy()
   }
+}
+
+/** A fake cluster and what connects to it; both end with the test. */
+export const start = async (
+  options: Partial<FakeClusterOptions> = {},
+): Promise<{ cluster: FakeCluster; harness: Harness; listener: RecordingListener }> => {
+  const cluster = await FakeCluster.start({ name: 'origin', ...options })
+  const harness = new Harness()
+  afterTest(
+    () => cluster.stop(),
+    () => harness.close(),
+  )
+  return { cluster, harness, listener: harness.listener }
 }

@@ -1,17 +1,13 @@
 /** What a cluster says of its nodes, and what a pool makes of it. */
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Opcode } from '../../src/cql/protocol.ts'
 import type { UpstreamConnection } from '../../src/upstream/connection.ts'
 import { ClusterError, ClusterErrorCode } from '../../src/upstream/errors.ts'
 import { type Node, SIGN_OF_LIFE_MS, UpstreamPool } from '../../src/upstream/pool.ts'
+import { afterTest } from '../support/after-test.ts'
 import { FakeCluster } from '../support/fake-cluster/cluster.ts'
 import { drop } from '../support/fake-cluster/script.ts'
 import { Harness } from './node-connections.ts'
-
-const cleanUps: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
-})
 
 const until = async (isDone: () => boolean): Promise<void> => {
   while (!isDone()) await new Promise((resolve) => setImmediate(resolve))
@@ -47,7 +43,7 @@ const start = async () => {
     },
     nodes,
   )
-  cleanUps.push(
+  afterTest(
     () => cluster.stop(),
     () => harness.close(),
     () => pool.close(),

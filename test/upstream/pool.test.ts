@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Opcode } from '../../src/cql/protocol.ts'
 import { GROW_ABOVE_IN_FLIGHT, type UpstreamConnection } from '../../src/upstream/connection.ts'
 import { ClusterError, ClusterErrorCode } from '../../src/upstream/errors.ts'
@@ -11,16 +11,12 @@ import {
   STABLE_AFTER_MS,
   UpstreamPool,
 } from '../../src/upstream/pool.ts'
+import { afterTest } from '../support/after-test.ts'
 import { FakeCluster } from '../support/fake-cluster/cluster.ts'
 import { queryBody } from '../support/fake-cluster/request-bodies.ts'
 import { delay, drop } from '../support/fake-cluster/script.ts'
 import { buildEnvelope } from '../support/fake-cluster/wire.ts'
 import { Harness } from './node-connections.ts'
-
-const cleanUps: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
-})
 
 /** Waits for turns of the event loop, never for time. */
 const until = async (isDone: () => boolean): Promise<void> => {
@@ -129,7 +125,7 @@ const start = async (settings: Settings = {}): Promise<PoolHarness> => {
   const options = keyspaces === undefined ? {} : { keyspaces }
   const cluster = await FakeCluster.start({ name: 'origin', nodes, ...options })
   const harness = new PoolHarness(cluster, settings)
-  cleanUps.push(
+  afterTest(
     () => cluster.stop(),
     () => harness.close(),
     () => harness.pool.close(),

@@ -1,15 +1,11 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Version, versionTraits } from '../../src/cql/protocol.ts'
 import { UpstreamPool } from '../../src/upstream/pool.ts'
 import type { Profile } from '../../src/upstream/profile.ts'
 import { PROFILE_LINGER_MS, ProfileRegistry } from '../../src/upstream/profile-registry.ts'
+import { afterTest } from '../support/after-test.ts'
 import { FakeCluster } from '../support/fake-cluster/cluster.ts'
 import { Harness, STARTUP_OPTIONS } from './node-connections.ts'
-
-const cleanUps: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
-})
 
 const profile = (changes: Partial<Profile> = {}): Profile => ({
   traits: versionTraits(Version.V4)!,
@@ -45,7 +41,7 @@ const start = async () => {
       [node],
     )
   })
-  cleanUps.push(
+  afterTest(
     () => cluster.stop(),
     () => harness.close(),
     () => registry.closeAll(),

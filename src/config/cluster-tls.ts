@@ -1,0 +1,39 @@
+/** The TLS settings of one cluster's leg under one set of names (operations §7). */
+import type { Settings } from './settings.ts'
+
+export type ClusterTls = {
+  readonly bundle: string
+  readonly authority: string
+  readonly certificate: string
+  readonly key: string
+  readonly verifiesHostname: boolean
+}
+
+type Unchecked<T> = { readonly [K in keyof T]: T[K] | undefined }
+
+/** Paths are empty where none is set; undefined is a setting whose value could not be read. */
+export function clusterTls(settings: Settings, cluster: 'origin' | 'target'): ClusterTls
+export function clusterTls(
+  settings: Partial<Settings>,
+  cluster: 'origin' | 'target',
+): Unchecked<ClusterTls>
+export function clusterTls(
+  settings: Partial<Settings>,
+  cluster: 'origin' | 'target',
+): Unchecked<ClusterTls> {
+  return cluster === 'origin'
+    ? {
+        bundle: settings.originSecureConnectBundlePath,
+        authority: settings.originTlsServerCaPath,
+        certificate: settings.originTlsClientCertPath,
+        key: settings.originTlsClientKeyPath,
+        verifiesHostname: settings.originTlsVerifyHostname,
+      }
+    : {
+        bundle: settings.targetSecureConnectBundlePath,
+        authority: settings.targetTlsServerCaPath,
+        certificate: settings.targetTlsClientCertPath,
+        key: settings.targetTlsClientKeyPath,
+        verifiesHostname: settings.targetTlsVerifyHostname,
+      }
+}
