@@ -39,6 +39,8 @@ const FOOTPRINT = {
   key_cache_size: '4MiB',
   counter_cache_size: '1MiB',
   row_cache_size: '0MiB',
+  // The default of 10 MiB is full after a few thousand statements, and then turns new ones away.
+  prepared_statements_cache_size: '64MiB',
   concurrent_reads: 16,
   concurrent_writes: 16,
   concurrent_counter_writes: 8,

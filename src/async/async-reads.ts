@@ -13,6 +13,7 @@ import { ErrorKind, errorKindOf } from '../metrics/node-metrics.ts'
 import type { PerDropReason } from '../metrics/plane-series.ts'
 import { type Cluster, clusterLabel, clusterName, otherCluster } from '../routing/cluster.ts'
 import type { ReadCopies, SessionContext } from '../session/context.ts'
+import { HEALS_MAX } from '../session/healer.ts'
 import type { Session } from '../session/session.ts'
 import { sendEnvelope } from '../session/upstream-request.ts'
 import type { UpstreamConnection, UpstreamListener } from '../upstream/connection.ts'
@@ -28,8 +29,6 @@ import { StatementPreparer } from './statement-preparer.ts'
 
 /** What the copies in flight may keep of their requests, per thread. */
 export const HELD_BYTES_MAX = 16 * 1024 * 1024
-/** A node may forget a statement again before it is asked. */
-const HEALS_MAX = 3
 const MS_PER_SECOND = 1000
 
 export type AsyncReadSettings = {

@@ -11,7 +11,7 @@ import { ErrorCode, Opcode, opcodeName, ResultKind, type VersionTraits } from '.
 import { BodyWriter } from '../cql/writer.ts'
 import { resultDigest } from '../prepared/result-digest.ts'
 import { equalBytes, type PreparedStatement } from '../prepared/statement.ts'
-import { type Cluster, clusterLabel } from '../routing/cluster.ts'
+import { type Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
 import { Answer } from '../routing/outcome.ts'
 import { StatementClass } from '../statement/classify.ts'
 import type { CallAnswer, UpstreamConnection } from '../upstream/connection.ts'
@@ -20,14 +20,16 @@ import type { Answers } from './answers.ts'
 import { BatchIds } from './batch-ids.ts'
 import type { SessionContext } from './context.ts'
 import { clusterErrorEnvelope, errorEnvelope } from './replies.ts'
+import { RequestKind } from './request-table.ts'
 import type { Session } from './session.ts'
 import { messageStart, sendRequest } from './upstream-request.ts'
 
 /**
  * A node may forget a statement again before it is asked: a full cache turns a new one away until it has
- * been asked for often enough. Giving up makes the driver execute a write twice on the other cluster.
+ * been prepared more often than an old one was used. Cassandra 4.1 with a full cache was seen to need five
+ * PREPAREs.
  */
-const HEALS_MAX = 15
+export const HEALS_MAX = 15
 
 export class Healer {
   readonly #context: SessionContext
@@ -49,8 +51,7 @@ export class Healer {
     const cluster = connection.cluster
     const toPrepare = this.#statements(request)
     if (toPrepare.length === 0 || requests.healsOn(request, cluster) >= HEALS_MAX) {
-      const reply = this.#unpreparedForClient(request, cluster, error)
-      answers.settle(request, cluster, Answer.ERROR, reply, 0, reply.length)
+      this.#giveUp(answers, connection, request, error)
       return
     }
     requests.countHeal(request, cluster)
@@ -72,6 +73,30 @@ export class Healer {
         else answers.settle(request, cluster, Answer.ERROR, refusal, 0, refusal.length)
       })
       .catch((error: unknown) => this.#context.onInvariantBroken(session, error))
+  }
+
+  /**
+   * UNPREPARED makes every driver prepare and execute again, whether the statement may be repeated or not:
+   * a write that the other cluster has executed, or may have, must not come back as that.
+   */
+  #giveUp(
+    answers: Answers,
+    connection: UpstreamConnection,
+    request: number,
+    error: Uint8Array,
+  ): void {
+    const { cluster, node } = connection
+    if (this.#context.requests.kind[request] === RequestKind.ON_BOTH) {
+      answers.settleWithError(
+        request,
+        cluster,
+        ErrorCode.OVERLOADED,
+        `${clusterName(cluster)}: ${node} forgets a prepared statement as often as it is prepared (is prepared_statements_cache_size too small?); it was not executed there`,
+      )
+      return
+    }
+    const reply = this.#unpreparedForClient(request, cluster, error)
+    answers.settle(request, cluster, Answer.ERROR, reply, 0, reply.length)
   }
 
   #sendAgain(

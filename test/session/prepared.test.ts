@@ -371,28 +371,44 @@ describe('a heal', () => {
     await rig.idle()
   })
 
-  test('that does not help: UNPREPARED with the client’s id, after a bounded number of attempts', async () => {
+  test('that does not help a write: an error that drivers do not execute again for, after a bounded number of attempts', async () => {
     const rig = await startPlane()
     const { driver, prepared } = await prepareAndForget(rig)
     const detail = Buffer.from(idOn(rig.target, INSERT), 'hex')
     const unprepared = errorAnswer(ErrorCode.UNPREPARED, 'again', detail)
     rig.target.on({ opcode: Opcode.EXECUTE }, respond(unprepared))
     const error = readError(await driver.execute(prepared))
-    expect(error).toMatchObject({ code: ErrorCode.UNPREPARED, statementId: hex(prepared.id) })
+    expect(error.code).toBe(ErrorCode.OVERLOADED)
+    expect(error.message).toMatch(/^Target: .*prepared_statements_cache_size/)
     expect(count(rig.target, Opcode.EXECUTE)).toBe(16)
+    expect(count(rig.origin, Opcode.EXECUTE)).toBe(1)
+    await rig.idle()
+  })
+
+  test('that does not help a read: UNPREPARED with the client’s id', async () => {
+    const rig = await startPlane()
+    const driver = await rig.client()
+    const prepared = await driver.prepare(SELECT)
+    const detail = Buffer.from(idOn(rig.origin, SELECT), 'hex')
+    const unprepared = errorAnswer(ErrorCode.UNPREPARED, 'again', detail)
+    rig.origin.on({ opcode: Opcode.EXECUTE }, respond(unprepared))
+    const error = readError(await driver.execute(prepared))
+    expect(error).toMatchObject({ code: ErrorCode.UNPREPARED, statementId: hex(prepared.id) })
+    expect(count(rig.origin, Opcode.EXECUTE)).toBe(16)
     await rig.idle()
   })
 
   test('of an UNPREPARED whose body is cut off', async () => {
     const rig = await startPlane()
-    const { driver, prepared } = await prepareAndForget(rig)
+    const driver = await rig.client()
+    const prepared = await driver.prepare(SELECT)
     const body = errorAnswer(ErrorCode.UNPREPARED, 'cut off', Buffer.alloc(16)).body
     const answer = { opcode: Opcode.ERROR, body: body.subarray(0, body.length - 5) }
-    rig.target.on({ opcode: Opcode.EXECUTE }, respond(answer))
+    rig.origin.on({ opcode: Opcode.EXECUTE }, respond(answer))
     const envelope = await driver.execute(prepared)
     expect(hex(envelope.body)).toBe(hex(answer.body))
     await rig.idle()
-    expect(rig.series().upstreamConnectionsLost.target).toBe(0)
+    expect(rig.series().upstreamConnectionsLost.origin).toBe(0)
   })
 
   test('that takes too long: the client gets a time-out, and the late PREPARE is nobody’s', async () => {
