@@ -1,7 +1,7 @@
 /**
  * UNPREPARED from a node: nothing was executed, so the proxy teaches the node the statement itself
- * and sends the request again (architecture §2.3). The client sees UNPREPARED only for what the
- * proxy does not know either.
+ * and sends the request again (architecture §2.3). The client sees UNPREPARED only where it may execute
+ * again: for what the proxy does not know either, and for a read that no heal has helped.
  */
 import { OPCODE_OFFSET } from '../cql/envelope.ts'
 import { ProtocolError } from '../cql/errors.ts'
