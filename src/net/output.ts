@@ -3,9 +3,11 @@
  * per turn of the event loop (performance-notes §3.3, §3.4). On v5 the buffer is one frame: the header's
  * bytes are kept free in front, and the frame is sealed when it leaves, compressed where that was agreed,
  * so that a frame is never torn. On v2 headers become short when they leave.
- * Ids are patched in the copy: `append` returns where it lies.
+ * Ids are patched in the copy: `append` returns where it lies. Of an envelope that is longer than a buffer
+ * only the beginning is copied; the rest leaves from where it came.
  */
 import { allocateUnfilled } from '../cql/allocate.ts'
+import { HEADER_LENGTH } from '../cql/envelope.ts'
 import {
   FRAME_HEADER_LENGTH,
   FRAME_PAYLOAD_LENGTH_MAX,
@@ -24,6 +26,8 @@ export const OUTPUT_BUFFER_LENGTH = 64 * 1024
 const POOLED_BUFFERS_MAX = 256
 /** Up to so many bytes are copied out of a buffer that a slow transport would hold on to otherwise. */
 const SPARSE_LENGTH_MAX = OUTPUT_BUFFER_LENGTH / 2
+/** So much of a long envelope is copied: what may be patched lies there. */
+const LONG_HEAD_LENGTH = 1024
 /** Below this a loop is faster than a call into the engine. */
 const COPY_LOOP_LENGTH_MAX = 24
 
@@ -71,6 +75,10 @@ export class Output {
   /** Buffers that the transport has not let go of. */
   #parked: Uint8Array[] = []
   #fill = 0
+  /** Up to where envelopes may lie in `buffer`; beyond it the buffer leaves first. */
+  #limit = 0
+  /** The rest of the envelope that `buffer` ends with, in its sender's memory; empty for all but long ones. */
+  #rest: Uint8Array = EMPTY
   #isDirty = false
   #isClosed = false
   /** What is kept free in front of the envelopes for a frame's header, and behind them for its trailer. */
@@ -85,7 +93,7 @@ export class Output {
 
   /** Bytes accepted that have not reached the kernel. */
   get queuedBytes(): number {
-    return this.#fill + this.#transport.queuedBytes
+    return this.#fill + this.#rest.length + this.#transport.queuedBytes
   }
 
   /** From now on envelopes leave in v5 frames; what was appended before leaves bare. */
@@ -101,16 +109,22 @@ export class Output {
   }
 
   /**
-   * Copies one envelope and returns its offset in `buffer`, where the caller may patch it until it
-   * appends again. A closed output takes and forgets it.
+   * Copies one envelope and returns its offset in `buffer`, where the caller may patch the first
+   * `patchedLength` bytes until it appends again. Behind them an envelope that is longer than a buffer is
+   * not copied: nobody may change it there any more. A closed output takes and forgets it.
    */
-  append(bytes: Uint8Array, start: number, end: number): number {
+  append(bytes: Uint8Array, start: number, end: number, patchedLength = HEADER_LENGTH): number {
     const length = end - start
     if (!this.#isDirty) {
       this.#isDirty = true
       this.#flusher.add(this)
     }
-    if (this.#fill + length + this.#frameTrailerLength > this.buffer.length) this.#makeRoom(length)
+    if (this.#fill + length > this.#limit) {
+      if (length > OUTPUT_BUFFER_LENGTH && patchedLength <= LONG_HEAD_LENGTH && this.#isBare) {
+        return this.#appendLong(bytes, start, end)
+      }
+      this.#makeRoom(length)
+    }
     const at = this.#fill
     const buffer = this.buffer
     if (length <= COPY_LOOP_LENGTH_MAX) {
@@ -133,6 +147,8 @@ export class Output {
     if (this.buffer !== EMPTY) this.#flusher.returnBuffer(this.buffer)
     this.buffer = EMPTY
     this.#fill = 0
+    this.#limit = 0
+    this.#rest = EMPTY
     this.#parked = []
   }
 
@@ -150,18 +166,40 @@ export class Output {
     this.buffer =
       needed <= OUTPUT_BUFFER_LENGTH ? this.#flusher.takeBuffer() : allocateUnfilled(needed)
     this.#fill = header
+    this.#limit = this.buffer.length - this.#frameTrailerLength
+  }
+
+  /** Whether envelopes leave as they are, neither in frames nor with short headers. */
+  get #isBare(): boolean {
+    return this.#frameHeaderLength === 0 && !this.#hasShortHeaders
+  }
+
+  #appendLong(bytes: Uint8Array, start: number, end: number): number {
+    const restStart = start + LONG_HEAD_LENGTH
+    const at = this.append(bytes, start, restStart)
+    this.#rest = bytes.subarray(restStart, end)
+    this.#limit = 0
+    return at
   }
 
   #writeOut(): void {
     const buffer = this.buffer
     const length = this.#fill
+    const rest = this.#rest
     if (length <= this.#frameHeaderLength) return
     this.buffer = EMPTY
     this.#fill = 0
+    this.#limit = 0
+    this.#rest = EMPTY
     if (this.#isClosed) {
       this.#flusher.returnBuffer(buffer)
       return
     }
+    this.#writeBuffer(buffer, length)
+    if (rest !== EMPTY) this.#transport.write(rest)
+  }
+
+  #writeBuffer(buffer: Uint8Array, length: number): void {
     const transport = this.#transport
     if (transport.queuedBytes === 0) {
       // A drain is announced only after a write that met a full queue, so look here as well.

@@ -79,7 +79,8 @@ const sendExecute = (
     sendRewritten(connection, slot, withIds(bytes, start, end, [idStart], [id]))
     return
   }
-  const at = connection.send(slot, bytes, start, end)
+  // Behind the id only v5 has one more to patch, and its frames copy everything.
+  const at = connection.send(slot, bytes, start, end, idStart + id.length - start)
   const out = connection.outputBuffer
   out.set(id, at + idStart - start)
   if (connection.traits.hasResultMetadataId) {
@@ -124,7 +125,7 @@ const sendBatch = (
     sendRewritten(connection, slot, withIds(bytes, start, end, starts, ids))
     return
   }
-  const at = connection.send(slot, bytes, start, end)
+  const at = connection.send(slot, bytes, start, end, end - start)
   const out = connection.outputBuffer
   for (let i = 0; i < starts.length; i++) {
     out.set(statements[i]!.ids[cluster], at + starts[i]! - start)

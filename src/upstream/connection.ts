@@ -8,7 +8,7 @@
  */
 
 import { type Compression, decompressEnvelope, isCompressed } from '../cql/compression.ts'
-import { OPCODE_OFFSET, readStreamId, writeStreamId } from '../cql/envelope.ts'
+import { HEADER_LENGTH, OPCODE_OFFSET, readStreamId, writeStreamId } from '../cql/envelope.ts'
 import {
   EnvelopeDecoder,
   type EnvelopeHandler,
@@ -215,11 +215,18 @@ export class UpstreamConnection implements TransportHandler {
 
   /**
    * Sends a request envelope under the given slot (from `slots.take`) and returns its offset in
-   * `outputBuffer`, where the caller may patch ids until anything else is sent.
+   * `outputBuffer`, where the caller may patch ids in the first `patchedLength` bytes until anything else
+   * is sent. The bytes must stay as they are until they have left.
    */
-  send(slot: number, bytes: Uint8Array, start: number, end: number): number {
+  send(
+    slot: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    patchedLength = HEADER_LENGTH,
+  ): number {
     const output = this.#output!
-    const at = output.append(bytes, start, end)
+    const at = output.append(bytes, start, end, patchedLength)
     writeStreamId(output.buffer, at, slot)
     return at
   }

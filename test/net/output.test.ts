@@ -127,6 +127,58 @@ describe('an output without frames', () => {
   })
 })
 
+describe('an envelope that is longer than a buffer', () => {
+  const LONG = 200_000
+
+  test('keeps its place among the others, and counts while it waits', () => {
+    const { output, transport, endTurn } = makeOutput()
+    const parts = [50, LONG, 60, LONG, LONG, 70].map((length, i) => envelope(length, i))
+    for (const part of parts) put(output, part)
+    expect(output.queuedBytes + transport.arrived.length).toBe(Buffer.concat(parts).length)
+    endTurn()
+    expect(hex(transport.arrived)).toBe(hex(Buffer.concat(parts)))
+    expect(output.queuedBytes).toBe(0)
+  })
+
+  test.each([
+    { patchedLength: HEADER, copied: 'its beginning only' },
+    { patchedLength: 1025, copied: 'all, because it may be patched far behind' },
+    { patchedLength: LONG, copied: 'all, because it may be patched anywhere' },
+  ])('is copied: $copied', ({ patchedLength }) => {
+    const { output, transport, endTurn } = makeOutput()
+    const long = envelope(LONG, 1)
+    const at = output.append(long, 0, LONG, patchedLength)
+    const isPatched = new Uint8Array(patchedLength).fill(0xaa)
+    output.buffer.set(isPatched, at)
+    endTurn()
+    expect(hex(transport.arrived)).toBe(
+      hex(Buffer.concat([isPatched, long.subarray(patchedLength)])),
+    )
+    expect(hex(long)).toBe(hex(envelope(LONG, 1)))
+  })
+
+  test('goes nowhere once the output is closed', () => {
+    const { output, transport, endTurn } = makeOutput()
+    put(output, envelope(LONG, 1))
+    output.close()
+    put(output, envelope(LONG, 2))
+    endTurn()
+    expect(transport.writes).toEqual([])
+    expect(output.queuedBytes).toBe(0)
+  })
+
+  test('pins its own memory and a beginning, not a second copy, while the peer does not read', () => {
+    const { output, transport, endTurn } = makeOutput()
+    transport.isTaking = false
+    put(output, envelope(LONG, 1))
+    put(output, envelope(LONG, 2))
+    endTurn()
+    expect(transport.pinnedBytes).toBeLessThanOrEqual(2 * LONG + 2 * OUTPUT_BUFFER_LENGTH)
+    transport.takeAll()
+    expect(hex(transport.arrived)).toBe(hex(Buffer.concat([envelope(LONG, 1), envelope(LONG, 2)])))
+  })
+})
+
 describe('an output with frames', () => {
   test('what was appended before the switch leaves bare, what follows in a frame', () => {
     const { output, transport, endTurn } = makeOutput()
