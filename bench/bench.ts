@@ -3,6 +3,7 @@
  * variants in turns, and checks after each run that the clusters were sent what they should have been.
  */
 import { setTimeout as delay } from 'node:timers/promises'
+import { messageOf } from '../src/message-of.ts'
 import { type Child, canPin } from './child.ts'
 import type { ClusterReply, ClusterRequest } from './fake-cluster.ts'
 import type { NodeCounts } from './fake-node.ts'
@@ -150,7 +151,7 @@ const runOnce = async (
     // A lost connection is mostly the process's death, and only that tells the cause.
     const silence = delay(LAST_WORDS_MS)
     await Promise.race([variant.child?.death ?? silence, silence])
-    const text = error instanceof Error ? error.message : String(error)
+    const text = messageOf(error)
     throw new Error(`${variant.name}: ${text}${variant.child?.shownOutput() ?? ''}`)
   }
 }

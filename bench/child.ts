@@ -6,6 +6,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
 import { spawnGuarded } from '../clusters/guarded-process.ts'
+import { messageOf } from '../src/message-of.ts'
 
 /** How long a process may take to end by itself. */
 const STOP_TIMEOUT_MS = 5_000
@@ -145,8 +146,7 @@ export const serveRequests = (answer: (body: unknown) => Promise<unknown>): void
     const { id, body } = message as { readonly id: number; readonly body: unknown }
     answer(body).then(
       (value) => process.send?.({ id, value }),
-      (error: unknown) =>
-        process.send?.({ id, error: error instanceof Error ? error.message : String(error) }),
+      (error: unknown) => process.send?.({ id, error: messageOf(error) }),
     )
   })
   process.on('disconnect', () => process.exit(0))

@@ -1,5 +1,6 @@
 /** Entry of `npm run bench`: command line, progress to stderr, the table to stdout, exit code. */
 import { writeFileSync } from 'node:fs'
+import { messageOf } from '../src/message-of.ts'
 import { runBench } from './bench.ts'
 import { killAllChildren } from './child.ts'
 import { HELP, parseOptions, UsageError } from './options.ts'
@@ -36,7 +37,7 @@ main().then(
     process.exitCode = code
   },
   (error: unknown) => {
-    console.error(`bench failed: ${error instanceof Error ? error.message : String(error)}`)
+    console.error(`bench failed: ${messageOf(error)}`)
     process.exitCode = error instanceof UsageError ? EXIT_USAGE : EXIT_FAILED
   },
 )

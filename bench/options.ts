@@ -1,5 +1,6 @@
 /** The bench's command line. */
 import { parseArgs } from 'node:util'
+import { messageOf } from '../src/message-of.ts'
 import { formatMix, type Mix, parseMix } from './mix.ts'
 
 export type PeerOptions = {
@@ -157,7 +158,7 @@ const parseValues = (argv: readonly string[]) => {
   try {
     return parseArgs({ args: [...argv], options: OPTIONS, strict: true }).values
   } catch (error) {
-    return fail(error instanceof Error ? error.message : String(error))
+    return fail(messageOf(error))
   }
 }
 

@@ -1,5 +1,6 @@
 /** The demo's command line: what is wanted, or what is wrong with it. */
 import { parseArgs } from 'node:util'
+import { messageOf } from '../src/message-of.ts'
 
 export const SECONDS_DEFAULT = 15
 export const SECONDS_MAX = 3600
@@ -44,6 +45,6 @@ export const parseArguments = (args: readonly string[]): Arguments => {
     }
     return { kind: 'run', keep: values.keep === true, seconds }
   } catch (error) {
-    return { kind: 'wrong', message: error instanceof Error ? error.message : String(error) }
+    return { kind: 'wrong', message: messageOf(error) }
   }
 }

@@ -4,6 +4,7 @@
  * write its time stamp, as drivers do, so both clusters store the same.
  */
 import type cassandra from 'cassandra-driver'
+import { messageOf } from '../src/message-of.ts'
 import { Ledger, type Operation, type Values, valuesOf } from './ledger.ts'
 import {
   type Column,
@@ -96,7 +97,7 @@ export class Workload {
         ledger.acknowledge(operation)
         this.done.requests += 1
       } catch (error) {
-        failures.push(`${operation.kind} failed: ${error instanceof Error ? error.message : error}`)
+        failures.push(`${operation.kind} failed: ${messageOf(error)}`)
       }
     }
   }

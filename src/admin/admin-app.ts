@@ -13,6 +13,7 @@ import type { ChangeReport, PrepareRequest, Problem, Requester } from '../contro
 import { nextPhase } from '../control/transitions.ts'
 import type { Logger } from '../log.ts'
 import type { LogLevel } from '../log-levels.ts'
+import { messageOf } from '../message-of.ts'
 import type { AdminApi } from './admin-api.ts'
 import { OPERATIONS, type Operation, type OperationId } from './api-operations.ts'
 import { SCHEMAS } from './api-schemas.ts'
@@ -150,9 +151,6 @@ const reconcile = async (
   }
   return ok({ reconciledAt, instances: clients.map(({ name }) => name) })
 }
-
-const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error)
 
 const codeOf = (status: number, error: Error): string => {
   if (error instanceof ControlError) return error.code

@@ -11,6 +11,7 @@ import {
 } from 'fastify'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
+import { messageOf } from '../message-of.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import { AdminError, AdminErrorCode } from './errors.ts'
 
@@ -101,7 +102,7 @@ export const createHttpApp = (log: Logger, options: HttpAppOptions = {}): Fastif
   })
   app.setErrorHandler((error, request, reply) => {
     const status = statusOf(error)
-    const text = error instanceof Error ? error.message : String(error)
+    const text = messageOf(error)
     if (status >= INTERNAL_SERVER_ERROR) {
       const path = request.routeOptions.url ?? 'unknown'
       log.limited(
@@ -126,7 +127,7 @@ export const listenHttp = async (
     await app.listen({ host: address, port })
   } catch (cause) {
     await app.close()
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = messageOf(cause)
     throw new AdminError(
       AdminErrorCode.BIND_FAILED,
       `cannot listen on ${formatEndpoint(address, port)} for ${purpose}: ${why}`,

@@ -15,6 +15,7 @@ import type {
   PrepareRequest,
   Requester,
 } from '../control/report.ts'
+import { messageOf } from '../message-of.ts'
 
 export type InstanceAccess = {
   readonly token: string | null
@@ -140,6 +141,3 @@ export class HttpInstanceClient implements InstanceClient {
 
 /** The other side checks what it sends against the schemas of the same document. */
 const checked = <T>(value: unknown): T => value as T
-
-const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error)

@@ -8,6 +8,7 @@ import { OPCODE_OFFSET } from '../cql/envelope.ts'
 import { ProtocolError } from '../cql/errors.ts'
 import { readErrorCode } from '../cql/messages/answer.ts'
 import { ErrorCode, Opcode } from '../cql/protocol.ts'
+import { messageOf } from '../message-of.ts'
 import type { AsyncNodeMetrics } from '../metrics/async-metrics.ts'
 import { ErrorKind, errorKindOf } from '../metrics/node-metrics.ts'
 import type { PerDropReason } from '../metrics/plane-series.ts'
@@ -395,7 +396,7 @@ export class AsyncReads implements ReadCopies, UpstreamListener {
   }
 
   #onOpenFailed(cluster: Cluster, error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error)
+    const text = messageOf(error)
     this.#context.log.limited(
       `async connect ${clusterName(cluster)}`,
       'warn',

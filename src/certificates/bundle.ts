@@ -3,6 +3,7 @@
  * TLS connection to it needs (operations §7.3). What the service says is src/cluster/astra-metadata.ts.
  */
 import { unzipSync } from 'fflate'
+import { messageOf } from '../message-of.ts'
 import { CertificateError, CertificateErrorCode, type NamedFile } from './errors.ts'
 
 /** The entries that are used, by their exact names at the root. User names and passwords are not. */
@@ -46,7 +47,7 @@ const unzip = (bytes: Uint8Array, refuse: Refuse): ReadonlyMap<string, string> =
     )
   } catch (error) {
     if (error instanceof CertificateError) throw error
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = messageOf(error)
     throw refuse(`is not a Secure Connect Bundle: the zip cannot be read: ${reason}`, error)
   }
 }

@@ -9,6 +9,7 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import type { Logger } from '../log.ts'
+import { messageOf } from '../message-of.ts'
 import { clientContext } from '../net/tls.ts'
 import { CertificateError, CertificateErrorCode } from './errors.ts'
 import type { CertificateRole, Leg, LegContent, LegSource } from './leg-source.ts'
@@ -146,7 +147,7 @@ export class CertificateStore {
   }
 
   #sayBroken({ leg, content }: LegState, error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error)
+    const text = messageOf(error)
     this.#log.limited(
       `CERTIFICATES_REJECTED ${leg}`,
       'error',
@@ -178,7 +179,7 @@ const checkUsable = (content: LegContent, leg: Leg, { description }: LegSource):
   try {
     clientContext(content)
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = messageOf(error)
     const file = { setting: `TLS of ${leg}`, path: description }
     const text = `cannot be used: ${reason}`
     throw new CertificateError(CertificateErrorCode.INVALID, file, text, error)

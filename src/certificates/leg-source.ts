@@ -4,6 +4,7 @@
  * can use them. When it is read again is certificate-store.ts.
  */
 import { readFile } from 'node:fs/promises'
+import { messageOf } from '../message-of.ts'
 import { BUNDLE_ENTRIES, readBundle, type SecureConnectBundle } from './bundle.ts'
 import { CertificateError, CertificateErrorCode, type NamedFile } from './errors.ts'
 import { earliestExpiryMs, parseCertificates, parsePair } from './pem.ts'
@@ -34,7 +35,7 @@ export const readNamedFile = async (file: NamedFile): Promise<Buffer> => {
   try {
     return await readFile(file.path)
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = messageOf(error)
     const text = `cannot be read: ${reason}`
     throw new CertificateError(CertificateErrorCode.UNREADABLE, file, text, error)
   }

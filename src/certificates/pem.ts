@@ -4,15 +4,13 @@
  * leg-source.ts.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { messageOf } from '../message-of.ts'
 import { CertificateError, CertificateErrorCode, type NamedFile } from './errors.ts'
 
 const CERTIFICATE = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]*-----END [A-Z0-9 ]*-----/g
 
 const invalid = (file: NamedFile, detail: string, cause?: unknown): CertificateError =>
   new CertificateError(CertificateErrorCode.INVALID, file, detail, cause)
-
-const reasonOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error)
 
 /** The certificates of a PEM text in its order; at least one. Throws a CertificateError. */
 export const parseCertificates = (text: string, file: NamedFile): readonly X509Certificate[] => {
@@ -22,7 +20,7 @@ export const parseCertificates = (text: string, file: NamedFile): readonly X509C
     try {
       return new X509Certificate(block)
     } catch (error) {
-      throw invalid(file, `: certificate ${index + 1} cannot be read: ${reasonOf(error)}`, error)
+      throw invalid(file, `: certificate ${index + 1} cannot be read: ${messageOf(error)}`, error)
     }
   })
 }
@@ -37,7 +35,7 @@ const parseKey = (text: string, file: NamedFile): KeyObject => {
   try {
     return createPrivateKey(text)
   } catch (error) {
-    throw invalid(file, `holds no private key in PEM form: ${reasonOf(error)}`, error)
+    throw invalid(file, `holds no private key in PEM form: ${messageOf(error)}`, error)
   }
 }
 

@@ -10,6 +10,7 @@ import { readClusterTopology, select } from '../cluster/topology-query.ts'
 import { Opcode, SUPPORTED_VERSIONS, type Version } from '../cql/protocol.ts'
 import { decodeBigint } from '../cql/values.ts'
 import { BodyWriter } from '../cql/writer.ts'
+import { messageOf } from '../message-of.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import { UpstreamTls } from '../net/tls.ts'
 import { clusterLabel, clusterName } from '../routing/cluster.ts'
@@ -330,6 +331,3 @@ export const clockVerdict = (aheadMs: number): [Verdict, string, string] => {
   const remedy = 'synchronise the clocks (NTP): the later timestamp wins, whichever write came last'
   return [size > SKEW_FAIL_MS ? 'fail' : 'warn', detail, remedy]
 }
-
-const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error)

@@ -8,6 +8,7 @@ import type { Clock } from '../clock.ts'
 import type { ControlConnectionSettings } from '../cluster/control-connection.ts'
 import { camelCase, DEFINITIONS, type Settings } from '../config/settings.ts'
 import { createLogger } from '../log.ts'
+import { messageOf } from '../message-of.ts'
 import { type AdvertisedAddress, resolveAdvertised } from '../proxy/advertised-addresses.ts'
 import { BY_SETTINGS_ALONE, connectionSettings, type Reach } from '../proxy/derived-settings.ts'
 import { legSources, openAstraContacts, tlsMaterial } from '../proxy/tls-legs.ts'
@@ -60,7 +61,7 @@ const filesRow = (settings: Settings): CheckRow => {
     try {
       accessSync(path, constants.R_OK)
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error)
+      const text = messageOf(error)
       faults.push(`${definition.key}: ${text}`)
     }
   }
@@ -87,7 +88,7 @@ const topologyRow = async (settings: Settings, tools: PreflightTools): Promise<C
     const list = resolved.map(describeAddress).join(', ')
     return settingsRow('proxy topology', 'pass', `instance ${index} of ${list}`)
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error)
+    const text = messageOf(error)
     return settingsRow('proxy topology', 'fail', text, 'every instance must resolve them alike')
   }
 }
@@ -153,7 +154,7 @@ const readReach = async (
     const row = settingsRow('certificates', 'pass', 'they can be used')
     return [row, { tls: tlsMaterial(settings, store), astra }]
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error)
+    const text = messageOf(error)
     const remedy = 'correct the files: the proxy does not start with these'
     return [settingsRow('certificates', 'fail', text, remedy), BY_SETTINGS_ALONE]
   }

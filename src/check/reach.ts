@@ -1,6 +1,7 @@
 /** Whether names lead to addresses and addresses to somebody who listens, several at once. */
 import { isIP } from 'node:net'
 import type { Clock } from '../clock.ts'
+import { messageOf } from '../message-of.ts'
 import { Dialer, formatEndpoint } from '../net/dialer.ts'
 import type { TransportHandler } from '../net/transport.ts'
 import type { Endpoint } from '../upstream/connection.ts'
@@ -62,7 +63,7 @@ export const resolveContactPoints = async (
       texts.push(`${name} is ${addresses.join(', ')}`)
     } catch (error) {
       lost.add(name)
-      texts.push(`${name}: ${error instanceof Error ? error.message : String(error)}`)
+      texts.push(`${name}: ${messageOf(error)}`)
     }
   }
   await Promise.all(names.map(lookUp))
@@ -92,7 +93,7 @@ export const findReachable = async (
         transport.destroy()
         return { address, port }
       } catch (error) {
-        const text = error instanceof Error ? error.message : String(error)
+        const text = messageOf(error)
         return `${formatEndpoint(address, port)}: ${text}`
       }
     }),

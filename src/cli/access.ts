@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import { HttpInstanceClient, type InstanceAccess } from '../admin/instance-client.ts'
+import { messageOf } from '../message-of.ts'
 import { CliError, ExitCode } from './exit.ts'
 
 const DEFAULT_PORT = 14_003
@@ -47,7 +48,7 @@ const readFile = (option: string, path: string): string => {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
+    const why = messageOf(error)
     throw new CliError(ExitCode.USAGE, `${option} ${path} cannot be read: ${why}`)
   }
 }

@@ -4,6 +4,7 @@
  */
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { PHASES, type Phase } from '../control/phase.ts'
+import { messageOf } from '../message-of.ts'
 import { type AccessOptions, openClient } from './access.ts'
 import * as commands from './commands.ts'
 import { type CompletedCommand, completionScript, SHELLS, type Shell } from './completion.ts'
@@ -234,7 +235,7 @@ class Zdm {
         last = await commands.status(session)
       } catch (error) {
         last = ExitCode.FAILED
-        out(`${error instanceof Error ? error.message : String(error)}\n`)
+        out(`${messageOf(error)}\n`)
       }
       await sleep(WATCH_PERIOD_MS)
     }
@@ -251,7 +252,7 @@ export const runZdm = async (argv: readonly string[], around: Surroundings): Pro
   } catch (error) {
     // Commander has written its text already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : ExitCode.USAGE
-    around.error(`zdm: ${error instanceof Error ? error.message : String(error)}\n`)
+    around.error(`zdm: ${messageOf(error)}\n`)
     return error instanceof CliError ? error.exitCode : ExitCode.FAILED
   }
 }

@@ -5,6 +5,7 @@
 import { Agent, request } from 'node:https'
 import type { SecureConnectBundle } from '../certificates/bundle.ts'
 import type { Clock } from '../clock.ts'
+import { messageOf } from '../message-of.ts'
 import { clientContext, explainTlsError } from '../net/tls.ts'
 
 const METADATA_TIMEOUT_MS = 30_000
@@ -125,7 +126,7 @@ export const fetchAstraMetadata = async (
   try {
     return parseAstraMetadata(answer.body)
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = messageOf(error)
     throw fail(`gave an answer that cannot be used: ${reason}: ${excerpt}`, error)
   }
 }

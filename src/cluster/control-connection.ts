@@ -20,6 +20,7 @@ import { Opcode, SUPPORTED_VERSIONS, type Version, versionTraits } from '../cql/
 import { BodyReader } from '../cql/reader.ts'
 import { BodyWriter } from '../cql/writer.ts'
 import type { Logger } from '../log.ts'
+import { messageOf } from '../message-of.ts'
 import { NodeMetrics } from '../metrics/node-metrics.ts'
 import { Dialer } from '../net/dialer.ts'
 import { Flusher } from '../net/output.ts'
@@ -502,6 +503,3 @@ export class ControlConnection implements UpstreamListener {
     this.#log.limited(`${code} ${cluster} ${node}`, 'warn', { code, cluster, node }, text)
   }
 }
-
-const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error)

@@ -3,6 +3,7 @@
  * and the exit status are the caller's.
  */
 import { readFileSync } from 'node:fs'
+import { messageOf } from '../message-of.ts'
 import type { SettingDefinition, SettingValue } from './definition.ts'
 import {
   ConfigError,
@@ -53,7 +54,7 @@ export const settingsSource = (
   try {
     return { kind: 'file', path: configPath, text: readFileSync(configPath, 'utf8') }
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = messageOf(error)
     const text = `${configPath}: the file of settings cannot be read: ${reason}`
     throw new ConfigError(ConfigErrorCode.UNREADABLE, [{ setting: null, text }], error)
   }

@@ -3,6 +3,7 @@
  * of JSON that are only ever appended; the latest are in memory for the admin API.
  */
 import { readFileSync } from 'node:fs'
+import { messageOf } from '../message-of.ts'
 import { appendLine } from './durable-file.ts'
 import { ControlError, ControlErrorCode } from './errors.ts'
 import type { AuditEntry } from './report.ts'
@@ -27,7 +28,7 @@ export class AuditLog {
     try {
       appendLine(this.#path, JSON.stringify(entry))
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause)
+      const why = messageOf(cause)
       throw new ControlError(
         ControlErrorCode.AUDIT_NOT_WRITTEN,
         `the audit log ${this.#path} (audit_log_path) cannot be written: ${why}`,

@@ -7,6 +7,7 @@
  *                    └── one fails ──► refused              one commit fails ──► partial
  */
 import type { Clock } from '../clock.ts'
+import { messageOf } from '../message-of.ts'
 import { evidenceOf, hasFailed, runChecks } from './checks.ts'
 import { agree, checkDeployment, leaveReport, type Seen, statusesOf } from './deployment.ts'
 import { ControlError, ControlErrorCode } from './errors.ts'
@@ -52,9 +53,6 @@ export type Wish =
   | { readonly verb: 'route'; readonly routing: Routing }
   /** `like`: the name of the instance that is right. */
   | { readonly verb: 'align'; readonly like: string }
-
-const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error)
 
 const look = async (client: InstanceClient): Promise<Seen> => {
   const { name } = client

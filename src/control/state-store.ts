@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { messageOf } from '../message-of.ts'
 import { commitFile, discardStaged, stageFile } from './durable-file.ts'
 import { ControlError, ControlErrorCode } from './errors.ts'
 import type { MigrationState } from './migration-state.ts'
@@ -63,7 +64,7 @@ export const parseStateFile = (text: string): MigrationState | { readonly fault:
   try {
     content = JSON.parse(text)
   } catch (error) {
-    return { fault: `it is no JSON: ${error instanceof Error ? error.message : String(error)}` }
+    return { fault: `it is no JSON: ${messageOf(error)}` }
   }
   if (!isFields(content)) return { fault: 'it holds no object' }
   if (content['version'] !== VERSION) {
@@ -84,7 +85,7 @@ export const readStateFile = (path: string): MigrationState | null => {
     text = readFileSync(path, 'utf8')
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
-    throw unreadable(path, error instanceof Error ? error.message : String(error), error)
+    throw unreadable(path, messageOf(error), error)
   }
   const state = parseStateFile(text)
   if ('fault' in state) throw unreadable(path, state.fault, null)
@@ -122,7 +123,7 @@ export class FileStateStore implements StateStore {
     try {
       work()
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause)
+      const why = messageOf(cause)
       throw new ControlError(
         ControlErrorCode.STATE_NOT_WRITTEN,
         `the state file ${this.#path} (routing_state_path) cannot be written: ${why}; nothing has changed`,

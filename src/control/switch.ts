@@ -8,6 +8,7 @@
  */
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
+import { messageOf } from '../message-of.ts'
 import type { AuditLog } from './audit-log.ts'
 import { type Evidence, hasFailed, runChecks } from './checks.ts'
 import { ControlError, ControlErrorCode } from './errors.ts'
@@ -236,7 +237,7 @@ export class MigrationSwitch {
         return
       }
       store.discard()
-      const text = error instanceof Error ? error.message : String(error)
+      const text = messageOf(error)
       this.#record('failed', prepared, via, `${change.id}: ${text}`, true)
       throw error
     }
@@ -283,7 +284,7 @@ export class MigrationSwitch {
   }
 
   #complain(error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error)
+    const text = messageOf(error)
     this.#tools.log.error({ code: 'CHANGE_NOT_RECORDED', error }, text)
   }
 }

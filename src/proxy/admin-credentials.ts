@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import type { ServerOptions } from 'node:https'
 import { ConfigError, ConfigErrorCode } from '../config/errors.ts'
 import type { Settings } from '../config/settings.ts'
+import { messageOf } from '../message-of.ts'
 
 const TOKEN_LENGTH_MIN = 16
 
@@ -17,7 +18,7 @@ const read = (setting: string, path: string): string => {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
+    const why = messageOf(error)
     throw unusable(setting, `${path} cannot be read: ${why}`, error)
   }
 }

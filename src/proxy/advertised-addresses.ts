@@ -5,6 +5,7 @@
  */
 import { isIP, isIPv4 } from 'node:net'
 import { canonicalAddress } from '../config/address.ts'
+import { messageOf } from '../message-of.ts'
 
 export type AdvertisedAddress = {
   /** As the setting has it. */
@@ -28,7 +29,7 @@ const resolveOne = async (given: string, resolve: Resolve): Promise<AdvertisedAd
       { cause },
     )
   const found = await resolve(given).catch((cause: unknown) => {
-    throw fail(`cannot be resolved: ${cause instanceof Error ? cause.message : cause}`, cause)
+    throw fail(`cannot be resolved: ${messageOf(cause)}`, cause)
   })
   const address = chooseAddress(found)
   if (address === undefined) throw fail('has no address')

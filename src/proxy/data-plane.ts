@@ -15,6 +15,7 @@ import type { ProtocolError } from '../cql/errors.ts'
 import { EVENT_STREAM_ID } from '../cql/messages/event.ts'
 import type { VersionTraits } from '../cql/protocol.ts'
 import type { Logger } from '../log.ts'
+import { messageOf } from '../message-of.ts'
 import { DataPlaneMetrics } from '../metrics/data-plane-metrics.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import { Dialer } from '../net/dialer.ts'
@@ -297,7 +298,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   }
 
   onHandshakeFailed(session: Session, error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error)
+    const text = messageOf(error)
     const code = error instanceof ClusterError ? error.code : 'CLIENT_HANDSHAKE_FAILED'
     if (error instanceof ClusterError && error.code === ClusterErrorCode.CONNECT_FAILED) {
       this.metrics.failedConnections[clusterLabel(error.cluster)]++
@@ -323,7 +324,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   onInvariantBroken(session: Session, error: unknown): void {
     this.metrics.clientsClosed.internalError++
     this.log.limited(
-      `internal error ${error instanceof Error ? error.message : String(error)}`,
+      `internal error ${messageOf(error)}`,
       'error',
       { code: 'INTERNAL_ERROR', error, client: session.transport.peer },
       'a fault of the proxy itself: this client is closed',

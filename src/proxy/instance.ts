@@ -14,6 +14,7 @@ import type { Settings } from '../config/settings.ts'
 import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
 import type { Logger, RootLogger } from '../log.ts'
 import { type LogLevel, type LogLevels, logLevelsOf } from '../log-levels.ts'
+import { messageOf } from '../message-of.ts'
 import type { CertificateSeries } from '../metrics/certificate-series.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import { formatEndpoint } from '../net/dialer.ts'
@@ -187,7 +188,7 @@ export class ProxyInstance {
           RETRY_FACTOR,
           random,
         )
-        const text = error instanceof Error ? error.message : String(error)
+        const text = messageOf(error)
         log.error(
           { code: 'START_FAILED', attempt: attempt + 1, retryInMs: Math.round(delayMs) },
           `cannot start yet, next try in ${Math.round(delayMs)} ms: ${text}`,

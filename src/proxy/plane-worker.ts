@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../clock.ts'
 import { createLogger } from '../log.ts'
+import { messageOf } from '../message-of.ts'
 import { DataPlane } from './data-plane.ts'
 import { PeerLinks } from './peer-links.ts'
 import type { CallResult, FromPlane, PlaneCall, PlaneStart, ToPlane } from './plane-messages.ts'
@@ -69,7 +70,7 @@ const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
             if (result.name === 'close') port.close()
           })
           .catch((error: unknown) => {
-            const text = error instanceof Error ? error.message : String(error)
+            const text = messageOf(error)
             answer({ kind: 'failed', call: message.call, message: text })
           })
         break

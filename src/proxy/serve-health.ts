@@ -5,6 +5,7 @@ import { readinessOf } from '../admin/readiness.ts'
 import type { Clock } from '../clock.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Logger } from '../log.ts'
+import { messageOf } from '../message-of.ts'
 import type { ControlSeries } from '../metrics/control-series.ts'
 import { MetricsExposition } from '../metrics/exposition.ts'
 import { boundsInSeconds } from '../metrics/histogram.ts'
@@ -62,7 +63,7 @@ export const serveHealth = async (
     )
     return server
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error)
+    const text = messageOf(error)
     log.error(
       { code: 'HTTP_BIND_FAILED' },
       `${text}: the proxy runs on without health and metrics; free the port or change the settings, then restart`,

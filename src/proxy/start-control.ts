@@ -10,6 +10,7 @@ import { AuditLog } from '../control/audit-log.ts'
 import { firstState, type MigrationState } from '../control/migration-state.ts'
 import { FileStateStore, FORGETFUL_STORE, readStateFile } from '../control/state-store.ts'
 import type { RootLogger } from '../log.ts'
+import { messageOf } from '../message-of.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import type { AdminCredentials } from './admin-credentials.ts'
 import { bindAddress, routingSetting } from './derived-settings.ts'
@@ -89,7 +90,7 @@ export const serveAdmin = async (
     )
     return server
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error)
+    const text = messageOf(error)
     log.error(
       { code: 'HTTP_BIND_FAILED' },
       `${text}: the proxy runs on without the admin API; free the port or change the settings, then restart`,

@@ -1,5 +1,6 @@
 /** The log lines of a data plane's connections to nodes: opened, closed, lost, not to be had. */
 import type { Logger } from '../log.ts'
+import { messageOf } from '../message-of.ts'
 import { type Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 
@@ -36,7 +37,7 @@ export class UpstreamLog {
   }
 
   reconnectFailed(cluster: Cluster, node: string, error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error)
+    const text = messageOf(error)
     this.#log.limited(
       `reconnect ${node}`,
       'warn',

@@ -7,6 +7,7 @@ import { ProtocolError } from '../cql/errors.ts'
 import { type ErrorMessage, encodeError } from '../cql/messages/error.ts'
 import { ErrorCode, Opcode } from '../cql/protocol.ts'
 import { BodyWriter } from '../cql/writer.ts'
+import { messageOf } from '../message-of.ts'
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
 
 /** `version` is the client's, without the response bit. */
@@ -26,7 +27,7 @@ export const protocolErrorEnvelope = (version: number, error: ProtocolError): Ui
 export const clusterErrorEnvelope = (version: number, cause: unknown): Uint8Array => {
   if (cause instanceof ProtocolError) return protocolErrorEnvelope(version, cause)
   if (!(cause instanceof ClusterError)) {
-    const message = cause instanceof Error ? cause.message : String(cause)
+    const message = messageOf(cause)
     return errorEnvelope(version, { code: ErrorCode.SERVER_ERROR, message })
   }
   // Both clusters may ask for credentials, so whose refusal it is matters more than the node's bytes.

@@ -20,6 +20,7 @@ import { answerReader } from '../cql/messages/answer.ts'
 import { decodeError } from '../cql/messages/error.ts'
 import { Opcode, opcodeName, type VersionTraits } from '../cql/protocol.ts'
 import type { BodyWriter } from '../cql/writer.ts'
+import { messageOf } from '../message-of.ts'
 import type { NodeMetrics } from '../metrics/node-metrics.ts'
 import type { Dialer } from '../net/dialer.ts'
 import { type Flusher, Output } from '../net/output.ts'
@@ -170,7 +171,7 @@ export class UpstreamConnection implements TransportHandler {
       if (options.traits.hasShortHeader) connection.#output.useShortHeaders()
       return connection
     } catch (cause) {
-      const text = cause instanceof Error ? cause.message : String(cause)
+      const text = messageOf(cause)
       throw new ClusterError(
         ClusterErrorCode.CONNECT_FAILED,
         options.cluster,

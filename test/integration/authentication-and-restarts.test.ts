@@ -8,8 +8,8 @@ import { DEFAULT_CREDENTIALS, type RunningCluster } from '../../clusters/cluster
 import { ORIGIN, startCluster, TARGET } from '../../clusters/start.ts'
 import type { Settings } from '../../src/config/settings.ts'
 import { ErrorCode } from '../../src/cql/protocol.ts'
+import { afterFile } from '../support/after-test.ts'
 import {
-  afterFile,
   connectDriver,
   createKeyspace,
   newKeyspaceName,

@@ -5,6 +5,7 @@
 import type { Client } from 'cassandra-driver'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { Opcode, ResultKind, Version } from '../../src/cql/protocol.ts'
+import { afterFile } from '../support/after-test.ts'
 import {
   readError,
   readTextRows,
@@ -14,7 +15,6 @@ import {
 import type { Algorithm } from '../support/fake-cluster/wire.ts'
 import { RawClient } from '../support/raw-client.ts'
 import {
-  afterFile,
   connectDirect,
   createKeyspace,
   newKeyspaceName,

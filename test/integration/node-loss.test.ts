@@ -6,8 +6,9 @@ import { type Client, policies } from 'cassandra-driver'
 import { beforeAll, describe, expect, inject, test, vi } from 'vitest'
 import type { RunningCluster } from '../../clusters/cluster.ts'
 import { startCluster } from '../../clusters/start.ts'
+import { messageOf } from '../../src/message-of.ts'
+import { afterFile } from '../support/after-test.ts'
 import {
-  afterFile,
   connectDirect,
   connectDriver,
   newKeyspaceName,
@@ -87,7 +88,7 @@ class Load {
         }
         this.answered++
       } catch (error) {
-        this.errors.push(error instanceof Error ? error.message : String(error))
+        this.errors.push(messageOf(error))
       }
     }
   }

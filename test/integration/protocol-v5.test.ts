@@ -5,10 +5,10 @@
 import type { Client } from 'cassandra-driver'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { ErrorCode, Opcode, ResultKind, Version } from '../../src/cql/protocol.ts'
+import { afterFile } from '../support/after-test.ts'
 import { readError, readTextRows, resultKind } from '../support/fake-cluster/request-bodies.ts'
 import { RawClient } from '../support/raw-client.ts'
 import {
-  afterFile,
   connectDirect,
   createKeyspace,
   newKeyspaceName,

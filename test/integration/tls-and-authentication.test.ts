@@ -8,9 +8,9 @@ import { auth, type Client, type ClientOptions, type types } from 'cassandra-dri
 import { beforeAll, describe, expect, test } from 'vitest'
 import { DEFAULT_CREDENTIALS, type RunningCluster } from '../../clusters/cluster.ts'
 import { ORIGIN, startCluster, TARGET } from '../../clusters/start.ts'
+import { afterFile } from '../support/after-test.ts'
 import { Authority, Files, type Issued } from '../support/certificates.ts'
 import {
-  afterFile,
   connectDriver,
   createKeyspace,
   newKeyspaceName,

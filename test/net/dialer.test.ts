@@ -1,15 +1,11 @@
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Dialer, formatEndpoint } from '../../src/net/dialer.ts'
+import { afterTest } from '../support/after-test.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { ENDINGS, endConnection, RecordingHandler } from './recording-handler.ts'
-
-const cleanUps: (() => void)[] = []
-afterEach(() => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) cleanUp()
-})
 
 type Peer = {
   readonly server: Server
@@ -28,7 +24,7 @@ const listen = async (host = '127.0.0.1', allowHalfOpen = true): Promise<Peer> =
   })
   server.listen(0, host)
   await once(server, 'listening')
-  cleanUps.push(() => {
+  afterTest(() => {
     server.close()
     for (const socket of sockets) socket.destroy()
   })
@@ -52,7 +48,7 @@ const dialTo = async (
     handler,
     signal,
   )
-  cleanUps.push(() => transport.destroy())
+  afterTest(() => transport.destroy())
   return { handler, transport, socket: await peer.accepted() }
 }
 

@@ -4,26 +4,16 @@
  */
 import { randomBytes } from 'node:crypto'
 import { Client, type ClientOptions, policies, type types } from 'cassandra-driver'
-import { afterAll, inject } from 'vitest'
+import { inject } from 'vitest'
 import type { ContactPoint } from '../../clusters/cluster.ts'
 import { systemClock } from '../../src/clock.ts'
 import type { Settings } from '../../src/config/settings.ts'
 import type { EnvelopeRewrite } from '../../src/cql/envelope-decoder.ts'
 import { createLogger } from '../../src/log.ts'
 import { ProxyInstance } from '../../src/proxy/instance.ts'
+import { afterFile } from './after-test.ts'
 import { type LogLine, testSettings } from './instance.ts'
 import type { ProvidedCluster } from './real-clusters.ts'
-
-const cleanUps: (() => Promise<unknown>)[] = []
-
-afterAll(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
-})
-
-/** Runs when the file is done, the last one first. */
-export const afterFile = (cleanUp: () => Promise<unknown>): void => {
-  cleanUps.push(cleanUp)
-}
 
 export type RealInstance = {
   readonly instance: ProxyInstance

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { messageOf } from '../../src/message-of.ts'
 import { firstToOpen, NEXT_NODE_AFTER_MS } from '../../src/upstream/first-to-open.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
@@ -24,7 +25,7 @@ const search = (names: readonly string[]) => {
   )
   const settled = result.then(
     (value) => `opened ${value}`,
-    (error: unknown) => `rejected: ${error instanceof Error ? error.message : String(error)}`,
+    (error: unknown) => `rejected: ${messageOf(error)}`,
   )
   const act = async (name: string, error?: string): Promise<void> => {
     if (error === undefined) openings.get(name)!.resolve(name)

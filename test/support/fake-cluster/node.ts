@@ -13,6 +13,7 @@ import {
   Version,
   versionLabel,
 } from '../../../src/cql/protocol.ts'
+import { messageOf } from '../../../src/message-of.ts'
 import {
   answerRequest,
   type ConnectionState,
@@ -129,7 +130,7 @@ export class FakeConnection implements ConnectionState {
     } catch (error) {
       if (error instanceof UnsupportedVersionError) this.#refuseVersion(error.version)
       else {
-        const reason = error instanceof Error ? error.message : String(error)
+        const reason = messageOf(error)
         this.#owner.onViolation(`connection ${this.index}: ${reason}`)
         this.destroy()
       }
@@ -158,7 +159,7 @@ export class FakeConnection implements ConnectionState {
     try {
       request = decodeRequest(envelope)
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
+      const reason = messageOf(error)
       refusal = errorAnswer(ErrorCode.PROTOCOL_ERROR, reason)
     }
     if (envelope.version !== this.version) {
