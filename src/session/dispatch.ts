@@ -179,6 +179,7 @@ export class RequestDispatcher implements Dispatcher {
   batch(session: Session, bytes: Uint8Array, start: number, end: number, body: number): void {
     const batch = this.#batch
     batch.read(bytes, body, end, session.traits!, this.#context.prepared)
+    batch.touch(this.#context.turn.nowMs)
     if (batch.unknownLength > 0) {
       const id = bytes.slice(batch.unknownStart, batch.unknownStart + batch.unknownLength)
       this.#slow.findStatement(session, bytes, start, end, id)

@@ -121,13 +121,28 @@ export class Handshake {
           session.reply(streamId, unexpected(traits.version, message[OPCODE_OFFSET]!))
       }
     } catch (error) {
-      const options = this.#dialogue?.options ?? null
+      const dialogue = this.#dialogue
       const isAboutCredentials =
         error instanceof ClusterError && error.code === ClusterErrorCode.AUTHENTICATION
+      const told = isAboutCredentials && dialogue !== null ? this.#explain(error, dialogue) : error
       this.#forgetDialogue()
-      this.#refusedStartup = isAboutCredentials ? options : null
-      this.#refuse(streamId, error)
+      this.#refusedStartup = isAboutCredentials ? (dialogue?.options ?? null) : null
+      this.#refuse(streamId, told)
     }
+  }
+
+  /** A node's refusal, and whose credentials they were: two users are involved, and only one is the client's. */
+  #explain(error: ClusterError, { credentials }: Dialogue): ClusterError {
+    const { cluster, code, envelope } = error
+    const refused = credentials[cluster]
+    if (refused === null || envelope === null) return error
+    const name = clusterName(cluster)
+    const setting = name.toLowerCase()
+    const whose =
+      refused === this.#context.settings.credentials[cluster]
+        ? `these are ${setting}_username and ${setting}_password of the proxy's settings, not the application's`
+        : `these are the application's, which must be those of a user of ${name}`
+    return new ClusterError(code, cluster, `${error.detail} (${whose})`, { cause: error, envelope })
   }
 
   #checkHeader(traits: VersionTraits, streamId: number): void {

@@ -7,11 +7,11 @@
  */
 
 import { type Compression, decompressEnvelope, isCompressed } from '../cql/compression.ts'
-import { writeStreamId } from '../cql/envelope.ts'
+import { FLAGS_OFFSET, writeStreamId } from '../cql/envelope.ts'
 import { EnvelopeDecoder, type EnvelopeHandler, rewritten } from '../cql/envelope-decoder.ts'
 import { type EnvelopeVersionError, ProtocolError } from '../cql/errors.ts'
 import { FrameDecoder } from '../cql/frame.ts'
-import type { VersionTraits } from '../cql/protocol.ts'
+import { EnvelopeFlag, type VersionTraits } from '../cql/protocol.ts'
 import { isSentShort } from '../cql/short-header.ts'
 import { Output } from '../net/output.ts'
 import type { Transport, TransportHandler } from '../net/transport.ts'
@@ -112,7 +112,12 @@ export class Session implements TransportHandler {
    */
   readable(envelope: Uint8Array): Uint8Array {
     if (!isCompressed(envelope, 0)) return envelope
-    if (this.isFramed || this.compression === null) throw notNegotiated()
+    if (this.isFramed) {
+      // v5 compresses frames. Some drivers leave the flag set all the same (request-path §1.4).
+      envelope[FLAGS_OFFSET]! &= ~EnvelopeFlag.COMPRESSION
+      return envelope
+    }
+    if (this.compression === null) throw notNegotiated()
     const { bodyLengthMax } = this.#decoder
     return decompressEnvelope(this.compression, envelope, 0, envelope.length, bodyLengthMax)
   }

@@ -11,7 +11,7 @@ import { internalName, isKeyword, keyword, syntaxErrorMessage } from './token-te
 export const StatementClass = {
   /** SELECT from a user keyspace, or from what cannot be made out. */
   READ: 0,
-  /** SELECT from a system keyspace that the proxy does not answer itself. */
+  /** SELECT from a system keyspace that the proxy does not answer itself; LIST, DESCRIBE. */
   SYSTEM_READ: 1,
   /** SELECT from system.local, system.peers or system.peers_v2. */
   VIRTUAL_READ: 2,
@@ -20,7 +20,7 @@ export const StatementClass = {
   USE: 4,
   /** INSERT, UPDATE, DELETE, BEGIN … BATCH: what may hold calls of now(). */
   WRITE: 5,
-  /** All else, known or not: schema, roles, LIST, DESCRIBE, other CALLs, garbage, nothing at all. */
+  /** All else, known or not: schema, roles, other CALLs, garbage, nothing at all. */
   OTHER: 6,
 } as const
 export type StatementClass = (typeof StatementClass)[keyof typeof StatementClass]
@@ -53,6 +53,9 @@ const INSERT = keyword('INSERT')
 const UPDATE = keyword('UPDATE')
 const DELETE = keyword('DELETE')
 const BEGIN = keyword('BEGIN')
+const DESCRIBE = keyword('DESCRIBE')
+const DESC = keyword('DESC')
+const LIST = keyword('LIST')
 const USE = keyword('USE')
 const CALL = keyword('CALL')
 const INSIGHTS_RPC = keyword('InsightsRpc')
@@ -98,7 +101,12 @@ export const classifyStatement = (
       if (isKeywordAt(UPDATE, bytes, at, end)) return StatementClass.WRITE
       return isKeywordAt(USE, bytes, at, end) ? StatementClass.USE : StatementClass.OTHER
     case 0x64: // d
-      return isKeywordAt(DELETE, bytes, at, end) ? StatementClass.WRITE : StatementClass.OTHER
+      if (isKeywordAt(DELETE, bytes, at, end)) return StatementClass.WRITE
+      return isKeywordAt(DESCRIBE, bytes, at, end) || isKeywordAt(DESC, bytes, at, end)
+        ? StatementClass.SYSTEM_READ
+        : StatementClass.OTHER
+    case 0x6c: // l
+      return isKeywordAt(LIST, bytes, at, end) ? StatementClass.SYSTEM_READ : StatementClass.OTHER
     case 0x62: // b
       return isKeywordAt(BEGIN, bytes, at, end) ? StatementClass.WRITE : StatementClass.OTHER
     case 0x63: // c

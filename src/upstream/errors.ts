@@ -22,6 +22,8 @@ export type ClusterErrorCode = (typeof ClusterErrorCode)[keyof typeof ClusterErr
 export class ClusterError extends Error {
   readonly code: ClusterErrorCode
   readonly cluster: Cluster
+  /** The message without the cluster's name. */
+  readonly detail: string
   /** The ERROR envelope of the node, where the cause is its answer. */
   readonly envelope: Uint8Array | null
 
@@ -35,6 +37,7 @@ export class ClusterError extends Error {
     this.name = 'ClusterError'
     this.code = code
     this.cluster = cluster
+    this.detail = detail
     this.envelope = options.envelope ?? null
   }
 }

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { ErrorCode, Opcode, ResultKind, Version } from '../../src/cql/protocol.ts'
 import { passwordAuthenticator } from '../support/fake-cluster/answers.ts'
 import {
+  plainTokenBody,
   queryBody,
   readError,
   readTextRows,
@@ -287,6 +288,19 @@ describe('what a client may not send', () => {
     expect((await driver.handshake()).opcode).toBe(Opcode.READY)
     driver.sendRaw(buildEnvelope(4, COMPRESSED, 3, Opcode.QUERY, queryBody(4, READ)))
     expect(readError(await driver.next()).message).toContain('negotiated no compression')
+  })
+
+  test('the flag inside v5’s frames means nothing in the handshake either', async () => {
+    const authenticator = passwordAuthenticator('user', 'secret')
+    const rig = await startWith({
+      origin: { authenticator },
+      settings: { originUsername: 'user', originPassword: 'secret' },
+    })
+    const driver = await rig.connect({ version: Version.V5 })
+    expect((await driver.handshake()).opcode).toBe(Opcode.AUTHENTICATE)
+    const token = plainTokenBody('user', 'secret')
+    const answer = await driver.request(Opcode.AUTH_RESPONSE, token, { flags: COMPRESSED })
+    expect(answer.opcode).toBe(Opcode.AUTH_SUCCESS)
   })
 
   test('the flag inside v5’s frames means nothing, and does not reach the clusters', async () => {

@@ -171,6 +171,45 @@ describe.each(['shared', 'per_client'] as const)('%s: credentials', (connections
     }
   })
 
+  test.each([
+    {
+      forward: false,
+      wrong: 'target',
+      says: /^Target: .* \(these are the application's, .* of Target\)$/,
+    },
+    {
+      forward: true,
+      wrong: 'origin',
+      says: /^Origin: .* \(these are the application's, .* of Origin\)$/,
+    },
+    {
+      forward: false,
+      wrong: 'settings',
+      says: /^Origin: .* \(these are origin_username and origin_password /,
+    },
+  ])(
+    'a refusal says whose credentials they were: $wrong, forwarded to origin: $forward',
+    async (row) => {
+      const rig = await rigWith({
+        originAsks: true,
+        targetAsks: true,
+        forward: row.forward,
+        connections,
+      })
+      if (row.wrong === 'settings') {
+        rig.origin.on(
+          { opcode: Opcode.AUTH_RESPONSE },
+          respondError(ErrorCode.AUTHENTICATION_ERROR, 'no'),
+        )
+      }
+      const right = row.wrong === 'settings' ? TARGET_USER : WRONG
+      const driver = await rig.connect()
+      const error = readError(await driver.handshake({ credentials: right }))
+      expect(error.code).toBe(ErrorCode.AUTHENTICATION_ERROR)
+      expect(error.message).toMatch(row.says)
+    },
+  )
+
   test('without configured credentials for Origin the error says what is missing', async () => {
     const rig = await rigWith({ originAsks: true, targetAsks: true, connections })
     const settings = { ...rig.plane.settings, credentials: [null, null] as const }

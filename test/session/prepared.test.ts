@@ -563,3 +563,22 @@ describe('a PREPARE', () => {
     }
   })
 })
+
+describe.each(['EXECUTE', 'BATCH'] as const)('a statement that is used by %s', (opcode) => {
+  test('is not the one that a full cache forgets', async () => {
+    const clock = new FakeClock()
+    const rig = await startPlane({ clock, plane: { preparedEntriesMax: 10 } })
+    const driver = await rig.client()
+    const used = await driver.prepare(INSERT)
+    for (let i = 0; i < 20; i++) {
+      clock.advance(1)
+      const answer =
+        opcode === 'EXECUTE'
+          ? await driver.execute(used, { values: ['a', 'b'] })
+          : await driver.batch([{ id: used.id, values: ['a', 'b'] }])
+      expect(resultKind(answer), `round ${i}`).toBe(ResultKind.VOID)
+      clock.advance(1)
+      await driver.prepare(`${INSERT} USING TTL ${i}`)
+    }
+  })
+})
