@@ -124,7 +124,7 @@ export const CONTROL_FAMILIES: readonly MetricFamily[] = [
       keyspace: 'as in the statement or of the session',
       table: 'empty where the statement names none',
     },
-    help: 'Writes that succeeded on the other cluster only, or were not answered in time by this one alone; at most 500 tables per thread are told apart.',
+    help: 'Writes that succeeded on the other cluster only, conditional ones that only it applied, or were not answered in time by this one alone; at most 500 tables per thread are told apart.',
     read: failedTables,
   },
 ]

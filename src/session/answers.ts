@@ -18,9 +18,10 @@ import { WriteType } from '../cql/messages/error.ts'
 import { readConsistency } from '../cql/messages/fields.ts'
 import { BatchType, Consistency, ErrorCode, Opcode, ResultKind } from '../cql/protocol.ts'
 import { ErrorKind, errorKindOf } from '../metrics/node-metrics.ts'
-import { CLUSTERS, Cluster, clusterName } from '../routing/cluster.ts'
+import { CLUSTERS, Cluster, clusterName, otherCluster } from '../routing/cluster.ts'
 import { Answer, returnedCluster } from '../routing/outcome.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
+import { APPLIED_BITS, appliedIn, missingWhereNotApplied } from './conditional-writes.ts'
 import type { SessionContext } from './context.ts'
 import type { Healer } from './healer.ts'
 import { errorEnvelope } from './replies.ts'
@@ -54,6 +55,9 @@ export class Answers {
     if (isRead(requests.kind[request]!)) node.requestDurationReads.observe(seconds)
     else node.requestDurationWrites.observe(seconds)
     if (bytes[start + OPCODE_OFFSET] !== Opcode.ERROR) {
+      if (requests.kind[request] === RequestKind.ON_BOTH && !isPlainVoid(bytes, start)) {
+        this.#noteApplied(connection, request, bytes, start, end)
+      }
       this.settle(request, connection.cluster, Answer.SUCCESS, bytes, start, end)
       return
     }
@@ -226,6 +230,29 @@ export class Answers {
     session.requestDone()
   }
 
+  /** Only ever for a write whose answer is not the plain one. */
+  #noteApplied(
+    connection: UpstreamConnection,
+    request: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const { requests, log } = this.#context
+    const envelope = readableAnswer(connection, bytes, start, end)
+    if (envelope === null) return
+    requests.applied[request]! |=
+      appliedIn(envelope, connection.traits) << (connection.cluster * APPLIED_BITS)
+    const missing = missingWhereNotApplied(requests.applied[request]!)
+    if (missing === 0) return
+    this.#noteFailedWrite(request, missing)
+    const without = missing === 1 << Cluster.ORIGIN ? Cluster.ORIGIN : Cluster.TARGET
+    log.warn(
+      { code: 'CONDITIONAL_WRITE_DIVERGED' },
+      `A conditional write was applied on ${clusterName(otherCluster(without))} and not on ${clusterName(without)}, whose data must have been different already`,
+    )
+  }
+
   /** Only ever on the way of a failure: what it takes to find the table is not on the request path. */
   #noteFailedWrite(request: number, missing: number): void {
     const { requests, prepared, failedWrites } = this.#context
@@ -274,8 +301,16 @@ const plainError = (
   bytes: Uint8Array,
   start: number,
   end: number,
+): Uint8Array | null =>
+  isCompressed(bytes, start) ? readableAnswer(connection, bytes, start, end) : null
+
+/** A copy of an answer as it is read; null where it cannot be decompressed. */
+const readableAnswer = (
+  connection: UpstreamConnection,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
 ): Uint8Array | null => {
-  if (!isCompressed(bytes, start)) return null
   try {
     return connection.readable(bytes, start, end)
   } catch (error) {

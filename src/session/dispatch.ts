@@ -259,6 +259,7 @@ export class RequestDispatcher implements Dispatcher {
     requests.chunkEnd[request] = end
     requests.primary[request] = routing.primary
     requests.failed[request] = 0
+    requests.applied[request] = 0
     requests.heals[request] = 0
     session.inFlight++
     if (second === null) {

@@ -43,6 +43,8 @@ export class RequestTable {
   outstanding = new Uint8Array(0)
   /** One bit per cluster whose answer was an ERROR. */
   failed = new Uint8Array(0)
+  /** What the clusters made of a conditional write: an `Applied` in two bits for each. */
+  applied = new Uint8Array(0)
   /** The primary when the request was routed: whose success counts. */
   primary = new Uint8Array(0)
   /** Counts the uses of an index, so that a heal that comes back late knows that it is too late. */
@@ -164,6 +166,7 @@ export class RequestTable {
     this.stream = grow(this.stream, new Int16Array(capacity))
     this.outstanding = grow(this.outstanding, new Uint8Array(capacity))
     this.failed = grow(this.failed, new Uint8Array(capacity))
+    this.applied = grow(this.applied, new Uint8Array(capacity))
     this.primary = grow(this.primary, new Uint8Array(capacity))
     this.generation = grow(this.generation, new Uint32Array(capacity))
     this.heals = grow(this.heals, new Uint8Array(capacity))

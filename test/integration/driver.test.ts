@@ -11,6 +11,7 @@ import {
   createKeyspace,
   newKeyspaceName,
   plainRows,
+  type RealInstance,
   startRealInstance,
 } from '../support/real-instance.ts'
 
@@ -40,11 +41,12 @@ describe.each(CONFIGURATIONS)(
     const keyspace = newKeyspaceName()
     let driver: Client
     let direct: Direct
+    let real: RealInstance
     let contactPoint: string
 
     beforeAll(async () => {
-      const instance = await startRealInstance(settings)
-      contactPoint = `127.0.0.1:${instance.port}`
+      real = await startRealInstance(settings)
+      contactPoint = `127.0.0.1:${real.port}`
       driver = await connectDriver(contactPoint, { protocolOptions: { maxVersion: version } })
       direct = await connectDirect()
       await driver.execute(createKeyspace(keyspace))
@@ -99,6 +101,31 @@ describe.each(CONFIGURATIONS)(
         { c: 2, v: null, s: version >= 4 ? 8 : null },
       ])
     })
+
+    test.each([
+      { without: 'target', prepare: false },
+      { without: 'target', prepare: true },
+      { without: 'origin', prepare: false },
+      { without: 'origin', prepare: true },
+    ] as const)(
+      'a conditional write that $without alone refuses counts as missing there (prepared: $prepare)',
+      async ({ without, prepare }) => {
+        const k = 1000 + (without === 'origin' ? 1 : 0) + (prepare ? 2 : 0)
+        await direct[without].execute(`INSERT INTO ${keyspace}.t (k, c, v) VALUES (${k}, 1, 'own')`)
+        const countsOf = async (): Promise<number> =>
+          (await real.instance.series())!
+            .flatMap(({ failedTables }) => failedTables)
+            .filter((row) => row.keyspace === keyspace && row.table === 't')
+            .reduce((sum, row) => sum + row[`${without}Only`], 0)
+        const before = await countsOf()
+        const insert = `INSERT INTO ${keyspace}.t (k, c, v) VALUES (?, 1, 'new') IF NOT EXISTS`
+        const params = prepare ? [k] : []
+        const text = prepare ? insert : insert.replace('?', `${k}`)
+        const result = await driver.execute(text, params, { prepare })
+        expect(result.wasApplied()).toBe(without !== settings.primaryCluster.toLowerCase())
+        expect((await countsOf()) - before).toBe(1)
+      },
+    )
 
     test('batches of texts, of prepared statements and of both are in both clusters', async () => {
       const prepared = `INSERT INTO ${keyspace}.t (k, c, v) VALUES (?, ?, ?)`
