@@ -23,10 +23,10 @@ import type { Profile } from '../upstream/profile.ts'
 import { Comparer } from './comparer.ts'
 import type { Comparison, ComparisonOrigin } from './comparison.ts'
 import { type CopiedRequest, withMetadata } from './copied-request.ts'
+import { CopiedStatements } from './copied-statements.ts'
 import { type CopyPools, CopyPoolsRegistry } from './copy-pools.ts'
 import type { MismatchSample } from './mismatch-samples.ts'
 import { Sampler } from './sampler.ts'
-import { StatementPreparer } from './statement-preparer.ts'
 
 /** What the copies in flight may keep of their requests, per thread. */
 export const HELD_BYTES_MAX = 16 * 1024 * 1024
@@ -73,7 +73,7 @@ export class AsyncReads implements ReadCopies, UpstreamListener {
   readonly #context: SessionContext
   readonly #settings: AsyncReadSettings
   readonly #pools: CopyPoolsRegistry
-  readonly #preparer: StatementPreparer
+  readonly #statements: CopiedStatements
   readonly #comparer: Comparer
   readonly #sampler: Sampler
   readonly #connections = new Set<UpstreamConnection>()
@@ -92,7 +92,7 @@ export class AsyncReads implements ReadCopies, UpstreamListener {
       makePool: (cluster, profile) => options.makePool(cluster, profile),
       onOpenFailed: (cluster, error) => this.#onOpenFailed(cluster, error),
     })
-    this.#preparer = new StatementPreparer(this.#pools)
+    this.#statements = new CopiedStatements(this.#pools, context.turn)
     this.#comparer = new Comparer({
       recheckDelayMs: settings.recheckDelayMs,
       hashSecret: settings.hashSecret,
@@ -104,7 +104,7 @@ export class AsyncReads implements ReadCopies, UpstreamListener {
       prepareToReadAgain: (origin) => this.#prepareToReadAgain(origin),
       readAgain: (comparison, cluster) => this.#readAgain(comparison, cluster),
       keyIndices: ({ statement }) =>
-        statement === null ? null : this.#preparer.keyIndices(statement),
+        statement === null ? null : this.#statements.keyIndices(statement),
     })
   }
 
@@ -332,7 +332,7 @@ export class AsyncReads implements ReadCopies, UpstreamListener {
     }
     read.heals++
     metrics.preparedHeals[clusterLabel(read.cluster)]++
-    this.#preparer
+    this.#statements
       .prepare(read.request.statement!, connection, read.pools, turn.nowMs)
       .then(
         () => this.#sendAgain(read, connection),
@@ -375,8 +375,8 @@ export class AsyncReads implements ReadCopies, UpstreamListener {
     const secondary = otherCluster(primary)
     const connection = pools.connection(secondary, preferredNode[secondary], nowMs)
     if (statement === null || connection === null) return
-    if (this.#preparer.keyIndices(statement) !== null) return
-    this.#preparer.prepare(statement, connection, pools, nowMs).catch(() => {
+    if (this.#statements.keyIndices(statement) !== null) return
+    this.#statements.prepare(statement, connection, pools, nowMs).catch(() => {
       // Then the sample's hash is of all bound values.
     })
   }

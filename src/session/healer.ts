@@ -4,24 +4,20 @@
  * again: for what the proxy does not know either, and for a read that no heal has helped.
  */
 import { OPCODE_OFFSET } from '../cql/envelope.ts'
-import { ProtocolError } from '../cql/errors.ts'
-import { answerReader } from '../cql/messages/answer.ts'
-import { encodePrepare } from '../cql/messages/prepare.ts'
-import { ErrorCode, Opcode, opcodeName, ResultKind, type VersionTraits } from '../cql/protocol.ts'
-import { BodyWriter } from '../cql/writer.ts'
-import { resultDigest } from '../prepared/result-digest.ts'
+import { answerReader, readIf } from '../cql/messages/answer.ts'
+import { ErrorCode, Opcode } from '../cql/protocol.ts'
 import { equalBytes, type PreparedStatement } from '../prepared/statement.ts'
 import { type Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
 import { Answer } from '../routing/outcome.ts'
 import { StatementClass } from '../statement/classify.ts'
-import type { CallAnswer, UpstreamConnection } from '../upstream/connection.ts'
-import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Answers } from './answers.ts'
 import { BatchIds } from './batch-ids.ts'
 import type { SessionContext } from './context.ts'
 import { clusterErrorEnvelope, errorEnvelope } from './replies.ts'
 import { RequestKind } from './request-table.ts'
 import type { Session } from './session.ts'
+import { type CallInKeyspace, StatementPreparer } from './statement-preparer.ts'
 import { messageStart, sendRequest } from './upstream-request.ts'
 
 /**
@@ -33,11 +29,11 @@ export const HEALS_MAX = 15
 
 export class Healer {
   readonly #context: SessionContext
-  /** PREPAREs under way, by node and statement: many requests wait for one. */
-  readonly #underWay = new Map<string, Promise<CallAnswer>>()
+  readonly #preparer: StatementPreparer
 
   constructor(context: SessionContext) {
     this.#context = context
+    this.#preparer = new StatementPreparer(context.turn)
   }
 
   /** Takes over a request that a node has answered with UNPREPARED; `error` is a copy of its answer. */
@@ -122,69 +118,41 @@ export class Healer {
     sendRequest(requests, request, again, this.#readBatch(request))
   }
 
-  /** Resolves with the node's refusal of one of them, or null when it knows them all. */
+  /**
+   * Resolves when the node knows them all: with null, or with what the client gets in place of an execution.
+   * Rejects with the ClusterError of one that it refuses.
+   */
   async #prepareAll(
     session: Session,
     connection: UpstreamConnection,
     statements: readonly PreparedStatement[],
   ): Promise<Uint8Array | null> {
-    const { cluster } = connection
-    const answers = await Promise.all(
-      statements.map((statement) => this.#prepareOn(session, connection, statement)),
+    const callInKeyspace = this.#callInKeyspace(session, connection)
+    const taught = await Promise.all(
+      statements.map((each) => this.#preparer.prepare(each, connection, callInKeyspace)),
     )
-    for (const [at, answer] of answers.entries()) {
-      if (answer.opcode === Opcode.ERROR) return answer.envelope
-      const id = preparedId(answer)
-      if (id === null) throw notPrepared(connection, answer)
+    for (const [at, { resultMetadataId }] of taught.entries()) {
       const statement = statements[at]!
-      if (hasOtherColumns(statement, connection, answer)) {
-        return unpreparedEnvelope(
-          connection.traits.version,
-          statement.id,
-          'The columns of its result have changed: the statement has to be prepared again',
-        )
-      }
-      if (!equalBytes(id, statement.ids[cluster])) statement.learnId(cluster, id)
+      if (!hasOtherColumns(statement, connection, resultMetadataId)) continue
+      return unpreparedEnvelope(
+        connection.traits.version,
+        statement.id,
+        'The columns of its result have changed: the statement has to be prepared again',
+      )
     }
     return null
   }
 
-  /** PREPAREs on the connection's node, once for all who ask at the same time. */
-  #prepareOn(
-    session: Session,
-    connection: UpstreamConnection,
-    statement: PreparedStatement,
-  ): Promise<CallAnswer> {
-    const id = Buffer.from(statement.id).toString('hex')
-    const key = `${clusterLabel(connection.cluster)} ${connection.node} ${connection.traits.version} ${id}`
-    const known = this.#underWay.get(key)
-    if (known !== undefined) return known
-    const promise = this.#prepare(session, connection, statement).finally(() => {
-      this.#underWay.delete(key)
-    })
-    this.#underWay.set(key, promise)
-    return promise
-  }
-
-  async #prepare(
-    session: Session,
-    connection: UpstreamConnection,
-    statement: PreparedStatement,
-  ): Promise<CallAnswer> {
-    const { traits, cluster } = connection
-    const isNamed = traits.hasKeyspaceField && statement.keyspace !== null
-    if (isNamed || statement.keyspace === connection.keyspace) {
-      return connection.call(Opcode.PREPARE, prepareBody(statement, traits))
-    }
-    // Unqualified names mean the keyspace that it was prepared in: a connection in that keyspace,
-    // to whichever node the pool has; the other nodes heal in the same way when they are met.
+  /** A pool has connections to the same node; the other nodes heal in the same way when they are met. */
+  #callInKeyspace(session: Session, { cluster, node }: UpstreamConnection): CallInKeyspace {
     const { profiles, turn } = this.#context
-    const profile = profiles.acquire({ ...session.profile!.profile, keyspace: statement.keyspace })
-    try {
-      const other = await profile.pools[cluster].connectionTo(connection.node)
-      return await other.call(Opcode.PREPARE, prepareBody(statement, traits))
-    } finally {
-      profiles.release(profile, turn.nowMs)
+    return async (keyspace, call) => {
+      const profile = profiles.acquire({ ...session.profile!.profile, keyspace })
+      try {
+        return await call(await profile.pools[cluster].connectionTo(node))
+      } finally {
+        profiles.release(profile, turn.nowMs)
+      }
     }
   }
 
@@ -227,34 +195,6 @@ export class Healer {
   }
 }
 
-export const prepareBody = (statement: PreparedStatement, traits: VersionTraits): BodyWriter =>
-  encodePrepare(
-    new BodyWriter(),
-    statement.keyspace === null
-      ? { text: statement.text }
-      : { text: statement.text, keyspace: statement.keyspace },
-    traits,
-  )
-
-/** What a node's answer is read for; null where its bytes do not follow the protocol. */
-const readIf = <T>(read: () => T): T | null => {
-  try {
-    return read()
-  } catch (error) {
-    if (error instanceof ProtocolError) return null
-    throw error
-  }
-}
-
-/** The statement id of a PREPARED result, or null where the answer is something else. */
-const preparedId = (answer: CallAnswer): Uint8Array | null => {
-  if (answer.opcode !== Opcode.RESULT) return null
-  return readIf(() => {
-    const body = answerReader(answer.envelope)
-    return body.readInt() === ResultKind.PREPARED ? body.readShortBytes() : null
-  })
-}
-
 /**
  * Before v5 a client that has asked for no metadata reads rows by the columns that its own PREPARE told;
  * when they are others now, only UNPREPARED makes it ask again. In v5 the node itself tells it (v5 §4.2.5.2).
@@ -264,16 +204,12 @@ const preparedId = (answer: CallAnswer): Uint8Array | null => {
 const hasOtherColumns = (
   statement: PreparedStatement,
   { traits, cluster }: UpstreamConnection,
-  answer: CallAnswer,
+  found: Uint8Array | null,
 ): boolean => {
   const known = statement.resultMetadataIds[cluster]
-  if (traits.hasResultMetadataId || known === null) return false
+  if (traits.hasResultMetadataId || known === null || found === null) return false
   if (statement.statementClass === StatementClass.WRITE) return false
-  const body = answerReader(answer.envelope)
-  body.readInt()
-  body.readShortBytes()
-  const found = resultDigest(body, traits)
-  return found !== null && !equalBytes(found, known)
+  return !equalBytes(found, known)
 }
 
 const unpreparedEnvelope = (version: number, statementId: Uint8Array, message: string) =>
@@ -291,11 +227,3 @@ const unpreparedId = (envelope: Uint8Array): Uint8Array | null =>
     body.readString()
     return body.readShortBytes()
   })
-
-/** The statement was not executed, so the client must not see this answer as a success. */
-const notPrepared = (connection: UpstreamConnection, answer: CallAnswer): ClusterError =>
-  new ClusterError(
-    ClusterErrorCode.UNEXPECTED,
-    connection.cluster,
-    `${connection.node} answered PREPARE with ${opcodeName(answer.opcode)} that is no PREPARED; the statement was not executed there`,
-  )

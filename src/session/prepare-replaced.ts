@@ -6,7 +6,7 @@
 import { OPCODE_OFFSET } from '../cql/envelope.ts'
 import { answerReader, readPrepared } from '../cql/messages/answer.ts'
 import { ErrorCode, Opcode, type VersionTraits } from '../cql/protocol.ts'
-import { resultDigest } from '../prepared/result-digest.ts'
+import { readPreparedIds } from '../prepared/prepared-ids.ts'
 import type { SharedStatement } from '../prepared/statement.ts'
 import { StatementClass } from '../statement/classify.ts'
 import { writeTimestampOf } from '../statement/write-timestamp.ts'
@@ -35,16 +35,17 @@ export const replacedStatement = (
 ): { readonly answer: Uint8Array; readonly statement: SharedStatement } | null => {
   const origin = readPrepared(answers[0], traits)
   const target = readPrepared(answers[1], traits)
-  if (origin === null || target === null) return null
+  const originIds = readPreparedIds(answers[0], traits)
+  const targetIds = readPreparedIds(answers[1], traits)
+  if (origin === null || target === null || originIds === null || targetIds === null) return null
   if (!isAsPlanned(plan, origin.variables) || !isAsPlanned(plan, target.variables)) return null
   const id = clientStatementId(origin.statementId, text)
   return {
     answer: clientPrepared(answers[0], origin, id, plan.variables, traits),
     statement: {
       id,
-      // Copies: what is kept must not keep the whole answers.
-      ids: [origin.statementId.slice(), target.statementId.slice()],
-      resultMetadataIds: [metadataIdOf(answers[0], traits), metadataIdOf(answers[1], traits)],
+      ids: [originIds.statementId, targetIds.statementId],
+      resultMetadataIds: [originIds.resultMetadataId, targetIds.resultMetadataId],
       statementClass: StatementClass.WRITE,
       text: plan.text,
       keyspace,
@@ -55,16 +56,6 @@ export const replacedStatement = (
       },
     },
   }
-}
-
-/** The cluster's own, or before v5 the proxy's; of a PREPARED that was read already. */
-const metadataIdOf = (prepared: Uint8Array, traits: VersionTraits): Uint8Array | null => {
-  const body = answerReader(prepared)
-  body.readInt('result kind')
-  body.readShortBytes('statement id')
-  return traits.hasResultMetadataId
-    ? body.readShortBytes('result metadata id').slice()
-    : resultDigest(body, traits)
 }
 
 /** Whether a cluster says that the statement itself is wrong. */

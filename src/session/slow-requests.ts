@@ -5,40 +5,31 @@
  */
 import { OPCODE_OFFSET, readStreamId } from '../cql/envelope.ts'
 import { ProtocolError } from '../cql/errors.ts'
-import { answerReader } from '../cql/messages/answer.ts'
 import { EventType } from '../cql/messages/event.ts'
-import { decodePrepare } from '../cql/messages/prepare.ts'
 import { decodeQuery } from '../cql/messages/query.ts'
 import { decodeRegister } from '../cql/messages/register.ts'
 import { encodeSupported } from '../cql/messages/supported.ts'
-import { ErrorCode, Opcode, opcodeName, ResultKind, type VersionTraits } from '../cql/protocol.ts'
+import { ErrorCode, Opcode, opcodeName, ResultKind } from '../cql/protocol.ts'
 import { BodyReader } from '../cql/reader.ts'
 import { BodyWriter } from '../cql/writer.ts'
-import { resultDigest } from '../prepared/result-digest.ts'
-import { PreparedStatement, type SharedStatement } from '../prepared/statement.ts'
-import { Cluster } from '../routing/cluster.ts'
+import { PreparedStatement } from '../prepared/statement.ts'
+import type { Cluster } from '../routing/cluster.ts'
 import { onlyCluster } from '../routing/forward.ts'
 import { Answer, returnedCluster } from '../routing/outcome.ts'
-import {
-  classifyStatement,
-  keyspaceClassOf,
-  StatementClass,
-  useKeyspace,
-} from '../statement/classify.ts'
-import type { UpstreamConnection } from '../upstream/connection.ts'
+import { StatementClass, useKeyspace } from '../statement/classify.ts'
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
+import { answerOf, ClusterCalls, isTimeout } from './cluster-calls.ts'
 import type { SessionContext } from './context.ts'
-import { type ReplacedPrepare, refusesStatement, replacedStatement } from './prepare-replaced.ts'
+import { PrepareRequests } from './prepare-requests.ts'
 import { clusterErrorEnvelope, errorEnvelope, replyEnvelope } from './replies.ts'
 import type { Session } from './session.ts'
 import { VirtualRequests } from './virtual-requests.ts'
 
-/** The two answers of a request that went to both, or what took their place. */
-type BothAnswers = readonly [Uint8Array, Uint8Array]
-
 export class SlowRequests {
   readonly #context: SessionContext
   readonly #virtual: VirtualRequests
+  readonly #clusters: ClusterCalls
+  readonly #prepares: PrepareRequests
   /** Numbers of those that have begun and not been answered, the oldest first. */
   readonly #inFlight = new Set<number>()
   #begun = 0
@@ -46,6 +37,8 @@ export class SlowRequests {
   constructor(context: SessionContext) {
     this.#context = context
     this.#virtual = new VirtualRequests(context)
+    this.#clusters = new ClusterCalls(context)
+    this.#prepares = new PrepareRequests(context, this.#virtual, this.#clusters)
   }
 
   /** What has begun so far and is not answered yet, for `hasAny`. */
@@ -63,9 +56,11 @@ export class SlowRequests {
     const version = session.traits!.version
     const opcode = bytes[start + OPCODE_OFFSET]!
     switch (opcode) {
-      case Opcode.PREPARE:
-        this.#prepare(session, bytes.slice(start, end), body - start)
+      case Opcode.PREPARE: {
+        const envelope = bytes.slice(start, end)
+        this.#run(session, streamId, () => this.#prepares.answer(session, envelope, body - start))
         break
+      }
       case Opcode.OPTIONS: {
         const supported = encodeSupported(new BodyWriter(), this.#context.snapshot.supported)
         session.reply(streamId, replyEnvelope(version, Opcode.SUPPORTED, supported))
@@ -149,75 +144,6 @@ export class SlowRequests {
     }
   }
 
-  #prepare(session: Session, envelope: Uint8Array, body: number): void {
-    const traits = session.traits!
-    const message = decodePrepare(new BodyReader(envelope, body), traits)
-    const keyspace = message.keyspace ?? session.keyspace
-    // A copy of its own: what is kept must not keep the whole chunk.
-    const text = new Uint8Array(message.text)
-    const keyspaceClass = keyspaceClassOf(keyspace ?? '')
-    const statementClass = classifyStatement(text, 0, text.length, keyspaceClass)
-    const streamId = readStreamId(envelope, 0)
-    const remember = (shared: SharedStatement): void => {
-      this.#context.prepared.add(new PreparedStatement(shared, this.#context.turn.begin()))
-    }
-    if (statementClass === StatementClass.VIRTUAL_READ) {
-      session.reply(streamId, this.#virtual.prepare(session, text, keyspace, remember))
-      return
-    }
-    const isWrite = statementClass === StatementClass.WRITE
-    const { rewriter, replacement } = this.#context
-    this.#run(session, streamId, async () => {
-      const only = onlyCluster(this.#context.routing)
-      const plan = isWrite ? replacement.planPrepare(envelope, body, text) : null
-      if (plan !== null) {
-        const replaced = { plan, text, keyspace, traits }
-        const answer = await this.#prepareReplaced(only, session, replaced, remember)
-        if (answer !== null) return answer
-      }
-      const [origin, target] = await this.#ask(only, session, envelope, (cluster) =>
-        session.upstream(cluster),
-      )
-      const chosen = returnedCluster(answerOf(origin), answerOf(target), Cluster.ORIGIN)
-      if (answerOf(origin) === Answer.SUCCESS && answerOf(target) === Answer.SUCCESS) {
-        plan?.reportRefused()
-        const a = preparedIds(origin, traits)
-        const b = preparedIds(target, traits)
-        remember({
-          id: a.id,
-          ids: [a.id, b.id],
-          resultMetadataIds: [a.metadataId, b.metadataId],
-          statementClass,
-          text,
-          keyspace,
-          rewrite: isWrite ? rewriter.rewriteOf(text, origin, traits) : null,
-        })
-      }
-      return chosen === Cluster.ORIGIN ? origin : target
-    })
-  }
-
-  /** Resolves with null where the client's own text is to be prepared. */
-  async #prepareReplaced(
-    only: Cluster | null,
-    session: Session,
-    replaced: ReplacedPrepare,
-    remember: (shared: SharedStatement) => void,
-  ): Promise<Uint8Array | null> {
-    const answers = await this.#ask(only, session, replaced.plan.envelope, (cluster) =>
-      session.upstream(cluster),
-    )
-    if (answers.some(refusesStatement)) return null
-    const [origin, target] = [answerOf(answers[0]), answerOf(answers[1])]
-    if (origin === Answer.ERROR || target === Answer.ERROR) {
-      return answers[returnedCluster(origin, target, Cluster.ORIGIN)]
-    }
-    const prepared = replacedStatement(replaced, answers)
-    if (prepared === null) return null
-    remember(prepared.statement)
-    return prepared.answer
-  }
-
   /**
    * USE moves the session to the profile with that keyspace: its pools' connections are in it
    * already, and run the statement once more for the clusters' own answers.
@@ -231,9 +157,11 @@ export class SlowRequests {
       let hasMoved = false
       try {
         const query = useQuery(session, text)
-        const answers = await this.#ask(onlyCluster(routing), session, query, (cluster) =>
-          this.#inTime(cluster, next.pools[cluster].ready(session.preferredNode[cluster])),
-        )
+        const answers = await this.#clusters.ask(onlyCluster(routing), session.traits!.version, {
+          connect: (cluster) =>
+            this.#inTime(cluster, next.pools[cluster].ready(session.preferredNode[cluster])),
+          call: (connection) => connection.callEnvelope(query),
+        })
         const [origin, target] = [answerOf(answers[0]), answerOf(answers[1])]
         hasMoved = origin === Answer.SUCCESS && target === Answer.SUCCESS
         if (hasMoved) session.moveTo(next)
@@ -259,71 +187,6 @@ export class SlowRequests {
     }
   }
 
-  /**
-   * Asks both clusters, or the one that serves alone, whose answer stands for the other's then: a
-   * statement that the other does not know is healed there if it ever has to run it.
-   */
-  async #ask(
-    only: Cluster | null,
-    session: Session,
-    envelope: Uint8Array,
-    choose: (cluster: Cluster) => UpstreamConnection | null | Promise<UpstreamConnection | null>,
-  ): Promise<BothAnswers> {
-    if (only === null) return this.#askBoth(session, envelope, choose)
-    const { version } = session.traits!
-    try {
-      const connection = await choose(only)
-      const answer =
-        connection === null
-          ? noConnection(version, only)
-          : (await connection.callEnvelope(envelope)).envelope
-      return [answer, answer]
-    } catch (error) {
-      this.#throwIfSilent(error)
-      const answer = clusterErrorEnvelope(version, error)
-      return [answer, answer]
-    }
-  }
-
-  /** Asks both clusters; a failure becomes that cluster's ERROR. Nothing is sent unless both can take it. */
-  async #askBoth(
-    session: Session,
-    envelope: Uint8Array,
-    choose: (cluster: Cluster) => UpstreamConnection | null | Promise<UpstreamConnection | null>,
-  ): Promise<BothAnswers> {
-    const version = session.traits!.version
-    const chosen = await Promise.allSettled([choose(Cluster.ORIGIN), choose(Cluster.TARGET)])
-    const refused = chosen.map((result, cluster) => {
-      if (result.status === 'rejected') {
-        this.#throwIfSilent(result.reason)
-        return clusterErrorEnvelope(version, result.reason)
-      }
-      if (result.value !== null) return null
-      return noConnection(version, cluster === 0 ? Cluster.ORIGIN : Cluster.TARGET)
-    })
-    const [origin, target] = chosen
-    if (refused[0] != null) return [refused[0], refused[1] ?? refused[0]]
-    if (refused[1] != null) return [refused[1], refused[1]]
-    const answers = await Promise.all(
-      [origin, target].map(async (result) => {
-        try {
-          const connection = result?.status === 'fulfilled' ? result.value : null
-          return (await connection!.callEnvelope(envelope)).envelope
-        } catch (error) {
-          this.#throwIfSilent(error)
-          return clusterErrorEnvelope(version, error)
-        }
-      }),
-    )
-    return [answers[0]!, answers[1]!]
-  }
-
-  /** `proxy_timeout_reply: none` keeps the reference's silence. */
-  #throwIfSilent(error: unknown): void {
-    const isTimeout = error instanceof ClusterError && error.code === ClusterErrorCode.TIMEOUT
-    if (isTimeout && !this.#context.settings.repliesToTimeouts) throw error
-  }
-
   /** Runs slow work as one request in flight; null means that somebody else replies. */
   #run(session: Session, streamId: number, work: () => Promise<Uint8Array | null>): void {
     session.inFlight++
@@ -331,8 +194,7 @@ export class SlowRequests {
     this.#inFlight.add(number)
     work()
       .catch((error: unknown) => {
-        const isTimeout = error instanceof ClusterError && error.code === ClusterErrorCode.TIMEOUT
-        if (isTimeout && !this.#context.settings.repliesToTimeouts) return null
+        if (isTimeout(error) && !this.#context.settings.repliesToTimeouts) return null
         return clusterErrorEnvelope(session.traits!.version, error)
       })
       .then((envelope) => {
@@ -344,38 +206,8 @@ export class SlowRequests {
   }
 }
 
-const noConnection = (version: number, cluster: Cluster): Uint8Array =>
-  clusterErrorEnvelope(
-    version,
-    new ClusterError(ClusterErrorCode.UNAVAILABLE, cluster, 'no connection is ready, try again'),
-  )
-
-const answerOf = (envelope: Uint8Array): Answer =>
-  envelope[OPCODE_OFFSET] === Opcode.ERROR ? Answer.ERROR : Answer.SUCCESS
-
 const voidEnvelope = (session: Session): Uint8Array =>
   replyEnvelope(session.traits!.version, Opcode.RESULT, new BodyWriter().writeInt(ResultKind.VOID))
-
-/** The ids of a PREPARED result. Throws ProtocolError where it is something else. */
-const preparedIds = (
-  envelope: Uint8Array,
-  traits: VersionTraits,
-): { id: Uint8Array; metadataId: Uint8Array | null } => {
-  const body = answerReader(envelope)
-  const kind = body.readInt()
-  if (envelope[OPCODE_OFFSET] !== Opcode.RESULT || kind !== ResultKind.PREPARED) {
-    throw new ProtocolError(
-      'PREPARE_UNEXPECTED_ANSWER',
-      `A cluster answered PREPARE with ${opcodeName(envelope[OPCODE_OFFSET]!)} of kind ${kind}`,
-      ErrorCode.SERVER_ERROR,
-    )
-  }
-  const id = body.readShortBytes().slice()
-  const metadataId = traits.hasResultMetadataId
-    ? body.readShortBytes().slice()
-    : resultDigest(body, traits)
-  return { id, metadataId }
-}
 
 /** A plain QUERY of the statement, whatever it came as. */
 const useQuery = (session: Session, text: Uint8Array): Uint8Array => {

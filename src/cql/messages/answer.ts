@@ -22,11 +22,15 @@ export const answerReader = (bytes: Uint8Array, start = 0, end = bytes.length): 
  * The [int] code of an ERROR envelope; SERVER_ERROR where the body is cut off: the client must see it
  * all the same, and one wrong answer is no reason to lose a connection that others use.
  */
-export const readErrorCode = (bytes: Uint8Array, start: number, end: number): number => {
+export const readErrorCode = (bytes: Uint8Array, start: number, end: number): number =>
+  readIf(() => answerReader(bytes, start, end).readInt()) ?? ErrorCode.SERVER_ERROR
+
+/** What `read` finds in an answer; null where the answer's bytes do not follow the protocol. */
+export const readIf = <T>(read: () => T): T | null => {
   try {
-    return answerReader(bytes, start, end).readInt()
+    return read()
   } catch (error) {
-    if (error instanceof ProtocolError) return ErrorCode.SERVER_ERROR
+    if (error instanceof ProtocolError) return null
     throw error
   }
 }

@@ -1,0 +1,122 @@
+/**
+ * A client's PREPARE: answered by both clusters, or by the proxy where it will execute the statement
+ * itself, and remembered with the ids of both (request-path §4.1).
+ */
+import { OPCODE_OFFSET } from '../cql/envelope.ts'
+import { ProtocolError } from '../cql/errors.ts'
+import { decodePrepare } from '../cql/messages/prepare.ts'
+import { ErrorCode, opcodeName, type VersionTraits } from '../cql/protocol.ts'
+import { BodyReader } from '../cql/reader.ts'
+import { type PreparedIds, readPreparedIds } from '../prepared/prepared-ids.ts'
+import { PreparedStatement, type SharedStatement } from '../prepared/statement.ts'
+import { CLUSTERS, Cluster } from '../routing/cluster.ts'
+import { onlyCluster } from '../routing/forward.ts'
+import { Answer, returnedCluster } from '../routing/outcome.ts'
+import { classifyStatement, keyspaceClassOf, StatementClass } from '../statement/classify.ts'
+import { answerOf, type BothAnswers, type ClusterCalls } from './cluster-calls.ts'
+import type { SessionContext } from './context.ts'
+import { type ReplacedPrepare, refusesStatement, replacedStatement } from './prepare-replaced.ts'
+import type { Session } from './session.ts'
+import type { VirtualRequests } from './virtual-requests.ts'
+
+/** Asks the clusters to prepare what this envelope says. */
+type AskToPrepare = (envelope: Uint8Array) => Promise<BothAnswers>
+
+export class PrepareRequests {
+  readonly #context: SessionContext
+  readonly #virtual: VirtualRequests
+  readonly #clusters: ClusterCalls
+
+  constructor(context: SessionContext, virtual: VirtualRequests, clusters: ClusterCalls) {
+    this.#context = context
+    this.#virtual = virtual
+    this.#clusters = clusters
+  }
+
+  /**
+   * The answer to a PREPARE whose message proper is at `body` of `envelope`. Rejects with a ProtocolError
+   * where it cannot be read, or a cluster's answer is no PREPARED.
+   */
+  async answer(session: Session, envelope: Uint8Array, body: number): Promise<Uint8Array> {
+    const traits = session.traits!
+    const message = decodePrepare(new BodyReader(envelope, body), traits)
+    const keyspace = message.keyspace ?? session.keyspace
+    // A copy of its own: what is kept must not keep the whole chunk.
+    const text = new Uint8Array(message.text)
+    const keyspaceClass = keyspaceClassOf(keyspace ?? '')
+    const statementClass = classifyStatement(text, 0, text.length, keyspaceClass)
+    if (statementClass === StatementClass.VIRTUAL_READ) {
+      return this.#virtual.prepare(session, text, keyspace, (shared) => this.#remember(shared))
+    }
+    const ask = this.#askerFor(session)
+    const { replacement, rewriter } = this.#context
+    const isWrite = statementClass === StatementClass.WRITE
+    const plan = isWrite ? replacement.planPrepare(envelope, body, text) : null
+    if (plan !== null) {
+      const answer = await this.#prepareReplaced(ask, { plan, text, keyspace, traits })
+      if (answer !== null) return answer
+    }
+    const [origin, target] = await ask(envelope)
+    const chosen = returnedCluster(answerOf(origin), answerOf(target), Cluster.ORIGIN)
+    if (answerOf(origin) === Answer.SUCCESS && answerOf(target) === Answer.SUCCESS) {
+      plan?.reportRefused()
+      const a = preparedIds(origin, traits)
+      const b = preparedIds(target, traits)
+      this.#remember({
+        id: a.statementId,
+        ids: [a.statementId, b.statementId],
+        resultMetadataIds: [a.resultMetadataId, b.resultMetadataId],
+        statementClass,
+        text,
+        keyspace,
+        rewrite: isWrite ? rewriter.rewriteOf(text, origin, traits) : null,
+      })
+    }
+    return chosen === Cluster.ORIGIN ? origin : target
+  }
+
+  /** Resolves with null where the client's own text is to be prepared. */
+  async #prepareReplaced(ask: AskToPrepare, replaced: ReplacedPrepare): Promise<Uint8Array | null> {
+    const answers = await ask(replaced.plan.envelope)
+    if (answers.some(refusesStatement)) return null
+    const [origin, target] = [answerOf(answers[0]), answerOf(answers[1])]
+    if (origin === Answer.ERROR || target === Answer.ERROR) {
+      return answers[returnedCluster(origin, target, Cluster.ORIGIN)]
+    }
+    const prepared = replacedStatement(replaced, answers)
+    if (prepared === null) return null
+    this.#remember(prepared.statement)
+    return prepared.answer
+  }
+
+  /**
+   * Connections are chosen here, once: a USE that comes while the clusters are asked must not move the
+   * statement to another keyspace. A cluster that does not serve now gets it healed if it ever has to run it.
+   */
+  #askerFor(session: Session): AskToPrepare {
+    const { version } = session.traits!
+    const only = onlyCluster(this.#context.routing)
+    const connections = CLUSTERS.map((cluster) =>
+      only === null || only === cluster ? session.upstream(cluster) : null,
+    )
+    return (envelope) =>
+      this.#clusters.ask(only, version, {
+        connect: (cluster) => connections[cluster]!,
+        call: (connection) => connection.callEnvelope(envelope),
+      })
+  }
+
+  #remember(shared: SharedStatement): void {
+    this.#context.prepared.add(new PreparedStatement(shared, this.#context.turn.begin()))
+  }
+}
+
+const preparedIds = (envelope: Uint8Array, traits: VersionTraits): PreparedIds => {
+  const ids = readPreparedIds(envelope, traits)
+  if (ids !== null) return ids
+  throw new ProtocolError(
+    'PREPARE_UNEXPECTED_ANSWER',
+    `A cluster answered PREPARE with ${opcodeName(envelope[OPCODE_OFFSET]!)} that is no PREPARED`,
+    ErrorCode.SERVER_ERROR,
+  )
+}
