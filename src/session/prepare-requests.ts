@@ -1,11 +1,12 @@
 /**
  * A client's PREPARE: answered by both clusters, or by the proxy where it will execute the statement
- * itself, and remembered with the ids of both (request-path §4.1).
+ * itself, and remembered with the ids of both (request-path §4.1). Clients that prepare the same at the
+ * same time share each node's answer.
  */
-import { OPCODE_OFFSET } from '../cql/envelope.ts'
+import { FLAGS_OFFSET, HEADER_LENGTH, OPCODE_OFFSET } from '../cql/envelope.ts'
 import { ProtocolError } from '../cql/errors.ts'
 import { decodePrepare } from '../cql/messages/prepare.ts'
-import { ErrorCode, opcodeName, type VersionTraits } from '../cql/protocol.ts'
+import { EnvelopeFlag, ErrorCode, opcodeName, type VersionTraits } from '../cql/protocol.ts'
 import { BodyReader } from '../cql/reader.ts'
 import { type PreparedIds, readPreparedIds } from '../prepared/prepared-ids.ts'
 import { PreparedStatement, type SharedStatement } from '../prepared/statement.ts'
@@ -13,6 +14,8 @@ import { CLUSTERS, Cluster } from '../routing/cluster.ts'
 import { onlyCluster } from '../routing/forward.ts'
 import { Answer, returnedCluster } from '../routing/outcome.ts'
 import { classifyStatement, keyspaceClassOf, StatementClass } from '../statement/classify.ts'
+import type { CallAnswer, UpstreamConnection } from '../upstream/connection.ts'
+import { SharedCalls } from '../upstream/shared-calls.ts'
 import { answerOf, type BothAnswers, type ClusterCalls } from './cluster-calls.ts'
 import type { SessionContext } from './context.ts'
 import { type ReplacedPrepare, refusesStatement, replacedStatement } from './prepare-replaced.ts'
@@ -26,11 +29,13 @@ export class PrepareRequests {
   readonly #context: SessionContext
   readonly #virtual: VirtualRequests
   readonly #clusters: ClusterCalls
+  readonly #calls: SharedCalls
 
   constructor(context: SessionContext, virtual: VirtualRequests, clusters: ClusterCalls) {
     this.#context = context
     this.#virtual = virtual
     this.#clusters = clusters
+    this.#calls = new SharedCalls(context.turn)
   }
 
   /**
@@ -95,6 +100,7 @@ export class PrepareRequests {
    */
   #askerFor(session: Session): AskToPrepare {
     const { version } = session.traits!
+    const profileKey = session.profile!.key
     const only = onlyCluster(this.#context.routing)
     const connections = CLUSTERS.map((cluster) =>
       only === null || only === cluster ? session.upstream(cluster) : null,
@@ -102,14 +108,30 @@ export class PrepareRequests {
     return (envelope) =>
       this.#clusters.ask(only, version, {
         connect: (cluster) => connections[cluster]!,
-        call: (connection) => connection.callEnvelope(envelope),
+        call: (connection) => this.#call(connection, profileKey, envelope),
       })
+  }
+
+  /** Shared by clients of one profile: the same user, keyspace and options. */
+  #call(
+    connection: UpstreamConnection,
+    profileKey: string,
+    envelope: Uint8Array,
+  ): Promise<CallAnswer> {
+    const call = (): Promise<CallAnswer> => connection.callEnvelope(envelope)
+    const flags = envelope[FLAGS_OFFSET]!
+    if ((flags & OWN_ANSWER_FLAGS) !== 0) return call()
+    const message = Buffer.from(envelope.subarray(HEADER_LENGTH)).toString('latin1')
+    return this.#calls.ask(connection, `${profileKey} ${flags} ${message}`, call)
   }
 
   #remember(shared: SharedStatement): void {
     this.#context.prepared.add(new PreparedStatement(shared, this.#context.turn.begin()))
   }
 }
+
+/** Each such request has its own trace; a payload may name it. */
+const OWN_ANSWER_FLAGS = EnvelopeFlag.TRACING | EnvelopeFlag.CUSTOM_PAYLOAD
 
 const preparedIds = (envelope: Uint8Array, traits: VersionTraits): PreparedIds => {
   const ids = readPreparedIds(envelope, traits)
