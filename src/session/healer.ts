@@ -82,12 +82,17 @@ export class Healer {
     error: Uint8Array,
   ): void {
     const { cluster, node } = connection
-    if (this.#context.requests.kind[request] === RequestKind.ON_BOTH) {
+    const { requests } = this.#context
+    if (requests.kind[request] === RequestKind.ON_BOTH) {
+      const why =
+        requests.healsOn(request, cluster) > 0
+          ? 'forgets a prepared statement as often as it is prepared (is prepared_statements_cache_size too small?)'
+          : 'answered UNPREPARED to a request that executes no prepared statement'
       answers.settleWithError(
         request,
         cluster,
         ErrorCode.OVERLOADED,
-        `${clusterName(cluster)}: ${node} forgets a prepared statement as often as it is prepared (is prepared_statements_cache_size too small?); it was not executed there`,
+        `${clusterName(cluster)}: ${node} ${why}; it was not executed there`,
       )
       return
     }

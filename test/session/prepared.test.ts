@@ -385,6 +385,27 @@ describe('a heal', () => {
     await rig.idle()
   })
 
+  test.each([
+    ['QUERY', Opcode.QUERY, (driver: RawClient) => driver.query('DELETE FROM ks.t WHERE k = 1')],
+    ['BATCH', Opcode.BATCH, (driver: RawClient) => driver.batch([{ text: 'DELETE FROM ks.t' }])],
+  ])(
+    'of a %s that executes no prepared statement: not tried, and the error says so',
+    async (_name, opcode, ask) => {
+      const rig = await startPlane()
+      const driver = await rig.client()
+      const unprepared = errorAnswer(ErrorCode.UNPREPARED, 'what?', Buffer.alloc(16))
+      rig.target.on({ opcode }, respond(unprepared))
+      rig.clear()
+      const { code, message } = readError(await ask(driver))
+      expect(code).toBe(ErrorCode.OVERLOADED)
+      expect(message).toMatch(/^Target: .* answered UNPREPARED .* no prepared statement/)
+      expect(message).not.toContain('prepared_statements_cache_size')
+      expect(count(rig.target, opcode)).toBe(1)
+      expect(count(rig.target, Opcode.PREPARE)).toBe(0)
+      await rig.idle()
+    },
+  )
+
   test('that does not help a read: UNPREPARED with the client’s id', async () => {
     const rig = await startPlane()
     const driver = await rig.client()
