@@ -20,7 +20,7 @@ import { answerOf, type BothAnswers, type ClusterCalls } from './cluster-calls.t
 import type { SessionContext } from './context.ts'
 import { type ReplacedPrepare, refusesStatement, replacedStatement } from './prepare-replaced.ts'
 import type { Session } from './session.ts'
-import type { VirtualRequests } from './virtual-requests.ts'
+import type { OwnStatementClass, VirtualRequests } from './virtual-requests.ts'
 
 /** Asks the clusters to prepare what this envelope says. */
 type AskToPrepare = (envelope: Uint8Array) => Promise<BothAnswers>
@@ -50,8 +50,10 @@ export class PrepareRequests {
     const text = new Uint8Array(message.text)
     const keyspaceClass = keyspaceClassOf(keyspace ?? '')
     const statementClass = classifyStatement(text, 0, text.length, keyspaceClass)
-    if (statementClass === StatementClass.VIRTUAL_READ) {
-      return this.#virtual.prepare(session, text, keyspace, (shared) => this.#remember(shared))
+    if (isPreparedHere(statementClass)) {
+      return this.#virtual.prepare(session, text, keyspace, statementClass, (shared) =>
+        this.#remember(shared),
+      )
     }
     const ask = this.#askerFor(session)
     const { replacement, rewriter } = this.#context
@@ -129,6 +131,9 @@ export class PrepareRequests {
     this.#context.prepared.add(new PreparedStatement(shared, this.#context.turn.begin()))
   }
 }
+
+const isPreparedHere = (statementClass: StatementClass): statementClass is OwnStatementClass =>
+  statementClass === StatementClass.VIRTUAL_READ || statementClass === StatementClass.INSIGHTS_CALL
 
 /** Each such request has its own trace; a payload may name it. */
 const OWN_ANSWER_FLAGS = EnvelopeFlag.TRACING | EnvelopeFlag.CUSTOM_PAYLOAD

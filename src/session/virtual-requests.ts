@@ -1,25 +1,33 @@
 /**
  * The requests on system.local, system.peers and system.peers_v2 that the proxy answers itself: QUERY,
- * PREPARE and EXECUTE between bytes and virtual-select.ts (request-path §2.5, §4.2). Each is exactly one
- * envelope, rows or an ERROR, with stream id 0.
+ * PREPARE and EXECUTE between bytes and virtual-select.ts (request-path §2.5, §4.2); and the PREPARE of a
+ * driver's report on itself, which is dropped. Each is exactly one envelope with stream id 0.
  */
 import { createHash } from 'node:crypto'
+import { TEXT } from '../cluster/virtual-columns.ts'
 import { orderValues, planVirtualSelect, type VirtualPlan } from '../cluster/virtual-select.ts'
+import { VIRTUAL_KEYSPACE } from '../cluster/virtual-tables.ts'
 import { VirtualSelectError } from '../cluster/virtual-value.ts'
 import { decodeExecute } from '../cql/messages/execute.ts'
 import { type RowsMetadata, rowsMetadata } from '../cql/messages/metadata.ts'
 import { decodeQuery } from '../cql/messages/query.ts'
 import type { QueryParameters } from '../cql/messages/query-parameters.ts'
-import { encodeResult, type ResultMessage } from '../cql/messages/result.ts'
+import { encodeResult, type PreparedResult, type ResultMessage } from '../cql/messages/result.ts'
 import { Opcode, ResultKind, type VersionTraits } from '../cql/protocol.ts'
 import { BodyReader } from '../cql/reader.ts'
 import { narrowCollection } from '../cql/short-collections.ts'
 import { BodyWriter } from '../cql/writer.ts'
 import { equalBytes, type PreparedStatement, type SharedStatement } from '../prepared/statement.ts'
 import { StatementClass } from '../statement/classify.ts'
+import { findFunctionCalls } from '../statement/function-calls.ts'
 import type { SessionContext } from './context.ts'
 import { errorEnvelope, replyEnvelope } from './replies.ts'
 import type { Session } from './session.ts'
+
+/** Of the statements that the proxy prepares itself. */
+export type OwnStatementClass =
+  | typeof StatementClass.VIRTUAL_READ
+  | typeof StatementClass.INSIGHTS_CALL
 
 /** What is read of a session. */
 type VirtualSession = Pick<Session, 'traits'>
@@ -65,10 +73,14 @@ export class VirtualRequests {
     session: VirtualSession,
     text: Uint8Array,
     keyspace: string | null,
+    statementClass: OwnStatementClass,
     remember: (statement: SharedStatement) => void,
   ): Uint8Array {
     return this.#answer(session, () => {
-      const plan = this.#plan(text)
+      const metadata =
+        statementClass === StatementClass.INSIGHTS_CALL
+          ? insightsMetadata(text)
+          : selectMetadata(this.#plan(text))
       const id = Uint8Array.from(
         createHash('md5')
           .update(text)
@@ -80,21 +92,11 @@ export class VirtualRequests {
         id,
         ids: [id, id],
         resultMetadataIds: [metadataId, metadataId],
-        statementClass: StatementClass.VIRTUAL_READ,
+        statementClass,
         text,
         keyspace,
       })
-      return {
-        kind: ResultKind.PREPARED,
-        statementId: id,
-        resultMetadataId: id,
-        variables: {
-          ...rowsMetadata(plan.variables),
-          columns: plan.variables,
-          partitionKeyIndices: plan.partitionKeyIndices,
-        },
-        resultMetadata: rowsMetadata(plan.columns),
-      }
+      return { kind: ResultKind.PREPARED, statementId: id, resultMetadataId: id, ...metadata }
     })
   }
 
@@ -111,6 +113,28 @@ export class VirtualRequests {
       if (!(error instanceof VirtualSelectError)) throw error
       return errorEnvelope(traits.version, { code: error.errorCode, message: error.message })
     }
+  }
+}
+
+type Metadata = Pick<PreparedResult, 'variables' | 'resultMetadata'>
+
+const selectMetadata = ({ columns, variables, partitionKeyIndices }: VirtualPlan): Metadata => ({
+  variables: { ...rowsMetadata(variables), columns: variables, partitionKeyIndices },
+  resultMetadata: rowsMetadata(columns),
+})
+
+/** The procedures of DSE's InsightsRpc take JSON and give nothing back. */
+const insightsMetadata = (text: Uint8Array): Metadata => {
+  const { markers, markerNames } = findFunctionCalls(text, 0, text.length)
+  const variables = Array.from({ length: markers }, (_, i) => ({
+    keyspace: VIRTUAL_KEYSPACE,
+    table: 'insightsrpc',
+    name: markerNames[i] ?? `arg${i}`,
+    type: TEXT,
+  }))
+  return {
+    variables: { ...rowsMetadata(variables), columns: variables, partitionKeyIndices: [] },
+    resultMetadata: { columnCount: 0, columns: null },
   }
 }
 

@@ -31,7 +31,7 @@ import { decodeInet, decodeText, encodeInet } from '../../src/cql/values.ts'
 import { BodyWriter } from '../../src/cql/writer.ts'
 import { PreparedStatement, type SharedStatement } from '../../src/prepared/statement.ts'
 import type { Snapshot } from '../../src/session/context.ts'
-import { VirtualRequests } from '../../src/session/virtual-requests.ts'
+import { type OwnStatementClass, VirtualRequests } from '../../src/session/virtual-requests.ts'
 import { StatementClass } from '../../src/statement/classify.ts'
 import { TABLES } from '../cluster/virtual-select-tables.ts'
 
@@ -87,11 +87,14 @@ class Client {
   prepare(
     text: string,
     keyspace: string | null = null,
+    statementClass: OwnStatementClass = StatementClass.VIRTUAL_READ,
   ): { answer: ResultMessage | ErrorMessage; remembered: SharedStatement[] } {
     const remembered: SharedStatement[] = []
-    const envelope = this.requests.prepare(this, utf8(text), keyspace, (statement) => {
+    const remember = (statement: SharedStatement): void => {
       remembered.push(statement)
-    })
+    }
+    const args = [utf8(text), keyspace, statementClass, remember] as const
+    const envelope = this.requests.prepare(this, ...args)
     return { answer: this.#decode(envelope), remembered }
   }
 
@@ -205,6 +208,21 @@ describe.each(Object.values(Version))('protocol v%i', (version) => {
     const { answer, remembered } = client.prepare(text, keyspace)
     expect(preparedOf(answer).statementId.toHex()).toBe(id)
     expect(remembered[0]).toMatchObject({ keyspace })
+  })
+
+  test.each([
+    { text: 'CALL InsightsRpc.reportInsight(?)', names: ['arg0'] },
+    { text: 'CALL InsightsRpc.reportInsight(:Json)', names: ['json'] },
+    { text: "CALL InsightsRpc.reportInsight('?')", names: [] },
+  ])('PREPARE of a driver’s report declares texts, and a result without columns: $text', (call) => {
+    const insights = StatementClass.INSIGHTS_CALL
+    const { answer, remembered } = client.prepare(call.text, null, insights)
+    const { variables, resultMetadata, statementId } = preparedOf(answer)
+    const type = nativeType(TypeId.VARCHAR)
+    const wanted = call.names.map((name) => expect.objectContaining({ name, type }))
+    expect(variables.columns).toEqual(wanted)
+    expect(resultMetadata).toEqual({ columnCount: 0, columns: null })
+    expect(remembered).toMatchObject([{ id: statementId, statementClass: insights }])
   })
 
   test('PREPARE of what is wrong is an ERROR and remembers nothing', () => {
