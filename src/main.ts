@@ -10,7 +10,7 @@ import { type CommandLine, parseCommandLine, USAGE } from './config/command-line
 import { echoSettings } from './config/echo.ts'
 import { ConfigError } from './config/errors.ts'
 import { type LoadedSettings, loadSettings, settingsSource } from './config/load.ts'
-import { describeSettings, type Settings } from './config/settings.ts'
+import { type DescribedSetting, describeSettings, type Settings } from './config/settings.ts'
 import { valueText } from './config/value.ts'
 import { ControlError } from './control/errors.ts'
 import { type MigrationState, routingStateOf } from './control/migration-state.ts'
@@ -69,12 +69,12 @@ const readBeginning = (settings: Settings, log: RootLogger): Beginning | null =>
 const run = async (
   loaded: LoadedSettings,
   { state, credentials }: Beginning,
-  load: Load,
+  reload: Load,
   configPath: string | null,
   version: string,
   log: RootLogger,
 ): Promise<number> => {
-  const { settings, sources } = loaded
+  const { settings } = loaded
   const stop = new AbortController()
   const force = new AbortController()
   let status = 0
@@ -91,7 +91,10 @@ const run = async (
   }
   const routing = routingStateOf(state, initialRouting(settings).systemQueries)
   const instance = new ProxyInstance(settings, tools, routing)
-  const given = { settings, sources, version, instance, state, credentials }
+  const load = configPath === null ? null : reload
+  const configuration = new Configuration({ instance, loaded, load, clock: systemClock, log })
+  const config = (): readonly DescribedSetting[] => configuration.describe()
+  const given = { settings, config, version, instance, state, credentials }
   const controlOptions = { ...given, clock: systemClock, log, evidence: measuredEvidence(instance) }
   const control = createControl(controlOptions)
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -100,21 +103,17 @@ const run = async (
     stop.abort()
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
-  const configuration = new Configuration(instance, loaded, load, log)
   process.on('SIGHUP', () => {
-    log.info({ code: 'SIGNAL', signal: 'SIGHUP' }, 'SIGHUP received: reading the settings again')
-    if (configPath === null) {
-      const text =
-        'settings come from the environment, which does not change while a process runs: start with --config and a file'
-      log.warn({ code: 'CONFIG_RELOAD_REFUSED' }, text)
-    }
+    const what = configPath ?? 'certificates'
+    log.info({ code: 'SIGNAL', signal: 'SIGHUP' }, `SIGHUP received: reading ${what} again`)
     configuration.reload()
   })
   const stopped = new Promise<void>((resolve) => {
     stop.signal.addEventListener('abort', () => resolve(instance.stop(force.signal)))
   })
+  const series = { control: () => control.series(), reloads: () => configuration.series() }
   const servers = [
-    await serveHealth(settings, version, instance, () => control.series(), controlOptions),
+    await serveHealth(settings, version, instance, series, controlOptions),
     await serveAdmin(control, controlOptions),
   ]
   await instance.start()

@@ -68,6 +68,7 @@ const settingsFile = async (
       target_port: target.port,
       proxy_listen_port: 0,
       metrics_port: 0,
+      admin_port: 0,
       data_plane_threads: 1,
       ...own,
     }
@@ -123,6 +124,10 @@ describe('zdm-proxy', { timeout: TIMEOUT_MS }, () => {
     await logged('CONFIG_NEEDS_RESTART')
     expect(log()).toContain('in effect: proxy_request_timeout_ms')
     expect(log()).toContain('until a restart: metrics_prefix')
+    const [, port] = /admin API on http:\/\/127\.0\.0\.1:(\d+)/.exec(log())!
+    const shown = await (await fetch(`http://127.0.0.1:${port}/v1/config`)).text()
+    expect(shown).toContain('{"key":"proxy_request_timeout_ms","value":5000,"source":"file"}')
+    expect(shown).toContain('{"key":"metrics_prefix","value":"zdm","source":"default"}')
     write({ proxy_request_timeout_ms: -1 })
     child.kill('SIGHUP')
     await logged('CONFIG_RELOAD_REFUSED')

@@ -1,7 +1,9 @@
 /** The dashboard of the proxy's inside: where time, errors and memory are. */
 import {
   type Dashboard,
+  increase,
   lines,
+  NONE_IS_GOOD,
   type Query,
   quantile,
   type Row,
@@ -171,6 +173,75 @@ const nodes = (name: 'Origin' | 'Target'): Row => {
   }
 }
 
+const age = (name: string): string => `time() - ${series(name)}`
+
+const CONTROL: Row = {
+  title: 'Control connections and settings',
+  panels: [
+    stat(
+      'Control connections',
+      'Whether each instance has one to each cluster. Without it the instance is not ready and hears of no node that comes or goes.',
+      [[series('zdm_control_connection_up'), '{{instance}} {{cluster}}']],
+      {
+        width: 6,
+        height: 8,
+        thresholds: [
+          ['red', null],
+          ['green', 1],
+        ],
+        defaults: {
+          mappings: [{ type: 'value', options: { 0: { text: 'down' }, 1: { text: 'up' } } }],
+        },
+      },
+    ),
+    lines(
+      'Control connections lost and opened again',
+      'Failed: no node of the cluster could be reached.',
+      [
+        [sumBy('cluster', rate('zdm_control_connection_losses_total')), '{{cluster}} lost'],
+        [
+          sumBy('cluster, result', rate('zdm_control_connection_reopenings_total')),
+          '{{cluster}} {{result}}',
+        ],
+      ],
+      { width: 6, unit: 'cps' },
+    ),
+    lines(
+      'How old the knowledge of the clusters is',
+      'Since the last answer to a heartbeat, and since the system tables were last read; it climbs to heartbeat_interval_ms and falls.',
+      [
+        [
+          age('zdm_control_connection_last_answer_timestamp_seconds'),
+          '{{instance}} {{cluster}} answer',
+        ],
+        [age('zdm_topology_last_refresh_timestamp_seconds'), '{{instance}} {{cluster}} topology'],
+      ],
+      { width: 6, unit: 's' },
+    ),
+    stat(
+      'Settings read',
+      'How long ago a file without fault was read, at the start or again.',
+      [[age('zdm_config_last_reload_success_timestamp_seconds'), '{{instance}}']],
+      { width: 3, height: 8, unit: 's' },
+    ),
+    stat(
+      'Settings refused',
+      "In the dashboard's time range: files of settings and of certificates that were read again and could not be used.",
+      [
+        [
+          sumBy('instance', increase('zdm_config_reloads_total', 'result="refused"')),
+          '{{instance}} settings',
+        ],
+        [
+          sumBy('instance', increase('zdm_tls_certificate_reloads_total', 'result="rejected"')),
+          '{{instance}} certificates',
+        ],
+      ],
+      { width: 3, height: 8, thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
+    ),
+  ],
+}
+
 const PROCESS: Row = {
   title: 'Threads and memory',
   panels: [
@@ -247,5 +318,5 @@ export const INSIDE: Dashboard = {
   title: 'ZDM proxy: inside',
   description:
     'What the proxy itself does: clients, requests, connections to the clusters, threads, memory.',
-  rows: [CLIENTS, PREPARED, nodes('Origin'), nodes('Target'), PROCESS],
+  rows: [CLIENTS, PREPARED, nodes('Origin'), nodes('Target'), CONTROL, PROCESS],
 }

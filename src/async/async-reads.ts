@@ -71,7 +71,7 @@ type AsyncRead = {
 
 export class AsyncReads implements ReadCopies, UpstreamListener {
   readonly #context: SessionContext
-  readonly #settings: AsyncReadSettings
+  #settings: AsyncReadSettings
   readonly #pools: CopyPoolsRegistry
   readonly #statements: CopiedStatements
   readonly #comparer: Comparer
@@ -94,8 +94,8 @@ export class AsyncReads implements ReadCopies, UpstreamListener {
     })
     this.#statements = new CopiedStatements(this.#pools, context.turn)
     this.#comparer = new Comparer({
-      recheckDelayMs: settings.recheckDelayMs,
       hashSecret: settings.hashSecret,
+      recheckDelayMs: () => this.#settings.recheckDelayMs,
       clock,
       log,
       metrics: metrics.asyncReads,
@@ -115,6 +115,12 @@ export class AsyncReads implements ReadCopies, UpstreamListener {
   /** The last mismatches, oldest first. */
   mismatches(): readonly MismatchSample[] {
     return this.#comparer.samples()
+  }
+
+  /** For the reads that come; copies in flight stay as they are, and so does the secret of the hashes. */
+  setSettings(settings: AsyncReadSettings): void {
+    this.#settings = settings
+    this.#sampler.setPercent(settings.samplePercent)
   }
 
   /** Opens connections for the reads of this session, so that not even its first ones are dropped for long. */

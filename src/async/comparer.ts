@@ -45,11 +45,12 @@ const SKIPPED: Readonly<Record<SkipReason, keyof PerSkipReason>> = {
 }
 
 export type ComparerOptions = {
-  readonly recheckDelayMs: number
   readonly hashSecret: Uint8Array
   readonly clock: Clock
   readonly log: Logger
   readonly metrics: AsyncMetrics
+  /** How long after a difference both clusters are asked again. */
+  recheckDelayMs(): number
   /** Runs a callback after the sockets of this turn were read: setImmediate. */
   schedule(run: () => void): void
   /** Both clusters go through partitions in the same order. */
@@ -68,7 +69,7 @@ export class Comparer implements ComparisonKeeper {
   readonly #options: ComparerOptions
   readonly #ring = new MismatchRing()
   #queue: Comparison[] = []
-  /** In the order in which they fall due: the delay is the same for all. */
+  /** In the order in which they were asked for, which is that in which they fall due unless the delay was shortened. */
   #rechecks: Recheck[] = []
   #keptBytes = 0
   #isScheduled = false
@@ -188,12 +189,12 @@ export class Comparer implements ComparisonKeeper {
   }
 
   #recheckLater(origin: ComparisonOrigin): void {
-    const { clock, metrics, recheckDelayMs } = this.#options
+    const { clock, metrics } = this.#options
     if (this.#rechecks.length >= RECHECKS_MAX || !this.keep(origin.request.envelope.length)) {
       metrics.skipped.busy++
       return
     }
-    this.#rechecks.push({ origin, dueMs: clock.now() + recheckDelayMs })
+    this.#rechecks.push({ origin, dueMs: clock.now() + this.#options.recheckDelayMs() })
     this.#options.prepareToReadAgain(origin)
   }
 

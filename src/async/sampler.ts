@@ -8,11 +8,16 @@ const UINT32 = 2 ** 32
 
 export class Sampler {
   /** Below it a number of 32 bits is taken. */
-  readonly #below: number
+  #below = 0
   #state = SEED
 
   /** `percent`: 0 (nothing) to 100 (all). */
   constructor(percent: number) {
+    this.setPercent(percent)
+  }
+
+  /** From the next one on. */
+  setPercent(percent: number): void {
     this.#below = (percent / PERCENT) * UINT32
   }
 

@@ -34,12 +34,20 @@ export type CertificateExpiry = {
   readonly expiresAtSeconds: number
 }
 
+/** For the metrics. */
+export type LegReloads = {
+  readonly leg: Leg
+  readonly isRejected: boolean
+  readonly reloads: { readonly applied: number; readonly rejected: number }
+}
+
 type LegState = {
   readonly leg: Leg
   readonly source: LegSource
   content: LegContent
   /** Looks in a row at which the files could not be used. */
   brokenLooks: number
+  readonly reloads: { applied: number; rejected: number }
 }
 
 export class CertificateStore {
@@ -66,7 +74,7 @@ export class CertificateStore {
       if (source === null) continue
       const content = await source.read()
       checkUsable(content, leg, source)
-      legs.push({ leg, source, content, brokenLooks: 0 })
+      legs.push({ leg, source, content, brokenLooks: 0, reloads: { applied: 0, rejected: 0 } })
     }
     this.#legs = legs
     this.#warnOfExpiry()
@@ -108,11 +116,12 @@ export class CertificateStore {
     )
   }
 
-  /** Of each leg with TLS whether its files are broken now, so that older certificates are in force. */
-  states(): readonly { readonly leg: Leg; readonly isRejected: boolean }[] {
-    return this.#legs.map(({ leg, brokenLooks }) => ({
+  /** Of each leg with TLS whether its files are broken now, so that older certificates are in force, and how often they changed. */
+  states(): readonly LegReloads[] {
+    return this.#legs.map(({ leg, brokenLooks, reloads }) => ({
       leg,
       isRejected: brokenLooks >= BROKEN_AT_LOOK,
+      reloads: { ...reloads },
     }))
   }
 
@@ -133,6 +142,7 @@ export class CertificateStore {
       state.brokenLooks = 0
       if (isUnchanged) return false
       state.content = content
+      state.reloads.applied++
       this.#warnedAtMs = Number.NEGATIVE_INFINITY
       this.#log.info(
         { code: 'CERTIFICATES_RELOADED', leg },
@@ -141,6 +151,7 @@ export class CertificateStore {
       return true
     } catch (error) {
       state.brokenLooks++
+      if (state.brokenLooks === BROKEN_AT_LOOK) state.reloads.rejected++
       if (state.brokenLooks >= BROKEN_AT_LOOK) this.#sayBroken(state, error)
       return false
     }

@@ -11,16 +11,14 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import { FLAGS_OFFSET, HEADER_LENGTH } from '../cql/envelope.ts'
-import { answerReader } from '../cql/messages/answer.ts'
 import { decodeEvent, EVENT_TRAITS, EventType, encodeEvent } from '../cql/messages/event.ts'
 import { skipResponsePrefix } from '../cql/messages/fields.ts'
-import { encodeRegister } from '../cql/messages/register.ts'
-import { decodeSupported } from '../cql/messages/supported.ts'
 import { Opcode, SUPPORTED_VERSIONS, type Version, versionTraits } from '../cql/protocol.ts'
 import { BodyReader } from '../cql/reader.ts'
 import { BodyWriter } from '../cql/writer.ts'
 import type { Logger } from '../log.ts'
 import { messageOf } from '../message-of.ts'
+import type { ControlConnectionSeries } from '../metrics/control-connection-series.ts'
 import { NodeMetrics } from '../metrics/node-metrics.ts'
 import { Dialer } from '../net/dialer.ts'
 import { Flusher } from '../net/output.ts'
@@ -29,19 +27,19 @@ import { type Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
 import { Turn } from '../turn.ts'
 import { type Endpoint, UpstreamConnection, type UpstreamListener } from '../upstream/connection.ts'
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
-import { authenticate, refusal, startUp } from '../upstream/handshake.ts'
 import type { Credentials } from '../upstream/profile.ts'
 import { formatAddress } from './address.ts'
 import { backoffMs } from './backoff.ts'
 import { fromRandom, reopenCandidates } from './candidates.ts'
 import { type Contacts, nodeLabel } from './contacts.ts'
+import { type ControlGreeting, shakeControlHands } from './control-handshake.ts'
 import type { ClusterTopology } from './host.ts'
 import { readClusterTopology } from './topology-query.ts'
 
 const CALL_TIMEOUT_MS = 10_000
 const SWEEP_INTERVAL_MS = 250
+const MS_PER_SECOND = 1000
 const STREAM_IDS_MAX = 128
-const STARTUP_OPTIONS: ReadonlyMap<string, string> = new Map([['CQL_VERSION', '3.0.0']])
 /** Events come in bursts (a node that restarts sends several): one refresh serves them all. */
 const REFRESH_DELAY_MS = 100
 /** A stream of events that never pauses must not put the refresh off for ever. */
@@ -82,11 +80,9 @@ export interface ControlConnectionListener {
   onSchemaChange(cluster: Cluster, body: Uint8Array): void
 }
 
-type Open = {
+type Open = ControlGreeting & {
   readonly connection: UpstreamConnection
   readonly endpoint: Endpoint
-  readonly requiresAuthentication: boolean
-  readonly supported: ReadonlyMap<string, readonly string[]>
 }
 
 export class ControlConnection implements UpstreamListener {
@@ -110,6 +106,10 @@ export class ControlConnection implements UpstreamListener {
   failures = 0
   /** Endpoint of the latest connection, kept while it is being replaced. */
   endpoint: string | null = null
+  #losses = 0
+  readonly #reopenings = { succeeded: 0, failed: 0 }
+  #heardAtMs = 0
+  #refreshedAtMs = 0
   #sweepTimer: Timer | null = null
   #heartbeatTimer: Timer | null = null
   #retryTimer: Timer | null = null
@@ -159,6 +159,18 @@ export class ControlConnection implements UpstreamListener {
   /** The next connection uses it; the one that is open stays. */
   setTls(material: UpstreamTlsMaterial | null): void {
     this.#tls = material === null ? null : new UpstreamTls(material)
+  }
+
+  /** For the metrics. */
+  series(): ControlConnectionSeries {
+    return {
+      cluster: clusterLabel(this.#settings.cluster),
+      isUp: this.#open !== null,
+      losses: this.#losses,
+      reopenings: { ...this.#reopenings },
+      heardAtSeconds: this.#heardAtMs / MS_PER_SECOND,
+      refreshedAtSeconds: this.#refreshedAtMs / MS_PER_SECOND,
+    }
   }
 
   close(): void {
@@ -292,41 +304,13 @@ export class ControlConnection implements UpstreamListener {
     try {
       // The signal reaches the dialling only: whoever closed meanwhile did not see this connection.
       this.#closing.signal.throwIfAborted()
-      return await this.#shakeHands(connection, endpoint)
+      const greeting = await shakeControlHands(connection, this.#settings.credentials)
+      return { connection, endpoint, ...greeting }
     } catch (error) {
       connection.destroy()
       this.#connections.delete(connection)
       throw error
     }
-  }
-
-  async #shakeHands(connection: UpstreamConnection, endpoint: Endpoint): Promise<Open> {
-    const options = await connection.call(Opcode.OPTIONS, new BodyWriter())
-    if (options.opcode !== Opcode.SUPPORTED) throw refusal(connection, 'OPTIONS', options)
-    const supported = decodeSupported(answerReader(options.envelope))
-    const answer = await startUp(connection, STARTUP_OPTIONS)
-    const requiresAuthentication = answer.opcode === Opcode.AUTHENTICATE
-    if (requiresAuthentication) {
-      const { credentials, cluster } = this.#settings
-      if (credentials === null) {
-        const name = clusterLabel(cluster)
-        throw new ClusterError(
-          ClusterErrorCode.AUTHENTICATION,
-          cluster,
-          `it asks for credentials: set ${name}_username and ${name}_password`,
-        )
-      }
-      await authenticate(connection, answer, credentials)
-    }
-    connection.becomeReady()
-    const register = encodeRegister(new BodyWriter(), [
-      EventType.TOPOLOGY_CHANGE,
-      EventType.STATUS_CHANGE,
-      EventType.SCHEMA_CHANGE,
-    ])
-    const registered = await connection.call(Opcode.REGISTER, register)
-    if (registered.opcode !== Opcode.READY) throw refusal(connection, 'REGISTER', registered)
-    return { connection, endpoint, requiresAuthentication, supported }
   }
 
   /** Reads the system tables and tells what they say. */
@@ -348,6 +332,7 @@ export class ControlConnection implements UpstreamListener {
       this.#log.limited(warning, 'warn', fields, warning)
     }
     this.#topology = reading.topology
+    this.#refreshedAtMs = this.#clock.wallMs()
     this.#datacenter = reading.topology.localDatacenter
     const { version } = open.connection.traits
     const { requiresAuthentication, supported } = open
@@ -409,6 +394,7 @@ export class ControlConnection implements UpstreamListener {
     open.connection.call(Opcode.OPTIONS, new BodyWriter()).then(
       () => {
         if (this.#open !== open) return
+        this.#heardAtMs = this.#clock.wallMs()
         this.failures = 0
         this.#attempts = 0
         this.#scheduleRefresh()
@@ -421,6 +407,7 @@ export class ControlConnection implements UpstreamListener {
   }
 
   #onOpened(): void {
+    this.#heardAtMs = this.#clock.wallMs()
     this.failures = 0
     this.#scheduleHeartbeat()
     this.#refreshIfAsked()
@@ -433,6 +420,7 @@ export class ControlConnection implements UpstreamListener {
     const text = `control connection to ${clusterName(this.#settings.cluster)} ${node} ${why}`
     this.#warn(code, node, text)
     this.#open = null
+    this.#losses++
     this.failures++
     this.#clock.clearTimeout(this.#heartbeatTimer)
     this.#clock.clearTimeout(this.#refreshTimer)
@@ -456,6 +444,7 @@ export class ControlConnection implements UpstreamListener {
     const opened = isFirst ? reopen() : this.#refreshContacts().then(reopen)
     opened.then(
       () => {
+        this.#reopenings.succeeded++
         this.#log.info(
           { code: 'CONTROL_REOPENED', cluster: clusterLabel(cluster) },
           `control connection to ${clusterName(cluster)} is back on ${this.endpoint}`,
@@ -464,6 +453,7 @@ export class ControlConnection implements UpstreamListener {
       },
       (error: unknown) => {
         if (this.#isClosed) return
+        this.#reopenings.failed++
         this.failures++
         const delayMs = this.#retryDelayMs()
         this.#log.limited(

@@ -17,6 +17,7 @@ import { valueText } from './value.ts'
 export const LIVE_SETTINGS: ReadonlySet<SettingKey> = new Set<SettingKey>([
   'log_level',
   'log_levels',
+  'blocked_protocol_versions',
   'origin_username',
   'origin_password',
   'origin_connection_timeout_ms',
@@ -33,6 +34,11 @@ export const LIVE_SETTINGS: ReadonlySet<SettingKey> = new Set<SettingKey>([
   'heartbeat_retry_interval_max_ms',
   'heartbeat_retry_backoff_factor',
   'heartbeat_failure_threshold',
+  'async_handshake_timeout_ms',
+  'async_reads_sample_percent',
+  'async_reads_max_in_flight',
+  'compare_async_reads',
+  'compare_async_reads_recheck_ms',
   'shutdown_timeout_ms',
 ])
 

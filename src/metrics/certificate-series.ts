@@ -7,7 +7,12 @@ export type CertificateSeries = {
     readonly expiresAtSeconds: number
   }[]
   /** One per leg that has TLS. */
-  readonly legs: readonly { readonly leg: string; readonly isRejected: boolean }[]
+  readonly legs: readonly {
+    readonly leg: string
+    readonly isRejected: boolean
+    /** Changes of its files since they were read first. */
+    readonly reloads: { readonly applied: number; readonly rejected: number }
+  }[]
 }
 
 export const NO_CERTIFICATES: CertificateSeries = { expiries: [], legs: [] }

@@ -1,10 +1,13 @@
 /** The text of docs/metrics.md, from the table of families. A test holds the file to it. */
 import { ASYNC_FAMILIES } from './async-families.ts'
+import { CONTROL_CONNECTION_FAMILIES } from './control-connection-families.ts'
 import { CONTROL_FAMILIES } from './control-families.ts'
 import { FAMILIES, familyName, PROCESS_METRICS } from './families.ts'
 import type { MetricFamily } from './family.ts'
+import { LATENCY_FAMILIES } from './latency-families.ts'
 import { NODE_FAMILIES } from './node-families.ts'
 import { PROXY_FAMILIES } from './proxy-families.ts'
+import { RELOAD_FAMILIES } from './reload-families.ts'
 import { RUNTIME_FAMILIES } from './runtime-families.ts'
 import { TLS_FAMILIES } from './tls-families.ts'
 
@@ -22,6 +25,16 @@ const SECTIONS: readonly { title: string; text: string; families: readonly Metri
     families: CONTROL_FAMILIES,
   },
   {
+    title: 'What the proxy adds',
+    text: 'Finer than the families of the Go proxy; see docs/operations.md, "What the proxy adds to a request".',
+    families: LATENCY_FAMILIES,
+  },
+  {
+    title: 'Control connections',
+    text: 'The one to each cluster that tells the nodes and decides readiness; clients are served by others.',
+    families: CONTROL_CONNECTION_FAMILIES,
+  },
+  {
     title: 'Nodes',
     text: 'A node has series from the first connection to it on.',
     families: NODE_FAMILIES,
@@ -35,6 +48,11 @@ const SECTIONS: readonly { title: string; text: string; families: readonly Metri
     title: 'Certificates',
     text: 'Only of legs that have TLS. Days left: `(zdm_tls_certificate_expiry_timestamp_seconds - time()) / 86400`.',
     families: TLS_FAMILIES,
+  },
+  {
+    title: 'Settings',
+    text: 'Settings from the environment are never read again.',
+    families: RELOAD_FAMILIES,
   },
   {
     title: 'The process',

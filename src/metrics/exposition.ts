@@ -6,10 +6,12 @@
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client'
 import type { Clock } from '../clock.ts'
 import { type CertificateSeries, NO_CERTIFICATES } from './certificate-series.ts'
+import type { ControlConnectionSeries } from './control-connection-series.ts'
 import type { ControlSeries } from './control-series.ts'
 import { FAMILIES, familyName, PROCESS_METRICS } from './families.ts'
 import type { Gathered, MetricFamily } from './family.ts'
 import type { PlaneSeries } from './plane-series.ts'
+import type { ReloadSeries } from './reload-series.ts'
 import { readThread, type ThreadSeries, watchThread } from './thread-series.ts'
 
 /** Half of the time that Prometheus waits by default, so that it hears the error. */
@@ -49,6 +51,10 @@ export type MetricsExpositionOptions = {
   readonly control?: () => ControlSeries
   /** As they are now. Without it: none. */
   readonly certificates?: () => CertificateSeries
+  /** As they are now. Without it: none. */
+  readonly controlConnections?: () => readonly ControlConnectionSeries[]
+  /** Of the settings; absent where they cannot be read again. */
+  readonly reloads?: () => ReloadSeries
   readonly clock: Clock
 }
 
@@ -71,12 +77,20 @@ export class MetricsExposition {
    */
   async exposition(): Promise<Exposition> {
     const planes = await this.#bounded(this.#gather())
-    const { version, originBoundsSeconds, targetBoundsSeconds, asyncBoundsSeconds } = this.#options
-    const threads = distinct([readThread(), ...planes.map((plane) => plane.thread)])
-    const control = this.#options.control?.() ?? null
-    const certificates = this.#options.certificates?.() ?? NO_CERTIFICATES
-    const bounds = { originBoundsSeconds, targetBoundsSeconds, asyncBoundsSeconds }
-    this.#gathered = { planes, threads, version, certificates, control, ...bounds }
+    const options = this.#options
+    const { version, originBoundsSeconds, targetBoundsSeconds, asyncBoundsSeconds } = options
+    this.#gathered = {
+      planes,
+      threads: distinct([readThread(), ...planes.map((plane) => plane.thread)]),
+      version,
+      originBoundsSeconds,
+      targetBoundsSeconds,
+      asyncBoundsSeconds,
+      control: options.control?.() ?? null,
+      certificates: options.certificates?.() ?? NO_CERTIFICATES,
+      controlConnections: options.controlConnections?.() ?? [],
+      reloads: options.reloads?.() ?? null,
+    }
     // The registry calls every family's get() before it waits for anything, so a scrape that comes
     // in between cannot mix its values into these.
     return { contentType: this.#registry.contentType, body: await this.#registry.metrics() }

@@ -3,11 +3,13 @@
  * what the process itself uses is under process_* and comes from prom-client (exposition.ts).
  */
 import { ASYNC_FAMILIES } from './async-families.ts'
+import { CONTROL_CONNECTION_FAMILIES } from './control-connection-families.ts'
 import { CONTROL_FAMILIES } from './control-families.ts'
 import type { MetricFamily } from './family.ts'
 import { LATENCY_FAMILIES } from './latency-families.ts'
 import { NODE_FAMILIES } from './node-families.ts'
 import { PROXY_FAMILIES } from './proxy-families.ts'
+import { RELOAD_FAMILIES } from './reload-families.ts'
 import { RUNTIME_FAMILIES } from './runtime-families.ts'
 import { TLS_FAMILIES } from './tls-families.ts'
 
@@ -15,9 +17,11 @@ export const FAMILIES: readonly MetricFamily[] = [
   ...PROXY_FAMILIES,
   ...CONTROL_FAMILIES,
   ...LATENCY_FAMILIES,
+  ...CONTROL_CONNECTION_FAMILIES,
   ...NODE_FAMILIES,
   ...ASYNC_FAMILIES,
   ...TLS_FAMILIES,
+  ...RELOAD_FAMILIES,
   ...RUNTIME_FAMILIES,
 ]
 

@@ -4,9 +4,11 @@
  */
 
 import type { CertificateSeries } from './certificate-series.ts'
+import type { ControlConnectionSeries } from './control-connection-series.ts'
 import type { ControlSeries } from './control-series.ts'
 import type { HistogramSnapshot } from './histogram.ts'
 import type { PerCluster, PlaneSeries } from './plane-series.ts'
+import type { ReloadSeries } from './reload-series.ts'
 import type { ThreadSeries } from './thread-series.ts'
 
 /** All that a scrape reads. */
@@ -21,6 +23,10 @@ export type Gathered = {
   /** Null where there is no switch. */
   readonly control: ControlSeries | null
   readonly certificates: CertificateSeries
+  /** None before the first start attempt has succeeded. */
+  readonly controlConnections: readonly ControlConnectionSeries[]
+  /** Null where settings cannot be read again. */
+  readonly reloads: ReloadSeries | null
 }
 
 /** One line of the exposition. */

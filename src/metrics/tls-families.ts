@@ -3,12 +3,13 @@ import type { MetricFamily } from './family.ts'
 
 const LEG = ['listener', 'origin', 'target'] as const
 
-const OWN = { isPrefixed: true, isReference: false, type: 'gauge' } as const
+const OWN = { isPrefixed: true, isReference: false } as const
 
 export const TLS_FAMILIES: readonly MetricFamily[] = [
   {
     ...OWN,
     name: 'tls_certificate_expiry_timestamp_seconds',
+    type: 'gauge',
     labels: { leg: LEG, role: ['authority', 'certificate'] },
     help: "When the first certificate of the proxy's own chain (certificate) or of what it trusts (authority) expires, in seconds since 1970.",
     read: ({ certificates }) =>
@@ -20,6 +21,7 @@ export const TLS_FAMILIES: readonly MetricFamily[] = [
   {
     ...OWN,
     name: 'tls_certificate_files_rejected',
+    type: 'gauge',
     labels: { leg: LEG },
     help: 'Whether the files cannot be used now (1, else 0), so that the certificates which were read before stay in force.',
     read: ({ certificates }) =>
@@ -27,5 +29,19 @@ export const TLS_FAMILIES: readonly MetricFamily[] = [
         labels: { leg },
         value: isRejected ? 1 : 0,
       })),
+  },
+  {
+    ...OWN,
+    name: 'tls_certificate_reloads_total',
+    type: 'counter',
+    labels: { leg: LEG, result: ['applied', 'rejected'] },
+    help: 'How often changed files were taken over for new connections, or could not be used.',
+    read: ({ certificates }) =>
+      certificates.legs.flatMap(({ leg, reloads }) =>
+        (['applied', 'rejected'] as const).map((result) => ({
+          labels: { leg, result },
+          value: reloads[result],
+        })),
+      ),
   },
 ]

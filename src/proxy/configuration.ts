@@ -1,12 +1,20 @@
 /**
- * The configuration of a running instance: what is in effect and where it came from, and reading its
- * source again (SIGHUP; the admin API calls the same). What cannot be read or is wrong changes nothing.
+ * The configuration of a running instance: what is in effect and where it came from, and reading again what
+ * can change (SIGHUP): the file of settings, and the files of certificates that it names. What cannot be
+ * read or is wrong changes nothing.
  */
+import type { Clock } from '../clock.ts'
 import { ConfigError } from '../config/errors.ts'
 import type { LoadedSettings } from '../config/load.ts'
 import { type DescribedSetting, describeSettings } from '../config/settings.ts'
 import type { Logger } from '../log.ts'
+import type { ReloadSeries } from '../metrics/reload-series.ts'
 import type { ProxyInstance } from './instance.ts'
+
+const MS_PER_SECOND = 1000
+
+/** Where an operator's change goes to the admin API; the settings are the first values only. */
+const CHANGED_BY_SWITCH: ReadonlySet<string> = new Set(['primary_cluster', 'read_mode'])
 
 export type Reload =
   | {
@@ -18,62 +26,103 @@ export type Reload =
     }
   | { readonly isRefused: true; readonly problems: readonly string[] }
 
+export type ConfigurationOptions = {
+  readonly instance: ProxyInstance
+  readonly loaded: LoadedSettings
+  /** Reads the file again; throws a ConfigError for one that cannot be used. Null: there is no file. */
+  readonly load: (() => LoadedSettings) | null
+  readonly clock: Clock
+  readonly log: Logger
+}
+
 export class Configuration {
-  readonly #instance: ProxyInstance
-  readonly #log: Logger
-  readonly #load: () => LoadedSettings
+  readonly #options: ConfigurationOptions
+  readonly #counts = { applied: 0, refused: 0 }
+  #isLastRefused = false
+  #readAtMs: number
   #sources: LoadedSettings['sources']
 
-  /** `load` reads the source again; it throws a ConfigError for one that cannot be used. */
-  constructor(
-    instance: ProxyInstance,
-    loaded: LoadedSettings,
-    load: () => LoadedSettings,
-    log: Logger,
-  ) {
-    this.#instance = instance
-    this.#sources = loaded.sources
-    this.#load = load
-    this.#log = log
+  constructor(options: ConfigurationOptions) {
+    this.#options = options
+    this.#sources = options.loaded.sources
+    this.#readAtMs = options.clock.wallMs()
   }
 
   /** Every setting in effect with its source; secrets hidden. */
   describe(): readonly DescribedSetting[] {
-    return describeSettings(this.#instance.settings, this.#sources)
+    return describeSettings(this.#options.instance.settings, this.#sources)
   }
 
-  /** Reads the source again and applies what can change while the instance runs. Logs what it did. */
+  /** For the metrics. */
+  series(): ReloadSeries {
+    return {
+      counts: { ...this.#counts },
+      isLastRefused: this.#isLastRefused,
+      readAtSeconds: this.#readAtMs / MS_PER_SECOND,
+    }
+  }
+
+  /** Reads everything again and applies what can change while the instance runs. Logs what it did. */
   reload(): Reload {
-    const log = this.#log
+    const { instance, load, log } = this.#options
+    void instance.lookAtCertificates()
+    if (load !== null) return this.#reloadFile(load)
+    const text =
+      'the settings come from the environment, which cannot change while a process runs: all of them stay as they are until a restart, and only certificates are read again; to change settings by SIGHUP start with --config and a file'
+    log.warn({ code: 'CONFIG_RELOAD_REFUSED' }, text)
+    return { isRefused: true, problems: [text] }
+  }
+
+  #reloadFile(load: () => LoadedSettings): Reload {
+    const { clock, instance, log } = this.#options
     let loaded: LoadedSettings
     try {
-      loaded = this.#load()
+      loaded = load()
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
-      const problems = error.problems.map(({ text }) => text)
-      for (const text of problems) {
-        log.error({ code: 'CONFIG_RELOAD_REFUSED' }, `nothing is changed: ${text}`)
-      }
-      return { isRefused: true, problems }
+      return this.#refuse(error.problems.map(({ text }) => text))
     }
+    this.#counts.applied++
+    this.#isLastRefused = false
+    this.#readAtMs = clock.wallMs()
     for (const { code, text } of loaded.warnings) log.warn({ code }, text)
-    const { applied, needsRestart } = this.#instance.reconfigure(loaded.settings)
+    const { applied, needsRestart } = instance.reconfigure(loaded.settings)
+    this.#takeSources(loaded.sources, applied)
+    const changed =
+      applied.length === 0 ? 'nothing has changed' : `in effect: ${applied.join(', ')}`
+    log.info({ code: 'CONFIG_RELOADED', applied }, `settings read again; ${changed}`)
+    if (needsRestart.length > 0) this.#tellWhatWaits(needsRestart)
+    return { isRefused: false, applied, needsRestart }
+  }
+
+  #refuse(problems: readonly string[]): Reload {
+    this.#counts.refused++
+    this.#isLastRefused = true
+    for (const text of problems) {
+      this.#options.log.error({ code: 'CONFIG_RELOAD_REFUSED' }, `nothing is changed: ${text}`)
+    }
+    return { isRefused: true, problems }
+  }
+
+  #takeSources(read: LoadedSettings['sources'], applied: readonly string[]): void {
     const sources = new Map(this.#sources)
     for (const key of applied) {
-      const source = loaded.sources.get(key)
+      const source = read.get(key)
       if (source === undefined) sources.delete(key)
       else sources.set(key, source)
     }
     this.#sources = sources
-    const changed =
-      applied.length === 0 ? 'nothing has changed' : `in effect: ${applied.join(', ')}`
-    log.info({ code: 'CONFIG_RELOADED', applied }, `settings read again; ${changed}`)
-    if (needsRestart.length > 0) {
-      log.warn(
-        { code: 'CONFIG_NEEDS_RESTART', settings: needsRestart },
-        `changed, but the old value holds until a restart: ${needsRestart.join(', ')}`,
-      )
-    }
-    return { isRefused: false, applied, needsRestart }
+  }
+
+  #tellWhatWaits(settings: readonly string[]): void {
+    const switched = settings.filter((key) => CHANGED_BY_SWITCH.has(key))
+    const hint =
+      switched.length === 0
+        ? ''
+        : `; ${switched.join(' and ')} can be changed without one by zdm, or the admin API`
+    this.#options.log.warn(
+      { code: 'CONFIG_NEEDS_RESTART', settings },
+      `changed, but the old value holds until a restart: ${settings.join(', ')}${hint}`,
+    )
   }
 }

@@ -19,6 +19,7 @@ import { virtualTables } from '../cluster/virtual-tables.ts'
 import { virtualTopology } from '../cluster/virtual-topology.ts'
 import { COMPRESSIONS } from '../cql/compression.ts'
 import type { Logger } from '../log.ts'
+import type { ControlConnectionSeries } from '../metrics/control-connection-series.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import type { TlsMaterial } from '../net/tls.ts'
 import { CLUSTERS, Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
@@ -43,6 +44,9 @@ export type ControlPlaneSettings = {
   /** Whose nodes lend the virtual ones their release version and the like. */
   readonly systemQueries: Cluster
 }
+
+/** What can change while it runs. */
+export type LiveControlSettings = Pick<ControlPlaneSettings, 'connections' | 'blockedVersions'>
 
 /** One cluster's health, as readiness shows it (operations §4). */
 export type ClusterHealth = {
@@ -105,10 +109,12 @@ export class ControlPlane implements ControlConnectionListener {
     this.#publish()
   }
 
-  /** How the clusters are reached from now on; what clients see of the topology stays. */
-  setConnections(connections: ControlPlaneSettings['connections']): void {
-    this.#settings = { ...this.#settings, connections }
-    for (const cluster of CLUSTERS) this.#connections[cluster].setSettings(connections[cluster])
+  /** How the clusters are reached, and what clients are offered, from now on; the topology that they see stays. */
+  setSettings(live: LiveControlSettings): void {
+    this.#settings = { ...this.#settings, ...live }
+    for (const cluster of CLUSTERS)
+      this.#connections[cluster].setSettings(live.connections[cluster])
+    this.#publish()
   }
 
   /** Connections from now on use it. */
@@ -119,6 +125,11 @@ export class ControlPlane implements ControlConnectionListener {
   health(cluster: Cluster): ClusterHealth {
     const { endpoint, failures } = this.#connections[cluster]
     return { endpoint, failures }
+  }
+
+  /** For the metrics. */
+  series(): readonly ControlConnectionSeries[] {
+    return this.#connections.map((connection) => connection.series())
   }
 
   close(): void {

@@ -58,7 +58,7 @@ const MS_PER_SECOND = 1000
 
 export class DataPlane implements SessionContext, UpstreamListener {
   settings: DataPlaneSettings
-  readonly clientVersions: AcceptedVersions
+  clientVersions: AcceptedVersions
   readonly clock: Clock
   readonly turn: Turn
   readonly flusher: Flusher
@@ -175,6 +175,8 @@ export class DataPlane implements SessionContext, UpstreamListener {
   /** Whatever reads a setting from now on reads the new one. */
   setSettings(settings: DataPlaneSettings): void {
     this.settings = settings
+    this.clientVersions = requestVersions(settings.blockedVersions)
+    this.readCopies.setSettings(settings.asyncReads)
   }
 
   /** The cluster's nodes know sooner than a time-out that one of them has gone, or is back. */

@@ -19,7 +19,7 @@ import type { RoutingState } from '../routing/routing-state.ts'
 import { CQL_FUNCTION_NAMES, type CqlFunctionName } from '../statement/functions.ts'
 import type { Credentials } from '../upstream/profile.ts'
 import { resolveAdvertised } from './advertised-addresses.ts'
-import type { ControlPlaneSettings } from './control-plane.ts'
+import type { ControlPlaneSettings, LiveControlSettings } from './control-plane.ts'
 import type { DataPlaneSettings } from './data-plane-options.ts'
 
 /** From accept to READY (architecture §4). */
@@ -187,6 +187,14 @@ export const bothConnections = (
   connectionSettings(settings, reach, Cluster.TARGET),
 ]
 
+export const liveControlSettings = (
+  settings: Settings,
+  reach: Reach = BY_SETTINGS_ALONE,
+): LiveControlSettings => ({
+  connections: bothConnections(settings, reach),
+  blockedVersions: blockedVersions(settings),
+})
+
 export const controlPlaneSettings = async (
   settings: Settings,
   reach: Reach = BY_SETTINGS_ALONE,
@@ -194,7 +202,7 @@ export const controlPlaneSettings = async (
   const list = settings.proxyTopologyAddresses
   const addresses = await resolveAdvertised(list, systemResolve)
   return {
-    connections: bothConnections(settings, reach),
+    ...liveControlSettings(settings, reach),
     hostAssignment: [settings.originEnableHostAssignment, settings.targetEnableHostAssignment],
     topology: {
       addresses: addresses.length === 0 ? null : addresses.map(({ address }) => address),
@@ -203,6 +211,5 @@ export const controlPlaneSettings = async (
       implicitAddress: await implicitAddress(settings.proxyListenAddress),
     },
     systemQueries: clusterNamed(settings.systemQueriesMode),
-    blockedVersions: blockedVersions(settings),
   }
 }

@@ -16,6 +16,7 @@ import type { Logger, RootLogger } from '../log.ts'
 import { type LogLevel, type LogLevels, logLevelsOf } from '../log-levels.ts'
 import { messageOf } from '../message-of.ts'
 import type { CertificateSeries } from '../metrics/certificate-series.ts'
+import type { ControlConnectionSeries } from '../metrics/control-connection-series.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import type { Cluster } from '../routing/cluster.ts'
@@ -24,10 +25,10 @@ import type { Quiescence } from '../session/quiescence.ts'
 import { type ClusterHealth, ControlPlane, type ControlPlaneSettings } from './control-plane.ts'
 import { DataPlanes } from './data-planes.ts'
 import {
-  bothConnections,
   controlPlaneSettings,
   dataPlaneSettings,
   initialRouting,
+  liveControlSettings,
   planeThreads,
   type Reach,
 } from './derived-settings.ts'
@@ -134,6 +135,16 @@ export class ProxyInstance {
     return { expiries: store?.expiries() ?? [], legs: store?.states() ?? [] }
   }
 
+  /** Of both clusters; none before the first start attempt has succeeded. */
+  get controlConnections(): readonly ControlConnectionSeries[] {
+    return this.#service?.control.series() ?? []
+  }
+
+  /** Looks now whether files of certificates have changed, and not only at the next regular look. */
+  async lookAtCertificates(): Promise<void> {
+    await this.#service?.certificates.look()
+  }
+
   /**
    * Takes over what can change while it runs, and tells what else has changed (config/live-settings.ts).
    * Clients and connections that are there stay as they are.
@@ -150,7 +161,7 @@ export class ProxyInstance {
 
   #applySettings({ planes, control, reach }: Service): void {
     planes.setSettings(dataPlaneSettings(this.#settings))
-    control.setConnections(bothConnections(this.#settings, reach))
+    control.setSettings(liveControlSettings(this.#settings, reach))
   }
 
   /** Of every thread, from now on; until a changed setting or a restart sets them again. */

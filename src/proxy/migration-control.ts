@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto'
 import type { AdminApi } from '../admin/admin-api.ts'
 import { HttpInstanceClient, type InstanceAccess } from '../admin/instance-client.ts'
 import type { Clock, Timer } from '../clock.ts'
-import { describeSettings, type SettingSources, type Settings } from '../config/settings.ts'
+import type { Settings } from '../config/settings.ts'
 import type { AuditLog } from '../control/audit-log.ts'
 import { evidenceOf } from '../control/checks.ts'
 import type { InstanceClient } from '../control/coordinate.ts'
@@ -58,13 +58,15 @@ export const NO_EVIDENCE: EvidenceSources = {
 
 export type MigrationControlOptions = {
   readonly settings: Settings
-  readonly sources: SettingSources
+  /** Every setting in effect now. */
+  readonly config: () => readonly ConfigEntry[]
   readonly version: string
   readonly instance: ProxyInstance
   readonly state: MigrationState
   readonly store: StateStore
   readonly audit: AuditLog
-  readonly access: InstanceAccess
+  /** How the other instances are called now. */
+  readonly access: () => InstanceAccess
   readonly isTls: boolean
   readonly clock: Clock
   readonly log: RootLogger
@@ -160,7 +162,7 @@ export class MigrationControl implements AdminApi {
   }
 
   config(): readonly ConfigEntry[] {
-    return describeSettings(this.#options.settings, this.#options.sources)
+    return this.#options.config()
   }
 
   prepare(request: PrepareRequest, via: string): Promise<PreparedChange> {
@@ -227,7 +229,7 @@ export class MigrationControl implements AdminApi {
   }
 
   #peer(name: string): InstanceClient {
-    return new HttpInstanceClient(name, this.#options.access)
+    return new HttpInstanceClient(name, this.#options.access())
   }
 
   #names(): readonly string[] {
@@ -241,11 +243,11 @@ export class MigrationControl implements AdminApi {
   }
 
   #cluster(cluster: Cluster): ClusterStatus {
-    const { instance, settings } = this.#options
+    const { instance } = this.#options
     const health = instance.health(cluster)
     if (health === null) return { isUp: false, endpoint: null, failures: 0 }
     const { endpoint, failures } = health
-    return { isUp: failures < settings.heartbeatFailureThreshold, endpoint, failures }
+    return { isUp: failures < instance.settings.heartbeatFailureThreshold, endpoint, failures }
   }
 
   async #planes(): Promise<readonly PlaneSeries[] | null> {

@@ -9,6 +9,7 @@ import { messageOf } from '../message-of.ts'
 import type { ControlSeries } from '../metrics/control-series.ts'
 import { MetricsExposition } from '../metrics/exposition.ts'
 import { boundsInSeconds } from '../metrics/histogram.ts'
+import type { ReloadSeries } from '../metrics/reload-series.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import { Cluster } from '../routing/cluster.ts'
 import { bindAddress } from './derived-settings.ts'
@@ -22,7 +23,7 @@ export const serveHealth = async (
   settings: Settings,
   version: string,
   instance: ProxyInstance,
-  control: () => ControlSeries,
+  others: { readonly control: () => ControlSeries; readonly reloads: () => ReloadSeries },
   tools: { readonly clock: Clock; readonly log: Logger },
 ): Promise<HttpServer | null> => {
   const { clock } = tools
@@ -34,8 +35,9 @@ export const serveHealth = async (
     targetBoundsSeconds: boundsInSeconds(settings.metricsTargetLatencyBucketsMs),
     asyncBoundsSeconds: boundsInSeconds(settings.metricsAsyncReadLatencyBucketsMs),
     series: () => instance.series() ?? Promise.resolve([]),
-    control,
+    ...others,
     certificates: () => instance.certificates,
+    controlConnections: () => instance.controlConnections,
     clock,
   })
   const views = {

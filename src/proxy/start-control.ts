@@ -5,9 +5,10 @@
 import { createAdminApp } from '../admin/admin-app.ts'
 import { type HttpServer, listenHttp } from '../admin/http-server.ts'
 import type { Clock } from '../clock.ts'
-import type { SettingSources, Settings } from '../config/settings.ts'
+import type { Settings } from '../config/settings.ts'
 import { AuditLog } from '../control/audit-log.ts'
 import { firstState, type MigrationState } from '../control/migration-state.ts'
+import type { ConfigEntry } from '../control/report.ts'
 import { FileStateStore, FORGETFUL_STORE, readStateFile } from '../control/state-store.ts'
 import type { RootLogger } from '../log.ts'
 import { messageOf } from '../message-of.ts'
@@ -36,7 +37,7 @@ const isoNow = (clock: Clock): string => new Date(clock.wallMs()).toISOString()
 
 export type ControlOptions = Tools & {
   readonly settings: Settings
-  readonly sources: SettingSources
+  readonly config: () => readonly ConfigEntry[]
   readonly version: string
   readonly instance: ProxyInstance
   readonly state: MigrationState
@@ -45,8 +46,8 @@ export type ControlOptions = Tools & {
 }
 
 export const createControl = (options: ControlOptions): MigrationControl => {
-  const { settings, credentials } = options
-  const { routingStatePath, auditLogPath, proxyRequestTimeoutMs } = settings
+  const { settings, credentials, instance } = options
+  const { routingStatePath, auditLogPath } = settings
   const { token, https } = credentials
   const hasCa = https !== null && https.ca !== undefined
   return new MigrationControl({
@@ -54,12 +55,12 @@ export const createControl = (options: ControlOptions): MigrationControl => {
     store: routingStatePath === '' ? FORGETFUL_STORE : new FileStateStore(routingStatePath),
     audit: new AuditLog(auditLogPath === '' ? null : auditLogPath),
     isTls: https !== null,
-    access: {
+    access: () => ({
       token,
       tls: hasCa ? { ca: https.ca, cert: https.cert, key: https.key } : {},
       timeoutMs: PEER_TIMEOUT_MS,
-      commitTimeoutMs: proxyRequestTimeoutMs + COMMIT_GRACE_MS,
-    },
+      commitTimeoutMs: instance.settings.proxyRequestTimeoutMs + COMMIT_GRACE_MS,
+    }),
   })
 }
 

@@ -75,7 +75,7 @@ export interface ReadCopies {
 export interface SessionContext {
   /** Replaced as a whole when an operator changes them: never keep one beyond a turn. */
   readonly settings: SessionSettings
-  /** The protocol versions that clients may use. */
+  /** The protocol versions that new clients may use; replaced as a whole, as the settings are. */
   readonly clientVersions: AcceptedVersions
   readonly clock: Clock
   readonly turn: Turn

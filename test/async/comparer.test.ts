@@ -74,7 +74,7 @@ const setUp = () => {
   const scheduled: (() => void)[] = []
   const asked: { comparison: Comparison; cluster: Cluster }[] = []
   const comparer = new Comparer({
-    recheckDelayMs: 1000,
+    recheckDelayMs: () => 1000,
     hashSecret: new Uint8Array(32),
     clock,
     log: createLogger({ level: 'error', clock, sink: { write: () => {} } }),

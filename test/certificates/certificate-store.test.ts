@@ -165,10 +165,12 @@ describe('files that change', () => {
       expect.objectContaining({ code: 'CERTIFICATES_REJECTED', level: 'error' }),
     ])
     expect(lines[0]!.msg).toContain('stay in force')
-    expect(store.states()).toEqual([{ leg: 'listener', isRejected: true }])
+    const rejected = { leg: 'listener', isRejected: true, reloads: { applied: 0, rejected: 1 } }
+    expect(store.states()).toEqual([rejected])
     await files.writePair('proxy', second)
     await look()
-    expect(store.states()).toEqual([{ leg: 'listener', isRejected: false }])
+    const mended = { ...rejected, isRejected: false, reloads: { applied: 1, rejected: 1 } }
+    expect(store.states()).toEqual([mended])
     expect(inForce(store)).toBe(second.certificate)
   })
 

@@ -348,6 +348,34 @@ describe('reopening', () => {
     await harness.idle()
   })
 
+  test('is counted, with the times at which the cluster was heard', async () => {
+    const cluster = await startCluster()
+    const harness = await connected(cluster, BACKOFF)
+    const { clock, control } = harness
+    const seconds = (): number => clock.wallMs() / 1000
+    const openedAt = seconds()
+    const none = { losses: 0, reopenings: { succeeded: 0, failed: 0 } }
+    const heard = { heardAtSeconds: openedAt, refreshedAtSeconds: openedAt }
+    expect(control.series()).toEqual({ cluster: 'origin', isUp: true, ...none, ...heard })
+    await harness.beat()
+    await eventually(() => control.series().heardAtSeconds === seconds())
+    const beatAt = seconds()
+    await cluster.stopListening()
+    await eventually(() => control.failures === 2)
+    expect(control.series()).toMatchObject({
+      isUp: false,
+      losses: 1,
+      reopenings: { succeeded: 0, failed: 1 },
+      heardAtSeconds: beatAt,
+    })
+    await cluster.resume()
+    clock.advance(BACKOFF.retryDelayMinMs)
+    await eventually(() => control.series().isUp)
+    const again = { heardAtSeconds: seconds(), refreshedAtSeconds: seconds() }
+    const reopenings = { succeeded: 1, failed: 1 }
+    expect(control.series()).toMatchObject({ losses: 1, reopenings, ...again })
+  })
+
   test('begins with no wait again once a heartbeat was answered', async () => {
     const cluster = await startCluster()
     const harness = await connected(cluster, BACKOFF, () => 0.5)

@@ -36,8 +36,19 @@ const gather = (...planes: PlaneSeries[]): Gathered => ({
   control: CONTROL,
   certificates: {
     expiries: [{ leg: 'origin', role: 'certificate', expiresAtSeconds: 1_800_000_000 }],
-    legs: [{ leg: 'origin', isRejected: true }],
+    legs: [{ leg: 'origin', isRejected: true, reloads: { applied: 1, rejected: 2 } }],
   },
+  controlConnections: [
+    {
+      cluster: 'target',
+      isUp: true,
+      losses: 2,
+      reopenings: { succeeded: 2, failed: 7 },
+      heardAtSeconds: 1_700_000_000,
+      refreshedAtSeconds: 1_700_000_001,
+    },
+  ],
+  reloads: { counts: { applied: 1, refused: 2 }, isLastRefused: true, readAtSeconds: 1.5 },
   ...BOUNDS,
 })
 
@@ -175,6 +186,10 @@ test('writes that one cluster lacks are told by table, those of all threads toge
     { labels: { cluster: 'origin', ...labels }, value: 2 },
     { labels: { cluster: 'target', ...labels }, value: 4 },
   ])
+})
+
+test.each(FAMILIES)('$name is in docs/metrics.md', (family) => {
+  expect(renderMetricsDocument()).toContain(`| \`${familyName(family, 'zdm')}\` | ${family.type} |`)
 })
 
 test('where there is no switch, nothing is said of one', () => {

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import { type AdminAppOptions, createAdminApp } from '../../src/admin/admin-app.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
-import type { Settings } from '../../src/config/settings.ts'
+import { describeSettings, type Settings } from '../../src/config/settings.ts'
 import { createLogger, type RootLogger } from '../../src/log.ts'
 import type { AdminCredentials } from '../../src/proxy/admin-credentials.ts'
 import type { ProxyInstance } from '../../src/proxy/instance.ts'
@@ -24,7 +24,7 @@ export const startTestControl = (
   const state = loadState(settings, tools)
   const control = createControl({
     settings,
-    sources: new Map(),
+    config: () => describeSettings(instance.settings, new Map()),
     version: '1.2.3',
     instance,
     state,
