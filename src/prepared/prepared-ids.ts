@@ -1,7 +1,7 @@
 /**
- * What a cluster's answer to PREPARE is remembered by. Before v5 a PREPARED result has no id of its
- * result's columns: then the proxy makes its own, by which it notices that a client that has asked for no
- * metadata would read a row's values as other columns.
+ * What a cluster's answer to PREPARE is remembered by: the statement's id, and a digest of its result's
+ * columns. By the digest the proxy notices that a client that has asked for no metadata would read a row's values
+ * as other columns. v5's own id of them serves clients only: it need not be comparable between clusters.
  */
 import { createHash } from 'node:crypto'
 import { OPCODE_OFFSET } from '../cql/envelope.ts'
@@ -12,8 +12,8 @@ import type { BodyReader } from '../cql/reader.ts'
 
 export type PreparedIds = {
   readonly statementId: Uint8Array
-  /** The cluster's own in v5, else a digest; null where the metadata cannot be read. */
-  readonly resultMetadataId: Uint8Array | null
+  /** Null where the metadata cannot be read. */
+  readonly columnsDigest: Uint8Array | null
 }
 
 /**
@@ -29,14 +29,12 @@ export const readPreparedIds = (
     const body = answerReader(envelope)
     if (body.readInt('result kind') !== ResultKind.PREPARED) return null
     const statementId = body.readShortBytes('statement id').slice()
-    const resultMetadataId = traits.hasResultMetadataId
-      ? body.readShortBytes('result metadata id').slice()
-      : digestOfColumns(body, traits)
-    return { statementId, resultMetadataId }
+    if (traits.hasResultMetadataId) body.readShortBytes('result metadata id')
+    return { statementId, columnsDigest: digestOfColumns(body, traits) }
   })
 }
 
-/** `reader` stands behind the statement id. */
+/** `reader` stands behind the ids. */
 const digestOfColumns = (reader: BodyReader, traits: VersionTraits): Uint8Array | null =>
   readIf(() => {
     decodeVariablesMetadata(reader, traits)

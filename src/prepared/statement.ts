@@ -25,8 +25,8 @@ export type SharedStatement = {
   readonly id: Uint8Array
   /** Per cluster. */
   readonly ids: readonly [Uint8Array, Uint8Array]
-  /** Per cluster: the cluster's own in v5, else the proxy's digest of the result's columns. */
-  readonly resultMetadataIds: readonly [Uint8Array | null, Uint8Array | null]
+  /** Per cluster: of the result's columns; null where they could not be read. */
+  readonly columnDigests: readonly [Uint8Array | null, Uint8Array | null]
   readonly statementClass: StatementClass
   /** The text that the clusters know, UTF-8: the client's, with functions replaced. */
   readonly text: Uint8Array
@@ -38,12 +38,14 @@ export type SharedStatement = {
 export class PreparedStatement implements SharedStatement {
   readonly id: Uint8Array
   readonly ids: [Uint8Array, Uint8Array]
-  readonly resultMetadataIds: readonly [Uint8Array | null, Uint8Array | null]
+  readonly columnDigests: readonly [Uint8Array | null, Uint8Array | null]
   readonly statementClass: StatementClass
   readonly text: Uint8Array
   readonly keyspace: string | null
   readonly rewrite: StatementRewrite | null
-  /** Per cluster: an EXECUTE can go out with the ids that the client wrote. */
+  /** Per cluster: its rows have other columns than Origin's PREPARED told the client. */
+  readonly hasOtherColumns: readonly [boolean, boolean]
+  /** Per cluster: an EXECUTE can go out as the client wrote it. */
   readonly isVerbatim: [boolean, boolean]
   /** When it was last used, in the turn's milliseconds; the cache forgets the oldest. */
   lastUsedMs: number
@@ -51,7 +53,8 @@ export class PreparedStatement implements SharedStatement {
   constructor(shared: SharedStatement, nowMs: number) {
     this.id = shared.id
     this.ids = [shared.ids[0], shared.ids[1]]
-    this.resultMetadataIds = shared.resultMetadataIds
+    this.columnDigests = shared.columnDigests
+    this.hasOtherColumns = [false, differ(shared.columnDigests[0], shared.columnDigests[1])]
     this.statementClass = shared.statementClass
     this.text = shared.text
     this.keyspace = shared.keyspace
@@ -67,17 +70,17 @@ export class PreparedStatement implements SharedStatement {
   }
 
   share(): SharedStatement {
-    const { id, ids, resultMetadataIds, statementClass, text, keyspace, rewrite } = this
-    return { id, ids, resultMetadataIds, statementClass, text, keyspace, rewrite }
+    const { id, ids, columnDigests, statementClass, text, keyspace, rewrite } = this
+    return { id, ids, columnDigests, statementClass, text, keyspace, rewrite }
   }
 
   #comparesTo(cluster: Cluster): boolean {
-    const own = this.resultMetadataIds[cluster]
-    const known = this.resultMetadataIds[0]
-    const sameMetadata = own === null || known === null || equalBytes(own, known)
-    return sameMetadata && equalBytes(this.ids[cluster], this.id)
+    return !this.hasOtherColumns[cluster] && equalBytes(this.ids[cluster], this.id)
   }
 }
+
+const differ = (a: Uint8Array | null, b: Uint8Array | null): boolean =>
+  a !== null && b !== null && !equalBytes(a, b)
 
 export const equalBytes = (a: Uint8Array, b: Uint8Array): boolean => {
   if (a.length !== b.length) return false

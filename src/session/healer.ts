@@ -136,9 +136,9 @@ export class Healer {
     const taught = await Promise.all(
       statements.map((each) => this.#preparer.prepare(each, connection, callInKeyspace)),
     )
-    for (const [at, { resultMetadataId }] of taught.entries()) {
+    for (const [at, { columnsDigest }] of taught.entries()) {
       const statement = statements[at]!
-      if (!hasOtherColumns(statement, connection, resultMetadataId)) continue
+      if (!hasOtherColumns(statement, connection, columnsDigest)) continue
       return unpreparedEnvelope(
         connection.traits.version,
         statement.id,
@@ -211,7 +211,7 @@ const hasOtherColumns = (
   { traits, cluster }: UpstreamConnection,
   found: Uint8Array | null,
 ): boolean => {
-  const known = statement.resultMetadataIds[cluster]
+  const known = statement.columnDigests[cluster]
   if (traits.hasResultMetadataId || known === null || found === null) return false
   if (statement.statementClass === StatementClass.WRITE) return false
   return !equalBytes(found, known)

@@ -45,7 +45,7 @@ export const replacedStatement = (
     statement: {
       id,
       ids: [originIds.statementId, targetIds.statementId],
-      resultMetadataIds: [originIds.resultMetadataId, targetIds.resultMetadataId],
+      columnDigests: [originIds.columnsDigest, targetIds.columnsDigest],
       statementClass: StatementClass.WRITE,
       text: plan.text,
       keyspace,

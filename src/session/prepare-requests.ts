@@ -72,7 +72,7 @@ export class PrepareRequests {
       this.#remember({
         id: a.statementId,
         ids: [a.statementId, b.statementId],
-        resultMetadataIds: [a.resultMetadataId, b.resultMetadataId],
+        columnDigests: [a.columnsDigest, b.columnsDigest],
         statementClass,
         text,
         keyspace,

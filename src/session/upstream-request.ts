@@ -6,8 +6,8 @@
  */
 import { FLAGS_OFFSET, HEADER_LENGTH, readBodyLength, writeBodyLength } from '../cql/envelope.ts'
 import { skipCustomPayload } from '../cql/messages/fields.ts'
-import { EnvelopeFlag } from '../cql/protocol.ts'
-import { equalBytes, type PreparedStatement } from '../prepared/statement.ts'
+import { EnvelopeFlag, QueryFlag, type VersionTraits } from '../cql/protocol.ts'
+import type { PreparedStatement } from '../prepared/statement.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { BatchIds } from './batch-ids.ts'
 import type { RequestTable } from './request-table.ts'
@@ -75,37 +75,38 @@ const sendExecute = (
 ): void => {
   const idStart = messageStart(bytes, start, end) + 2
   const id = statement.ids[connection.cluster]
+  const hasOtherColumns = statement.hasOtherColumns[connection.cluster]
   if (id.length !== statement.id.length) {
-    sendRewritten(connection, slot, withIds(bytes, start, end, [idStart], [id]))
+    const envelope = withIds(bytes, start, end, [idStart], [id])
+    const idEnd = idStart - start + id.length
+    if (hasOtherColumns) askForMetadata(envelope, idEnd, envelope.length, connection.traits)
+    sendRewritten(connection, slot, envelope)
     return
   }
-  // Behind the id only v5 has one more to patch, and its frames copy everything.
-  const at = connection.send(slot, bytes, start, end, idStart + id.length - start)
+  const idEnd = idStart - start + id.length
+  const at = connection.send(slot, bytes, start, end, idEnd + PATCHED_BEHIND_ID)
   const out = connection.outputBuffer
   out.set(id, at + idStart - start)
-  if (connection.traits.hasResultMetadataId) {
-    const metadataIdAt = at + idStart - start + id.length
-    patchResultMetadataId(connection, statement, out, metadataIdAt, at + end - start)
-  }
+  if (hasOtherColumns) askForMetadata(out, at + idEnd, at + end - start, connection.traits)
 }
 
+/** A [consistency] and an [int] of flags. */
+const PATCHED_BEHIND_ID = 2 + 4
+
 /**
- * The client holds Origin's result metadata id; this cluster compares with its own. An id that is
- * not the one of the PREPARE came from a later answer, and stays.
+ * The client reads rows that come without metadata by the columns of Origin's PREPARED, and this cluster's are
+ * others. In v5 the node sees it by the result metadata id that the client sends, and tells (v5 §4.2.5.2).
  */
-const patchResultMetadataId = (
-  connection: UpstreamConnection,
-  statement: PreparedStatement,
-  out: Uint8Array,
-  at: number,
+const askForMetadata = (
+  bytes: Uint8Array,
+  idEnd: number,
   end: number,
+  traits: VersionTraits,
 ): void => {
-  const own = statement.resultMetadataIds[connection.cluster]
-  const known = statement.resultMetadataIds[0]
-  if (own === null || known === null || own.length !== known.length) return
+  if (traits.hasResultMetadataId) return
+  const flagsAt = idEnd + (traits.hasIntFlags ? PATCHED_BEHIND_ID - 1 : 2)
   // A body that is cut off goes to the node as it is, which says what is wrong with it.
-  if (at + 2 + known.length > end || shortAt(out, at) !== known.length) return
-  if (equalBytes(out.subarray(at + 2, at + 2 + known.length), known)) out.set(own, at + 2)
+  if (flagsAt < end) bytes[flagsAt]! &= ~QueryFlag.SKIP_METADATA
 }
 
 /** Overwrites the children's ids in the copy; allocates only where an id has another length. */

@@ -87,11 +87,10 @@ export class VirtualRequests {
           .update(keyspace ?? '')
           .digest(),
       )
-      const metadataId = session.traits!.hasResultMetadataId ? id : null
       remember({
         id,
         ids: [id, id],
-        resultMetadataIds: [metadataId, metadataId],
+        columnDigests: [null, null],
         statementClass,
         text,
         keyspace,

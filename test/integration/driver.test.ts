@@ -127,6 +127,20 @@ describe.each(CONFIGURATIONS)(
       },
     )
 
+    test('a column that Target alone has moves no value into another, whoever is primary', async () => {
+      const table = `${keyspace}.evolved`
+      await driver.execute(`CREATE TABLE ${table} (k int PRIMARY KEY, b text, c text)`)
+      await direct.target.execute(`ALTER TABLE ${table} ADD a text`)
+      await driver.execute(`INSERT INTO ${table} (k, b, c) VALUES (1, 'b', 'c')`)
+      await direct.target.execute(`UPDATE ${table} SET a = 'a' WHERE k = 1`)
+      const select = `SELECT * FROM ${table} WHERE k = ?`
+      for (let i = 0; i < 3; i++) {
+        const { rows } = await driver.execute(select, [1], { prepare: true })
+        const extra = settings.primaryCluster === 'TARGET' ? { a: 'a' } : {}
+        expect({ ...rows[0] }).toEqual({ k: 1, b: 'b', c: 'c', ...extra })
+      }
+    })
+
     test('batches of texts, of prepared statements and of both are in both clusters', async () => {
       const prepared = `INSERT INTO ${keyspace}.t (k, c, v) VALUES (?, ?, ?)`
       await driver.batch(

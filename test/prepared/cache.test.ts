@@ -9,7 +9,7 @@ const statement = (id: Uint8Array, nowMs = 0, textLength = 10): PreparedStatemen
     {
       id,
       ids: [id, id],
-      resultMetadataIds: [null, null],
+      columnDigests: [null, null],
       statementClass: StatementClass.READ,
       text: new Uint8Array(textLength),
       keyspace: null,

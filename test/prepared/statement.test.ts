@@ -15,7 +15,7 @@ const N = Uint8Array.of(7, 8)
 const shared = (changes: Partial<SharedStatement>): SharedStatement => ({
   id: A,
   ids: [A, A],
-  resultMetadataIds: [null, null],
+  columnDigests: [null, null],
   statementClass: StatementClass.READ,
   text: new TextEncoder().encode('SELECT 1'),
   keyspace: 'ks',
@@ -27,10 +27,10 @@ describe('an EXECUTE can go out as the client wrote it', () => {
     ['to both with equal ids', { ids: [A, A.slice()] }, [true, true]],
     ['to Origin alone with another id on Target', { ids: [A, B] }, [true, false]],
     ['to Origin alone with a longer id on Target', { ids: [A, LONGER] }, [true, false]],
-    ['to both with equal metadata', { resultMetadataIds: [M, M.slice()] }, [true, true]],
-    ['to Origin alone with other metadata on Target', { resultMetadataIds: [M, N] }, [true, false]],
-    ['to both without metadata on Target', { resultMetadataIds: [M, null] }, [true, true]],
-    ['to both without metadata on Origin', { resultMetadataIds: [null, M] }, [true, true]],
+    ['to both with equal metadata', { columnDigests: [M, M.slice()] }, [true, true]],
+    ['to Origin alone with other metadata on Target', { columnDigests: [M, N] }, [true, false]],
+    ['to both without metadata on Target', { columnDigests: [M, null] }, [true, true]],
+    ['to both without metadata on Origin', { columnDigests: [null, M] }, [true, true]],
     ['to neither when both have another', { ids: [B, B] }, [false, false]],
   ])('%s', (_name, changes, expected) => {
     expect(new PreparedStatement(shared(changes), 0).isVerbatim).toEqual(expected)
@@ -63,7 +63,7 @@ describe('a node that gives another id', () => {
 
 test('what is shared makes the same statement elsewhere', () => {
   const statement = new PreparedStatement(
-    shared({ ids: [A, B], resultMetadataIds: [M, N], statementClass: StatementClass.USE }),
+    shared({ ids: [A, B], columnDigests: [M, N], statementClass: StatementClass.USE }),
     5,
   )
   const copy = new PreparedStatement(structuredClone(statement.share()), 9)

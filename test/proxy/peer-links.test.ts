@@ -17,7 +17,7 @@ const idOf = (name: string): Uint8Array => new TextEncoder().encode(name)
 const statementOf = (name: string): SharedStatement => ({
   id: idOf(name),
   ids: [idOf(name), idOf(`${name} on target`)],
-  resultMetadataIds: [null, idOf('metadata')],
+  columnDigests: [null, idOf('metadata')],
   statementClass: StatementClass.WRITE,
   text: idOf(`INSERT INTO ks.${name} (k) VALUES (?)`),
   keyspace: 'ks',

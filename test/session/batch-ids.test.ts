@@ -17,7 +17,7 @@ const prepared = (seed: number, targetId = idOf(seed)): PreparedStatement =>
     {
       id: idOf(seed),
       ids: [idOf(seed), targetId],
-      resultMetadataIds: [null, null],
+      columnDigests: [null, null],
       statementClass: StatementClass.WRITE,
       text: new Uint8Array(0),
       keyspace: null,

@@ -173,21 +173,40 @@ describe.each(DIALOGUES)('v$version, $connections', ({ version, connections }) =
   })
 })
 
+describe.each(['ORIGIN', 'TARGET'] as const)(
+  'columns of a result, primary %s',
+  (primaryCluster) => {
+    const columnsOf = (answer: Parameters<typeof readTextRows>[0]): readonly string[] | undefined =>
+      readTextRows(answer).columns
+
+    test.each(VERSIONS)(
+      'v%i: equal ones are skipped where the client asks for it',
+      async (version) => {
+        const rig = await startPlane({ settings: { primaryCluster } })
+        const driver = await rig.client(version)
+        const prepared = await driver.prepare(SELECT)
+        const answer = await driver.execute(prepared, { skipMetadata: true })
+        expect(columnsOf(answer)).toBeUndefined()
+        expect(readTextRows(answer).rows).toEqual([[primaryCluster.toLowerCase()]])
+      },
+    )
+
+    test.each(VERSIONS)(
+      'v%i: others on Target are told, for the client knows Origin’s',
+      async (version) => {
+        const rig = await startPlane({ settings: { primaryCluster }, target: { column: 'added' } })
+        const driver = await rig.client(version)
+        const prepared = await driver.prepare(SELECT)
+        const answer = await driver.execute(prepared, { skipMetadata: true })
+        expect(columnsOf(answer)).toEqual(primaryCluster === 'TARGET' ? ['added'] : undefined)
+      },
+    )
+  },
+)
+
 describe('result metadata ids (v5)', () => {
   const columnsOf = (answer: Parameters<typeof readTextRows>[0]): readonly string[] | undefined =>
     readTextRows(answer).columns
-
-  test.each(['ORIGIN', 'TARGET'] as const)(
-    'primary %s: the client’s id becomes the cluster’s own, so that metadata is skipped',
-    async (primaryCluster) => {
-      const rig = await startPlane({ settings: { primaryCluster } })
-      const driver = await rig.client(Version.V5)
-      const prepared = await driver.prepare(SELECT)
-      const answer = await driver.execute(prepared, { skipMetadata: true })
-      expect(columnsOf(answer)).toBeUndefined()
-      expect(readTextRows(answer).rows).toEqual([[primaryCluster.toLowerCase()]])
-    },
-  )
 
   test('an id that is not the PREPARE’s goes out as it came', async () => {
     const rig = await startPlane({ settings: { primaryCluster: 'TARGET' } })

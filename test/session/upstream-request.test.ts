@@ -23,15 +23,19 @@ const idOf = (seed: number, length = 16): Uint8Array =>
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
-type Ids = { readonly id: Uint8Array; readonly target?: Uint8Array; readonly metadata?: boolean }
+type Ids = {
+  readonly id: Uint8Array
+  readonly target?: Uint8Array
+  readonly otherColumns?: boolean
+}
 
-/** Target's ids are `target`, else Origin's; with metadata, its metadata id is another one. */
-const statementOf = ({ id, target = id, metadata = false }: Ids): PreparedStatement =>
+/** Target's id is `target`, else Origin's; so are the columns of its rows, unless they are others. */
+const statementOf = ({ id, target = id, otherColumns = false }: Ids): PreparedStatement =>
   new PreparedStatement(
     {
       id,
       ids: [id, target],
-      resultMetadataIds: metadata ? [idOf(101), idOf(102)] : [null, null],
+      columnDigests: [idOf(101), idOf(otherColumns ? 102 : 101)],
       statementClass: StatementClass.WRITE,
       text: new Uint8Array(0),
       keyspace: null,
@@ -41,7 +45,11 @@ const statementOf = ({ id, target = id, metadata = false }: Ids): PreparedStatem
 
 /** A connection to a node that answers nothing, which stands for the given cluster. */
 const connect = async (version: Version, cluster: 0 | 1) => {
-  const node = await FakeCluster.start({ name: 'a cluster' })
+  const node = await FakeCluster.start({
+    name: 'a cluster',
+    minVersion: Version.V2,
+    maxVersion: Version.DSE_V2,
+  })
   const harness = new Harness()
   afterTest(
     () => node.stop(),
@@ -175,39 +183,62 @@ describe('an EXECUTE', () => {
     'v%i: its id on Origin stays where only Target’s differs',
     async (version) => {
       const sending = await connect(version, 0)
-      const statement = statementOf({ id: idOf(1), target: idOf(2), metadata: true })
+      const statement = statementOf({ id: idOf(1), target: idOf(2), otherColumns: true })
       const sent = await forward(sending, executeOf(version, idOf(1)), { statement })
       expect(sent.statementId).toBe(hex(idOf(1)))
     },
   )
 
-  test('v5: the metadata id of the PREPARE becomes the other cluster’s', async () => {
+  const COLUMNS = [Version.V3, Version.V4, Version.DSE_V1].flatMap((version) =>
+    [idOf(1), idOf(2), idOf(2, 9)].map((target) => ({ version, target, length: target.length })),
+  )
+  const skipping = (version: Version, id: Uint8Array, skipMetadata: boolean): Uint8Array =>
+    buildEnvelope(
+      version,
+      0,
+      5,
+      Opcode.EXECUTE,
+      executeBody(version, { id: Buffer.from(id) }, { values: ['v', null], skipMetadata }),
+    )
+
+  test.each(COLUMNS)(
+    'v$version: asks for metadata where the rows have other columns there (an id of $length bytes)',
+    async ({ version, target }) => {
+      for (const [cluster, asks] of [
+        [0, false],
+        [1, true],
+      ] as const) {
+        const sending = await connect(version, cluster)
+        const statement = statementOf({ id: idOf(1), target, otherColumns: true })
+        const sent = await forward(sending, skipping(version, idOf(1), true), { statement })
+        const expected = skipping(version, cluster === 0 ? idOf(1) : target, !asks)
+        expect(hex(sent.envelope.body)).toBe(hex(expected.subarray(HEADER_LENGTH)))
+      }
+    },
+  )
+
+  test('v5: the client’s result metadata id tells the node, and stays', async () => {
     const sending = await connect(Version.V5, 1)
-    const statement = statementOf({ id: idOf(1), metadata: true })
+    const statement = statementOf({ id: idOf(1), target: idOf(2), otherColumns: true })
     const sent = await forward(sending, executeOf(Version.V5, idOf(1)), { statement })
-    expect(sent.resultMetadataId).toBe(hex(idOf(102)))
-    expect(sent.statementId).toBe(hex(idOf(1)))
+    const expected = executeOf(Version.V5, idOf(2))
+    expect(hex(sent.envelope.body)).toBe(hex(expected.subarray(HEADER_LENGTH)))
   })
 
-  test('v5: a metadata id from a later answer stays', async () => {
-    const sending = await connect(Version.V5, 1)
-    const statement = statementOf({ id: idOf(1), target: idOf(2), metadata: true })
-    const ids = { id: Buffer.from(idOf(1)), resultMetadataId: Buffer.from(idOf(77)) }
-    const envelope = buildEnvelope(5, 0, 5, Opcode.EXECUTE, executeBody(5, ids))
-    const sent = await forward(sending, envelope, { statement })
-    expect(sent.resultMetadataId).toBe(hex(idOf(77)))
-    expect(sent.statementId).toBe(hex(idOf(2)))
-  })
-
-  test('v5: one that is cut off behind its id is left to the node', async () => {
-    const sending = await connect(Version.V5, 1)
-    const statement = statementOf({ id: idOf(1), target: idOf(2), metadata: true })
-    const body = new BodyWriter().writeShortBytes(idOf(1)).toBytes()
-    // The whole one first, so that its bytes lie behind in the reused buffer.
-    await forward(sending, executeOf(Version.V5, idOf(1)), { statement })
-    const sent = await forward(sending, buildEnvelope(5, 0, 5, Opcode.EXECUTE, body), { statement })
-    expect(hex(sent.envelope.body)).toBe(hex(new BodyWriter().writeShortBytes(idOf(2)).toBytes()))
-  })
+  test.each(VERSIONS)(
+    'v%i: one that is cut off behind its id is left to the node',
+    async (version) => {
+      const sending = await connect(version, 1)
+      const statement = statementOf({ id: idOf(1), target: idOf(2), otherColumns: true })
+      const body = new BodyWriter().writeShortBytes(idOf(1)).toBytes()
+      // The whole one first, so that its bytes lie behind in the reused buffer.
+      await forward(sending, executeOf(version, idOf(1)), { statement })
+      const sent = await forward(sending, buildEnvelope(version, 0, 5, Opcode.EXECUTE, body), {
+        statement,
+      })
+      expect(hex(sent.envelope.body)).toBe(hex(new BodyWriter().writeShortBytes(idOf(2)).toBytes()))
+    },
+  )
 })
 
 describe('a BATCH', () => {

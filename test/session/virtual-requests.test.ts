@@ -181,12 +181,11 @@ describe.each(Object.values(Version))('protocol v%i', (version) => {
     const id = result.statementId.slice()
     const { hasResultMetadataId: hasMetadataId } = versionTraits(version)!
     expect(result.resultMetadataId).toEqual(hasMetadataId ? id : undefined)
-    const metadataId = hasMetadataId ? id : null
     expect(remembered).toEqual([
       {
         id,
         ids: [id, id],
-        resultMetadataIds: [metadataId, metadataId],
+        columnDigests: [null, null],
         statementClass: StatementClass.VIRTUAL_READ,
         text: utf8('SELECT rack FROM system.peers WHERE peer = ?'),
         keyspace: null,

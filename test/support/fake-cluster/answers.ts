@@ -63,6 +63,7 @@ export type NodeBehaviour = {
   /** Keyspaces that exist; undefined: any. */
   readonly keyspaces: readonly string[] | undefined
   readonly bindType: 'varchar' | 'blob' | 'uuid'
+  readonly column: string
   readonly supported: ReadonlyMap<string, readonly string[]>
   readonly systemTables: () => SystemTables
   /** By statement id in hex. */
@@ -132,7 +133,7 @@ const select = (
   if (name.keyspace === 'system') {
     return selectSystemTable(behaviour.systemTables(), name.table, text)
   }
-  const columns = [{ name: 'cluster', type: 'varchar' }] as const
+  const columns = [{ name: behaviour.column, type: 'varchar' }] as const
   // Schema tables are empty: a driver that reads its schema metadata finds none.
   const rows = name.keyspace.startsWith('system') ? [] : [[behaviour.clusterName]]
   return { name, columns, rows }
@@ -167,7 +168,9 @@ const answerPrepare = (
   const found = isSelect(text) ? select(behaviour, text, keyspace) : undefined
   if (found !== undefined && 'opcode' in found) return found
   const id = statementIdOf(behaviour.salt, keyspace, text)
-  const resultMetadataId = md5(`${id.toString('hex')} result`)
+  const columns = found?.columns ?? []
+  // As Cassandra's: of the columns alone, so equal on clusters that have the same.
+  const resultMetadataId = md5(JSON.stringify(columns))
   behaviour.prepared.set(id.toString('hex'), {
     text,
     keyspace,
@@ -175,7 +178,6 @@ const answerPrepare = (
   })
   const binds = markerNames(text).map((name) => ({ name, type: behaviour.bindType }))
   const name = tableOf(text, keyspace)
-  const columns = found?.columns ?? []
   return preparedAnswer({ id, resultMetadataId, name, binds, columns }, traits)
 }
 

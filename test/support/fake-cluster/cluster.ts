@@ -50,6 +50,8 @@ export type FakeClusterOptions = {
   /** Keyspaces that `USE` finds; default: any. */
   readonly keyspaces?: readonly string[]
   readonly bindType?: 'varchar' | 'blob' | 'uuid'
+  /** The name of the one column that users' tables have; default: `cluster`. */
+  readonly column?: string
   /** What SUPPORTED says. */
   readonly supported?: ReadonlyMap<string, readonly string[]>
   readonly tls?: TlsOptions
@@ -247,6 +249,7 @@ export class FakeCluster implements NodeOwner {
       authenticator: options.authenticator,
       keyspaces: options.keyspaces,
       bindType: options.bindType ?? 'varchar',
+      column: options.column ?? 'cluster',
       supported: options.supported ?? defaultSupported(this.versions, options.compressions ?? []),
       systemTables: () => this.#systemTables(index),
       prepared,
