@@ -3,14 +3,14 @@
  * long gone. Off the request path.
  */
 import type { Compression } from '../cql/compression.ts'
-import { HEADER_LENGTH, OPCODE_OFFSET } from '../cql/envelope.ts'
+import { OPCODE_OFFSET } from '../cql/envelope.ts'
 import { decodeExecute, type ExecuteMessage } from '../cql/messages/execute.ts'
-import { consistencyOffset } from '../cql/messages/fields.ts'
 import { decodeQuery } from '../cql/messages/query.ts'
 import type { QueryParameters } from '../cql/messages/query-parameters.ts'
-import { Opcode, QueryFlag, type VersionTraits } from '../cql/protocol.ts'
+import { Opcode, type VersionTraits } from '../cql/protocol.ts'
 import { BodyReader } from '../cql/reader.ts'
 import type { PreparedStatement } from '../prepared/statement.ts'
+import { askForMetadata } from '../session/execute-as-query.ts'
 import { messageStart } from '../session/upstream-request.ts'
 
 export type CopiedRequest = {
@@ -50,13 +50,6 @@ export const requestKeyspace = (request: CopiedRequest): string | null => {
 /** The same request asking for the columns' names, which drivers that know them do not. */
 export const withMetadata = (request: CopiedRequest): Uint8Array => {
   const envelope = request.envelope.slice()
-  const body = messageStart(envelope, 0, envelope.length)
-  const opcode = envelope[OPCODE_OFFSET]!
-  const at = consistencyOffset(envelope, body, envelope.length, opcode, request.traits) + 2
-  // Of an [int] of flags the last byte has the low ones.
-  const flags = request.traits.hasIntFlags ? at + 3 : at
-  if (flags >= HEADER_LENGTH && flags < envelope.length) {
-    envelope[flags]! &= ~QueryFlag.SKIP_METADATA
-  }
+  askForMetadata(envelope, request.traits)
   return envelope
 }

@@ -14,6 +14,7 @@ import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Answers } from './answers.ts'
 import { BatchIds } from './batch-ids.ts'
 import type { SessionContext } from './context.ts'
+import { executeAsQuery } from './execute-as-query.ts'
 import { clusterErrorEnvelope, errorEnvelope } from './replies.ts'
 import { RequestKind } from './request-table.ts'
 import type { Session } from './session.ts'
@@ -22,8 +23,8 @@ import { messageStart, sendRequest } from './upstream-request.ts'
 
 /**
  * A node may forget a statement again before it is asked: a full cache turns a new one away until it has
- * been prepared more often than an old one was used. Cassandra 4.1 with a full cache was seen to need five
- * PREPAREs.
+ * been asked for more often than an old one was used. Cassandra 4.1 with a full cache was seen to need nine
+ * PREPAREs; it counts uses up to 15.
  */
 export const HEALS_MAX = 15
 
@@ -47,6 +48,7 @@ export class Healer {
     const cluster = connection.cluster
     const toPrepare = this.#statements(request)
     if (toPrepare.length === 0 || requests.healsOn(request, cluster) >= HEALS_MAX) {
+      if (this.#sendAsQuery(connection, request)) return
       this.#giveUp(answers, connection, request, error)
       return
     }
@@ -69,6 +71,31 @@ export class Healer {
         else answers.settle(request, cluster, Answer.ERROR, refusal, 0, refusal.length)
       })
       .catch((error: unknown) => this.#context.onInvariantBroken(session, error))
+  }
+
+  /**
+   * Runs the text of an EXECUTE of both clusters once, if that means the same on this connection: the other
+   * cluster has executed it, or may have. Returns whether it was sent.
+   */
+  #sendAsQuery(connection: UpstreamConnection, request: number): boolean {
+    const { requests } = this.#context
+    const { cluster, traits } = connection
+    const statement = requests.statement[request]!
+    if (requests.kind[request] !== RequestKind.ON_BOTH || statement === null) return false
+    if (requests.healsOn(request, cluster) !== HEALS_MAX) return false
+    if (statement.keyspace !== connection.keyspace) return false
+    if (!connection.isUsable || !connection.slots.hasFree) return false
+    const bytes = requests.chunk[request]!
+    const start = requests.chunkStart[request]!
+    const end = requests.chunkEnd[request]!
+    const query = readIf(() => executeAsQuery(bytes, start, end, statement.text, traits))
+    if (query === null) return false
+    // So that it is not tried twice.
+    requests.countHeal(request, cluster)
+    const slot = connection.slots.take(request)
+    requests.setUpstream(request, cluster, connection, slot)
+    connection.send(slot, query, 0, query.length)
+    return true
   }
 
   /**

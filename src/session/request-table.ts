@@ -24,8 +24,8 @@ export const RequestKind = {
 export const isRead = (kind: number): boolean =>
   kind === RequestKind.ON_ORIGIN || kind === RequestKind.ON_TARGET
 
-/** Per cluster in one byte of `heals`: counts up to 15. */
-const HEAL_BITS = 4
+/** Per cluster in the 16 bits of `heals`: counts up to 255. */
+const HEAL_BITS = 8
 
 /** Takes a look at the answer that a client gets, while its bytes are valid. Must not throw. */
 export interface AnswerWatcher {
@@ -50,7 +50,7 @@ export class RequestTable {
   /** Counts the uses of an index, so that a heal that comes back late knows that it is too late. */
   generation = new Uint32Array(0)
   /** How often it was sent again after an UNPREPARED. */
-  heals = new Uint8Array(0)
+  heals = new Uint16Array(0)
   startMs = new Float64Array(0)
   /** When the first answer of a BOTH request came. */
   firstAnswerMs = new Float64Array(0)
@@ -155,7 +155,9 @@ export class RequestTable {
 
   #growTo(capacity: number): void {
     const before = this.kind.length
-    const grow = <T extends Uint8Array | Int16Array | Int32Array | Uint32Array | Float64Array>(
+    const grow = <
+      T extends Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | Float64Array,
+    >(
       old: T,
       next: T,
     ): T => {
@@ -169,7 +171,7 @@ export class RequestTable {
     this.applied = grow(this.applied, new Uint8Array(capacity))
     this.primary = grow(this.primary, new Uint8Array(capacity))
     this.generation = grow(this.generation, new Uint32Array(capacity))
-    this.heals = grow(this.heals, new Uint8Array(capacity))
+    this.heals = grow(this.heals, new Uint16Array(capacity))
     this.startMs = grow(this.startMs, new Float64Array(capacity))
     this.firstAnswerMs = grow(this.firstAnswerMs, new Float64Array(capacity))
     this.chunkStart = grow(this.chunkStart, new Int32Array(capacity))

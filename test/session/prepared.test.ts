@@ -390,20 +390,6 @@ describe('a heal', () => {
     await rig.idle()
   })
 
-  test('that does not help a write: an error that drivers do not execute again for, after a bounded number of attempts', async () => {
-    const rig = await startPlane()
-    const { driver, prepared } = await prepareAndForget(rig)
-    const detail = Buffer.from(idOn(rig.target, INSERT), 'hex')
-    const unprepared = errorAnswer(ErrorCode.UNPREPARED, 'again', detail)
-    rig.target.on({ opcode: Opcode.EXECUTE }, respond(unprepared))
-    const error = readError(await driver.execute(prepared))
-    expect(error.code).toBe(ErrorCode.OVERLOADED)
-    expect(error.message).toMatch(/^Target: .*prepared_statements_cache_size/)
-    expect(count(rig.target, Opcode.EXECUTE)).toBe(16)
-    expect(count(rig.origin, Opcode.EXECUTE)).toBe(1)
-    await rig.idle()
-  })
-
   test.each([
     ['QUERY', Opcode.QUERY, (driver: RawClient) => driver.query('DELETE FROM ks.t WHERE k = 1')],
     ['BATCH', Opcode.BATCH, (driver: RawClient) => driver.batch([{ text: 'DELETE FROM ks.t' }])],
