@@ -50,6 +50,12 @@ const CLIENTS: Row = {
       { unit: 'cps' },
     ),
     lines(
+      'Clients refused for their credentials',
+      'By the cluster that refused them; drivers try again and again.',
+      [[sumBy('cluster', rate('zdm_client_authentication_failures_total')), '{{cluster}}']],
+      { unit: 'cps' },
+    ),
+    lines(
       'Failed reads',
       'Answered with an error, by cluster.',
       [[sumBy('cluster', rate('zdm_proxy_failed_reads_total')), '{{cluster}}']],

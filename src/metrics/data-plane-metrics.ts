@@ -57,6 +57,8 @@ export class DataPlaneMetrics {
   readonly failedWrites: PerFailedWrite = { origin: 0, target: 0, both: 0 }
   /** Clients turned away because no request connection could be had. */
   readonly failedConnections: PerCluster = perCluster()
+  /** Client handshakes that a cluster refused for their credentials. */
+  readonly authenticationFailures: PerCluster = perCluster()
   /** Statements prepared again on a node that did not know them. */
   readonly preparedHeals: PerCluster = perCluster()
   /** Answers that came after their request had timed out. */
@@ -145,6 +147,7 @@ export class DataPlaneMetrics {
       failedReads: { ...this.failedReads },
       failedWrites: { ...this.failedWrites },
       failedConnections: { ...this.failedConnections },
+      authenticationFailures: { ...this.authenticationFailures },
       preparedHeals: { ...this.preparedHeals },
       lateAnswers: { ...this.lateAnswers },
       orphanedConnectionsReplaced: { ...this.orphanedConnectionsReplaced },

@@ -140,6 +140,7 @@ export type PlaneSeries = {
   readonly failedReads: Readonly<PerCluster>
   readonly failedWrites: Readonly<PerFailedWrite>
   readonly failedConnections: Readonly<PerCluster>
+  readonly authenticationFailures: Readonly<PerCluster>
   readonly preparedHeals: Readonly<PerCluster>
   readonly lateAnswers: Readonly<PerCluster>
   readonly orphanedConnectionsReplaced: Readonly<PerCluster>

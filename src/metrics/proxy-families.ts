@@ -134,6 +134,14 @@ const OWN_FAMILIES: readonly MetricFamily[] = [
   },
   {
     ...OWN,
+    name: 'client_authentication_failures_total',
+    type: 'counter',
+    labels: { cluster: CLUSTER },
+    help: "Handshakes of clients that a cluster refused for their credentials, or for the proxy's own where these serve it.",
+    read: readPerCluster((plane) => plane.authenticationFailures),
+  },
+  {
+    ...OWN,
     name: 'clients_closed_total',
     type: 'counter',
     labels: { reason: CLOSE_REASONS.map(([label]) => label) },

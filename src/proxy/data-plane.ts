@@ -15,7 +15,6 @@ import type { ProtocolError } from '../cql/errors.ts'
 import { EVENT_STREAM_ID } from '../cql/messages/event.ts'
 import type { VersionTraits } from '../cql/protocol.ts'
 import type { Logger } from '../log.ts'
-import { messageOf } from '../message-of.ts'
 import { DataPlaneMetrics } from '../metrics/data-plane-metrics.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import { Dialer } from '../net/dialer.ts'
@@ -47,6 +46,7 @@ import { completeHandshake } from '../upstream/handshake.ts'
 import { type Node, UpstreamPool } from '../upstream/pool.ts'
 import type { Profile } from '../upstream/profile.ts'
 import { ProfileRegistry } from '../upstream/profile-registry.ts'
+import { ClientFailures } from './client-failures.ts'
 import type { DataPlaneOptions, DataPlaneSettings } from './data-plane-options.ts'
 import type { NodeStatus } from './plane-messages.ts'
 import { makeReplacement, makeRewriter } from './rewriting.ts'
@@ -78,6 +78,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   snapshot: Snapshot
   routing: RoutingState
   readonly #upstreamLog: UpstreamLog
+  readonly #failures: ClientFailures
   readonly #answers: Answers
   readonly #slow: SlowRequests
   readonly #dialer = new Dialer()
@@ -116,6 +117,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       targetBoundsSeconds,
       asyncBoundsSeconds: options.settings.asyncLatencyBoundsSeconds,
     })
+    this.#failures = new ClientFailures(this.metrics, this.log)
     this.failedWrites = new FailedWriteTables(() => options.clock.wallMs())
     this.profiles = new ProfileRegistry((cluster, profile) =>
       this.#makePool(cluster, profile, false),
@@ -141,7 +143,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       port,
       reusePort,
       tls: this.#tls.listener,
-      onTlsFailed: (peer: string, why: string) => this.#onTlsFailed(peer, why),
+      onTlsFailed: (peer: string, why: string) => this.#failures.tls(peer, why),
     }
     this.#listener = await listen(options, (transport) => this.#accept(transport))
     return this.#listener.port
@@ -300,37 +302,15 @@ export class DataPlane implements SessionContext, UpstreamListener {
   }
 
   onHandshakeFailed(session: Session, error: unknown): void {
-    const text = messageOf(error)
-    const code = error instanceof ClusterError ? error.code : 'CLIENT_HANDSHAKE_FAILED'
-    if (error instanceof ClusterError && error.code === ClusterErrorCode.CONNECT_FAILED) {
-      this.metrics.failedConnections[clusterLabel(error.cluster)]++
-    }
-    this.log.limited(
-      `handshake ${code}`,
-      'info',
-      { code, client: session.transport.peer },
-      `handshake of a client refused: ${text}`,
-    )
+    this.#failures.handshake(session.transport.peer, error)
   }
 
   onBadBytes(session: Session, error: ProtocolError): void {
-    this.metrics.clientsClosed.protocolError++
-    this.log.limited(
-      `bad bytes ${error.code}`,
-      'info',
-      { code: error.code, client: session.transport.peer },
-      `client closed: ${error.message}`,
-    )
+    this.#failures.badBytes(session.transport.peer, error)
   }
 
   onInvariantBroken(session: Session, error: unknown): void {
-    this.metrics.clientsClosed.internalError++
-    this.log.limited(
-      `internal error ${messageOf(error)}`,
-      'error',
-      { code: 'INTERNAL_ERROR', error, client: session.transport.peer },
-      'a fault of the proxy itself: this client is closed',
-    )
+    this.#failures.invariant(session.transport.peer, error)
     session.destroy()
   }
 
@@ -370,13 +350,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
     const count = Atomics.add(this.#clientCount, 0, 1)
     if (count >= this.settings.clientConnectionsMax) {
       Atomics.sub(this.#clientCount, 0, 1)
-      this.metrics.clientsClosed.limit++
-      this.log.limited(
-        'client limit',
-        'warn',
-        { code: 'CLIENT_LIMIT', client: transport.peer },
-        `client refused: ${this.settings.clientConnectionsMax} client connections are open (proxy_max_client_connections)`,
-      )
+      this.#failures.limit(transport.peer, this.settings.clientConnectionsMax)
       return null
     }
     this.metrics.clientConnections++
@@ -385,16 +359,6 @@ export class DataPlane implements SessionContext, UpstreamListener {
     const session = new Session(this.#nextSessionId++, transport, this)
     this.#sessions.add(session)
     return session
-  }
-
-  #onTlsFailed(peer: string, why: string): void {
-    this.metrics.clientsClosed.tlsHandshake++
-    this.log.limited(
-      `client TLS ${why}`,
-      'warn',
-      { code: 'CLIENT_TLS_FAILED', client: peer },
-      `no TLS with a client: ${why}`,
-    )
   }
 
   #tellIfDrained(): void {

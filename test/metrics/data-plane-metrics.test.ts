@@ -72,6 +72,7 @@ describe('DataPlaneMetrics', () => {
       writeTimestampsSet: 0,
       upstreamConnectionsOpened: perCluster,
       upstreamConnectionsLost: perCluster,
+      authenticationFailures: perCluster,
       clientsClosed: {
         slow: 0,
         handshakeTimeout: 0,

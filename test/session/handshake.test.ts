@@ -317,6 +317,7 @@ describe('DSE’s authenticator', () => {
     await driver.request(Opcode.AUTH_RESPONSE, PLAIN)
     const refused = await driver.request(Opcode.AUTH_RESPONSE, plainTokenBody('u', 'wrong'))
     expect(readError(refused).code).toBe(ErrorCode.AUTHENTICATION_ERROR)
+    expect(rig.series().authenticationFailures).toEqual({ origin: 1, target: 0 })
     const challenge = await driver.request(Opcode.AUTH_RESPONSE, PLAIN)
     expect(challenge.opcode).toBe(Opcode.AUTH_CHALLENGE)
     const answer = await driver.request(Opcode.AUTH_RESPONSE, plainTokenBody('u', 'p'))

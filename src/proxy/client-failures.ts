@@ -1,0 +1,71 @@
+/** What goes wrong with clients of a data plane: counted, and said once a minute for each cause. */
+import type { ProtocolError } from '../cql/errors.ts'
+import type { Logger } from '../log.ts'
+import { messageOf } from '../message-of.ts'
+import type { DataPlaneMetrics } from '../metrics/data-plane-metrics.ts'
+import { clusterLabel } from '../routing/cluster.ts'
+import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
+
+/** `client` is its address. */
+export class ClientFailures {
+  readonly #metrics: DataPlaneMetrics
+  readonly #log: Logger
+
+  constructor(metrics: DataPlaneMetrics, log: Logger) {
+    this.#metrics = metrics
+    this.#log = log
+  }
+
+  /** So many connections are open that this one is closed. */
+  limit(client: string, connectionsMax: number): void {
+    this.#metrics.clientsClosed.limit++
+    this.#log.limited(
+      'client limit',
+      'warn',
+      { code: 'CLIENT_LIMIT', client },
+      `client refused: ${connectionsMax} client connections are open (proxy_max_client_connections)`,
+    )
+  }
+
+  tls(client: string, why: string): void {
+    this.#metrics.clientsClosed.tlsHandshake++
+    this.#log.limited(
+      `client TLS ${why}`,
+      'warn',
+      { code: 'CLIENT_TLS_FAILED', client },
+      `no TLS with a client: ${why}`,
+    )
+  }
+
+  handshake(client: string, error: unknown): void {
+    const { failedConnections, authenticationFailures } = this.#metrics
+    const code = error instanceof ClusterError ? error.code : 'CLIENT_HANDSHAKE_FAILED'
+    if (error instanceof ClusterError) {
+      const cluster = clusterLabel(error.cluster)
+      if (code === ClusterErrorCode.CONNECT_FAILED) failedConnections[cluster]++
+      if (code === ClusterErrorCode.AUTHENTICATION) authenticationFailures[cluster]++
+    }
+    this.#log.limited(
+      `handshake ${code}`,
+      'info',
+      { code, client },
+      `handshake of a client refused: ${messageOf(error)}`,
+    )
+  }
+
+  badBytes(client: string, { code, message }: ProtocolError): void {
+    this.#metrics.clientsClosed.protocolError++
+    this.#log.limited(`bad bytes ${code}`, 'info', { code, client }, `client closed: ${message}`)
+  }
+
+  /** A bug of ours. */
+  invariant(client: string, error: unknown): void {
+    this.#metrics.clientsClosed.internalError++
+    this.#log.limited(
+      `internal error ${messageOf(error)}`,
+      'error',
+      { code: 'INTERNAL_ERROR', error, client },
+      'a fault of the proxy itself: this client is closed',
+    )
+  }
+}
