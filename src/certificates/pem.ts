@@ -29,7 +29,7 @@ const parseKey = (text: string, file: NamedFile): KeyObject => {
   if (/^-----BEGIN ENCRYPTED|^Proc-Type:.*ENCRYPTED/m.test(text)) {
     throw invalid(
       file,
-      'is encrypted, and there is no setting for a passphrase: store the key without one, readable by the proxy alone',
+      'is encrypted, and there is no setting for a passphrase: store the key without one (openssl pkey -in ENCRYPTED -out PLAIN), readable by the proxy alone',
     )
   }
   try {

@@ -2,6 +2,7 @@
  * The arguments of the command (operations §1.1). As in Go, one dash or two are the same, and a value
  * follows as the next argument or after `=`.
  */
+import { nearestName } from './nearest-name.ts'
 
 export type CommandLine =
   | {
@@ -47,6 +48,17 @@ const ARGUMENT = /^--?([^-=][^=]*)(?:=(.*))?$/s
 
 const usageError = (text: string): CommandLine => ({ kind: 'usage error', text })
 
+/** Quoted, with what was most likely meant. */
+const whatItIs = (argument: string, name: string): string => {
+  const quoted = JSON.stringify(argument)
+  if (!argument.startsWith('-')) {
+    const isFile = /\.ya?ml$/.test(argument)
+    return `argument ${quoted}${isFile ? `; did you mean --config ${argument}?` : ''}`
+  }
+  const nearest = name.length < 3 ? null : nearestName(name.toLowerCase(), [...FLAGS.keys()])
+  return `flag ${quoted}${nearest === null ? '' : `; did you mean --${nearest}?`}`
+}
+
 /** The arguments without the names of the interpreter and the script. The last `--config` counts. */
 export const parseCommandLine = (argv: readonly string[]): CommandLine => {
   let configPath: string | null = null
@@ -58,8 +70,7 @@ export const parseCommandLine = (argv: readonly string[]): CommandLine => {
     const [, name = '', attached] = ARGUMENT.exec(argument) ?? []
     const flag = FLAGS.get(name)
     if (flag === undefined) {
-      const noun = argument.startsWith('-') ? 'flag' : 'argument'
-      return usageError(`unknown ${noun} ${JSON.stringify(argument)}`)
+      return usageError(`unknown ${whatItIs(argument, name)}`)
     }
     if (flag !== 'config' && attached !== undefined) {
       return usageError(`--${flag} takes no value`)

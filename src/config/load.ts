@@ -120,7 +120,7 @@ const ignoredSettings = (
 
 /**
  * The settings of a source. Throws a ConfigError that lists everything that is wrong: syntax of a file
- * first and alone, then values, unknown names (if strict) and contradictions together.
+ * first and alone, then values, contradictions and unknown names together. Unknown names alone are an error if strict.
  */
 export const loadSettings = (source: SettingsSource, options: LoadOptions = {}): LoadedSettings => {
   const raw =
@@ -133,13 +133,10 @@ export const loadSettings = (source: SettingsSource, options: LoadOptions = {}):
   const broken = new Set([...raw.problems, ...problems].map(({ setting }) => setting))
   const sound = [...values].filter(([key]) => !broken.has(spell(key)))
   const input: RuleInput = { settings: partialSettingsOf(new Map(sound)), spell }
-  const all = [
-    ...raw.problems,
-    ...problems,
-    ...(options.isStrict === true ? unknown : []),
-    ...findContradictions(input),
-  ]
-  if (all.length > 0) throw new ConfigError(ConfigErrorCode.INVALID, all)
+  const wrong = [...raw.problems, ...problems, ...findContradictions(input)]
+  const isWrong = wrong.length > 0 || (options.isStrict === true && unknown.length > 0)
+  // Unknown names are told with the rest: one of them may be the misspelt cause of it.
+  if (isWrong) throw new ConfigError(ConfigErrorCode.INVALID, [...wrong, ...unknown])
   const given = DEFINITIONS.filter(({ key }) => raw.values.has(key))
   const origin: SettingSource = source.kind
   return {

@@ -1,6 +1,8 @@
 /** The files that the admin API needs: its token, its certificates. Read once, at the start. */
 import { readFileSync } from 'node:fs'
 import type { ServerOptions } from 'node:https'
+import { CertificateError, type NamedFile } from '../certificates/errors.ts'
+import { parseCertificates, parsePair } from '../certificates/pem.ts'
 import { ConfigError, ConfigErrorCode } from '../config/errors.ts'
 import type { Settings } from '../config/settings.ts'
 import { messageOf } from '../message-of.ts'
@@ -37,16 +39,37 @@ export const adminCredentials = (settings: Settings): AdminCredentials => {
     )
   }
   if (adminTlsCertPath === '') return { token, https: null }
-  const hasClientCa = adminTlsClientCaPath !== ''
+  const certificate = { setting: 'admin_tls_cert_path', path: adminTlsCertPath }
+  const key = { setting: 'admin_tls_key_path', path: adminTlsKeyPath }
+  const authority = { setting: 'admin_tls_client_ca_path', path: adminTlsClientCaPath }
+  const hasAuthority = adminTlsClientCaPath !== ''
+  const pair = { cert: readNamed(certificate), key: readNamed(key) }
+  const ca = hasAuthority ? readNamed(authority) : null
+  checked(() => {
+    parsePair(pair.cert, pair.key, { certificate, key })
+    if (ca !== null) parseCertificates(ca, authority)
+  })
   return {
     token,
     https: {
-      cert: read('admin_tls_cert_path', adminTlsCertPath),
-      key: read('admin_tls_key_path', adminTlsKeyPath),
-      ...(hasClientCa ? { ca: read('admin_tls_client_ca_path', adminTlsClientCaPath) } : {}),
-      requestCert: hasClientCa,
-      rejectUnauthorized: hasClientCa,
+      ...pair,
+      ...(ca === null ? {} : { ca }),
+      requestCert: hasAuthority,
+      rejectUnauthorized: hasAuthority,
       minVersion: 'TLSv1.2',
     },
+  }
+}
+
+const readNamed = ({ setting, path }: NamedFile): string => read(setting, path)
+
+/** What the legs' files are told, as an error of the settings: nothing mends it while the process waits. */
+const checked = (parse: () => void): void => {
+  try {
+    parse()
+  } catch (error) {
+    if (!(error instanceof CertificateError)) throw error
+    const { message: text, setting } = error
+    throw new ConfigError(ConfigErrorCode.INVALID, [{ setting, text }], error)
   }
 }

@@ -243,6 +243,13 @@ describe('unknown settings', () => {
     ])
   })
 
+  test('are told with what is wrong, for they may be the cause', () => {
+    expect(problemsOf(() => fromYaml('origin_port: 0\nORIGIN_USERNAME: x\n'))).toEqual([
+      'origin_port (zdm.yml:3): "0" is not a whole number from 1 to 65535',
+      'ORIGIN_USERNAME (zdm.yml:4): there is no such setting; did you mean origin_username?',
+    ])
+  })
+
   test('are the only thing that strictness is about', () => {
     const variables = { ZDM_WRITE_MAX_WORKERS: '8', ZDM_PROXY_0_SERVICE_HOST: '10.96.0.7' }
     expect(fromEnvironment(variables, { isStrict: true }).warnings).toHaveLength(1)
