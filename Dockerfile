@@ -19,6 +19,10 @@ LABEL org.opencontainers.image.title="zdm-proxy" \
 # Package managers have no work in here.
 RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx \
     /usr/local/bin/corepack /usr/local/bin/yarn /usr/local/bin/yarnpkg /opt/yarn-*
+# Where a volume for routing_state_path and audit_log_path belongs; a named one takes over this owner. It is not
+# declared as a VOLUME: an anonymous one would look kept, and be gone with its container.
+RUN install -d -o 1000 -g 1000 -m 700 /var/lib/zdm-proxy \
+    && ln -s /app/bin/zdm.js /usr/local/bin/zdm
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY LICENSE package.json ./
@@ -28,10 +32,10 @@ COPY src src
 ENV NODE_ENV=production \
     ZDM_PROXY_LISTEN_ADDRESS=0.0.0.0 \
     ZDM_METRICS_ADDRESS=0.0.0.0
-# The base image's user `node`, as a number so that Kubernetes can tell that it is not root. Nothing in the image
-# belongs to it and nothing is ever written: run it with --read-only.
+# The base image's user `node`, as a number so that Kubernetes can tell that it is not root. Nothing else in the
+# image belongs to it, and nothing is written but to that directory: run it with --read-only.
 USER 1000:1000
-EXPOSE 14002 14001
+EXPOSE 14002 14001 14003
 # Alive, not ready: what restarts unhealthy containers must not do so because a cluster is away.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
     CMD ["node", "/app/src/health-check.ts"]

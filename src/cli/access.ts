@@ -31,7 +31,9 @@ export const adminUrl = (options: AccessOptions, environment: Environment): stri
     environment['ZDM_ADMIN_TLS_CERT_PATH'] || options.ca || options.cert ? 'https' : 'http'
   const port = Number(environment['ZDM_ADMIN_PORT'] ?? DEFAULT_PORT)
   const given = options.address ?? environment['ZDM_ADMIN_ADDRESS'] ?? 'localhost'
-  const host = given.toLowerCase() === 'localhost' ? '127.0.0.1' : given
+  // What an instance listens on may be every address of its machine: this one, where the command runs.
+  const isHere = ['localhost', '0.0.0.0'].includes(given.toLowerCase())
+  const host = isHere ? '127.0.0.1' : given === '::' ? '::1' : given
   const text = /^https?:\/\//.test(host)
     ? host
     : `${scheme}://${/:\d+$/.test(host) && !isIPv6(host) ? host : `${bracketed(host)}:${port}`}`

@@ -197,6 +197,17 @@ const adminPortIsFree: Rule = (input) => {
   return problem(input, 'admin_port', `${adminPort} is ${input.spell(other)} too; they need two`)
 }
 
+const adminPeersAreTheInstances: Rule = (input) => {
+  const { adminPeerAddresses: peers, proxyTopologyAddresses: addresses } = input.settings
+  if (peers === undefined || addresses === undefined || peers.length === 0) return null
+  if (peers.length === addresses.length) return null
+  return problem(
+    input,
+    'admin_peer_addresses',
+    `has ${peers.length} addresses, and ${input.spell('proxy_topology_addresses')} has ${addresses.length}; it must name one for each instance, in the same order`,
+  )
+}
+
 const RULES: readonly Rule[] = [
   contactPointsAreGiven('target'),
   bundleKnowsDatacenter('target'),
@@ -213,6 +224,7 @@ const RULES: readonly Rule[] = [
   adminIsProtected,
   adminTlsIsWhole,
   adminPortIsFree,
+  adminPeersAreTheInstances,
 ]
 
 /** Every contradiction between settings. */

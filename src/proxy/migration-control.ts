@@ -122,8 +122,8 @@ export class MigrationControl implements AdminApi {
 
   /** The address of the admin API, by which the deployment calls this instance. */
   get name(): string {
-    const { proxyTopologyAddresses, proxyTopologyIndex, adminAddress } = this.#options.settings
-    return this.#urlOf(proxyTopologyAddresses[proxyTopologyIndex] ?? bindAddress(adminAddress))
+    const { proxyTopologyIndex, adminAddress } = this.#options.settings
+    return this.#urlOf(this.#addresses[proxyTopologyIndex] ?? bindAddress(adminAddress))
   }
 
   /** The port that was bound, where the settings ask for any. */
@@ -233,8 +233,14 @@ export class MigrationControl implements AdminApi {
   }
 
   #names(): readonly string[] {
-    const { proxyTopologyAddresses: addresses } = this.#options.settings
+    const addresses = this.#addresses
     return addresses.length < 2 ? [this.name] : addresses.map((address) => this.#urlOf(address))
+  }
+
+  /** Where the instances reach each other. */
+  get #addresses(): readonly string[] {
+    const { adminPeerAddresses, proxyTopologyAddresses } = this.#options.settings
+    return adminPeerAddresses.length > 0 ? adminPeerAddresses : proxyTopologyAddresses
   }
 
   #urlOf(address: string): string {

@@ -276,3 +276,21 @@ const testAppWatched = (own: MigrationControl, sent: unknown[]): FastifyInstance
   })
   return watched
 }
+
+test('instances are named by where they reach each other, if that is not where clients reach them', () => {
+  const settings = {
+    ...settingsFor(rig.origin, rig.target),
+    proxyTopologyAddresses: ['192.0.2.1', '192.0.2.2'],
+    proxyTopologyIndex: 1,
+    adminPort: 14_003,
+  }
+  const namesOf = (adminPeerAddresses: readonly string[]): readonly string[] =>
+    startTestControl({ ...settings, adminPeerAddresses }, rig.instance)
+      .deployment('test')
+      .map(({ name }) => name)
+  expect(namesOf([])).toEqual(['http://192.0.2.2:14003', 'http://192.0.2.1:14003'])
+  expect(namesOf(['zdm-0.zdm', 'zdm-1.zdm'])).toEqual([
+    'http://zdm-1.zdm:14003',
+    'http://zdm-0.zdm:14003',
+  ])
+})

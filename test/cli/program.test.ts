@@ -89,6 +89,8 @@ describe('the address', () => {
   test.each([
     [{}, {}, 'http://127.0.0.1:14003'],
     [{}, { ZDM_ADMIN_ADDRESS: 'localhost', ZDM_ADMIN_PORT: '1' }, 'http://127.0.0.1:1'],
+    [{}, { ZDM_ADMIN_ADDRESS: '0.0.0.0' }, 'http://127.0.0.1:14003'],
+    [{}, { ZDM_ADMIN_ADDRESS: '::' }, 'http://[::1]:14003'],
     [{}, { ZDM_ADMIN_ADDRESS: '10.0.0.1' }, 'http://10.0.0.1:14003'],
     [{}, { ZDM_ADMIN_TLS_CERT_PATH: 'x.pem' }, 'https://127.0.0.1:14003'],
     [{ address: '10.0.0.2' }, { ZDM_ADMIN_ADDRESS: '10.0.0.1' }, 'http://10.0.0.2:14003'],

@@ -133,6 +133,10 @@ const ALLOWED: readonly (readonly [name: string, changes: Partial<Settings>])[] 
   ['metrics are on 0.0.0.0', { metricsAddress: '0.0.0.0' }],
   ['the admin API is on another loopback address', { adminAddress: '127.0.0.2' }],
   ['the admin API has a token', { adminAddress: '10.0.3.1', adminTokenPath: 'token' }],
+  [
+    'the admin API of each instance has another address',
+    { proxyTopologyAddresses: ['10.0.3.1'], adminPeerAddresses: ['zdm-0.zdm'] },
+  ],
   ['the admin API is switched off', { adminAddress: '0.0.0.0', adminEnabled: false }],
   ['both ports are any free one', { proxyListenPort: 0, metricsPort: 0 }],
   ['one port is used on two addresses', { metricsPort: 14_002, metricsAddress: '10.0.3.9' }],

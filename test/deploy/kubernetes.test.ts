@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { CHART, RENDERINGS, readRendered, withCurrentHead } from '../../deploy/renderings.ts'
@@ -27,8 +27,11 @@ type Container = {
   readonly readinessProbe: Probe
   readonly securityContext: Readonly<Record<string, unknown>>
   readonly resources: { readonly limits: Labels }
+  readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string }[]
 }
+type Volume = { readonly name: string; readonly secret?: { readonly secretName: string } }
 type PodSpec = {
+  readonly volumes?: readonly Volume[]
   readonly containers: readonly [Container]
   readonly terminationGracePeriodSeconds: number
   readonly enableServiceLinks: boolean
@@ -48,6 +51,8 @@ type Manifest = {
     readonly maxUnavailable: number
     readonly updateStrategy: { readonly type: string }
     readonly ports: readonly { readonly port: number; readonly targetPort: string }[]
+    readonly volumeClaimTemplates?: readonly { readonly metadata: { readonly name: string } }[]
+    readonly ingress: readonly { readonly from: readonly unknown[]; readonly ports: unknown }[]
     readonly template: { readonly metadata: { readonly labels: Labels }; readonly spec: PodSpec }
   }
 }
@@ -179,12 +184,38 @@ describe.each([...MANIFESTS])('%s', (_, manifests) => {
     const ports = new Map(container.ports.map(({ name, containerPort }) => [name, containerPort]))
     expect(ports.get('cql')).toBe(settings.proxyListenPort)
     expect(ports.get('metrics')).toBe(settings.metricsPort)
+    expect(ports.get('admin')).toBe(settings.adminPort)
     for (const { spec } of instanceServices(manifests)) {
       // Drivers go to the other instances by the port of their contact point.
       expect(spec.ports).toMatchObject([{ port: settings.proxyListenPort, targetPort: 'cql' }])
     }
     expect(container.livenessProbe.httpGet).toEqual({ path: '/health/liveness', port: 'metrics' })
     expect(container.readinessProbe.httpGet).toEqual({ path: '/health/readiness', port: 'metrics' })
+  })
+
+  test('mounts volumes that it has, and keeps the state on one of each instance', () => {
+    const claims = (set.spec.volumeClaimTemplates ?? []).map(({ metadata }) => metadata.name)
+    const volumes = [...claims, ...(pod.volumes ?? []).map(({ name }) => name)]
+    const mounts = container.volumeMounts ?? []
+    expect(mounts.map(({ name }) => name).sort()).toEqual(volumes.sort())
+    const kept = mounts.filter(({ name }) => claims.includes(name)).map((one) => one.mountPath)
+    const { routingStatePath, auditLogPath } = settingsOf(manifests, 0)
+    const directories = [routingStatePath, auditLogPath].map((path) => path && dirname(path))
+    expect(directories).toEqual(kept.length === 0 ? ['', ''] : [kept[0], kept[0]])
+  })
+
+  test('shows the admin API to others only with a token, and to instances by the names of pods', () => {
+    const { adminAddress, adminTokenPath, adminPeerAddresses } = settingsOf(manifests, 0)
+    const tokens = (pod.volumes ?? []).filter(({ name }) => name === 'admin-token')
+    expect(adminAddress).toBe(tokens.length === 0 ? 'localhost' : '0.0.0.0')
+    expect(adminTokenPath).toBe(tokens.length === 0 ? '' : '/etc/zdm-proxy/admin/token')
+    for (const { secret } of tokens) expect(secret!.secretName).toMatch(/^[a-z-]+$/)
+    expect(adminPeerAddresses).toEqual(
+      Array.from(
+        { length: set.spec.replicas },
+        (__, index) => `${set.metadata.name}-${index}.${set.spec.serviceName}`,
+      ),
+    )
   })
 
   test('selects its own pods', () => {
@@ -278,8 +309,23 @@ describe('with all values', () => {
       primaryCluster: 'TARGET',
       proxyMaxClientConnections: 1_000_000,
       heartbeatRetryBackoffFactor: 1.5,
+      adminPort: 14_103,
       proxyTopologyAddresses: ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4', '192.0.2.5'],
     })
+  })
+
+  test('only instances and operators reach the admin API', () => {
+    const { ingress } = only(manifests, 'NetworkPolicy').spec
+    const { matchLabels } = only(manifests, 'StatefulSet').spec.selector
+    expect(ingress.filter(({ ports }) => JSON.stringify(ports) === '[{"port":"admin"}]')).toEqual([
+      {
+        from: [
+          { podSelector: { matchLabels } },
+          { podSelector: { matchLabels: { role: 'operator' } } },
+        ],
+        ports: [{ port: 'admin' }],
+      },
+    ])
   })
 
   test('the ServiceMonitor gives the job the name that dashboards ask for', () => {

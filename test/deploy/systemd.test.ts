@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { loadSettings } from '../../src/config/load.ts'
@@ -46,6 +46,16 @@ describe('the systemd unit', () => {
     expect(Number(valuesOf('Service', 'TimeoutStopSec')) * 1000).toBeGreaterThan(
       settings.shutdownTimeoutMs,
     )
+  })
+
+  test('gives the proxy what its settings name: the token, and a directory that stays', () => {
+    const [credential] = valuesOf('Service', 'LoadCredential')
+    const [name] = credential!.split(':')
+    expect(settings.adminTokenPath).toBe(`/run/credentials/zdm-proxy.service/${name}`)
+    const [state] = valuesOf('Service', 'StateDirectory')
+    for (const path of [settings.routingStatePath, settings.auditLogPath]) {
+      expect(dirname(path)).toBe(`/var/lib/${state}`)
+    }
   })
 
   test('does not start again what wrong settings have ended', () => {

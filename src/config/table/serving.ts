@@ -225,7 +225,7 @@ export const ADMIN = {
       format: 'listen address',
       status: 'active',
       description:
-        'The address of the admin API; `localhost` is 127.0.0.1. Off loopback it needs `admin_token_path` or `admin_tls_client_ca_path`. Several instances change as one only if each reaches the others here, at their `proxy_topology_addresses`.',
+        'The address of the admin API; `localhost` is 127.0.0.1. Off loopback it needs `admin_token_path` or `admin_tls_client_ca_path`. Several instances change as one only if each reaches the others here; see `admin_peer_addresses`.',
     },
     {
       key: 'admin_port',
@@ -235,6 +235,15 @@ export const ADMIN = {
       max: 65_535,
       status: 'active',
       description: 'The port of the admin API, the same on all instances; 0 for any free one.',
+    },
+    {
+      key: 'admin_peer_addresses',
+      type: 'list',
+      default: [],
+      format: 'addresses',
+      status: 'active',
+      description:
+        'Where the instances reach the admin API of each other, names or IP addresses in the order of `proxy_topology_addresses`, the same list on all. Empty: at those addresses.',
     },
     {
       key: 'admin_token_path',

@@ -54,6 +54,24 @@ name beginning with zdm- would make them look like settings of the proxy.
 {{- end -}}
 {{- end -}}
 
+{{/* Whether the admin API listens outside of the pod: only where callers must show who they are. */}}
+{{- define "zdm-proxy.adminIsOpen" -}}
+{{- if or .Values.admin.tokenSecretName .Values.settings.admin_tls_client_ca_path -}}true{{- end -}}
+{{- end -}}
+
+{{/*
+Where the instances reach each other's admin API: the pods' own names. Not the instances' Services, which may be load
+balancers that anybody reaches.
+*/}}
+{{- define "zdm-proxy.adminPeers" -}}
+{{- $name := include "zdm-proxy.fullname" . -}}
+{{- $peers := list -}}
+{{- range $index := until (int .Values.replicas) -}}
+{{- $peers = append $peers (printf "%s-%d.%s" $name $index $name) -}}
+{{- end -}}
+{{- join "," $peers -}}
+{{- end -}}
+
 {{- define "zdm-proxy.credentials" -}}
 {{- $prefix := printf "ZDM_%s" (upper .cluster) -}}
 {{- $credentials := .values.credentials -}}
