@@ -47,6 +47,9 @@ export const forwardDecision = (
   switch (statementClass) {
     case StatementClass.READ:
       return routing.primary
+    case StatementClass.TRACE_READ:
+      // A request's tracing id is that of the cluster whose answer the client got.
+      return onlyCluster(routing) ?? routing.primary
     case StatementClass.SYSTEM_READ:
       return onlyCluster(routing) ?? routing.systemQueries
     case StatementClass.VIRTUAL_READ:

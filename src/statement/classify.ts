@@ -22,6 +22,8 @@ export const StatementClass = {
   WRITE: 5,
   /** All else, known or not: schema, roles, other CALLs, garbage, nothing at all. */
   OTHER: 6,
+  /** SELECT from system_traces: only the cluster that has traced a request knows of it. */
+  TRACE_READ: 7,
 } as const
 export type StatementClass = (typeof StatementClass)[keyof typeof StatementClass]
 
@@ -32,16 +34,20 @@ export const KeyspaceClass = {
   SYSTEM: 1,
   /** `system_…` and `dse_…`. */
   SYSTEM_LIKE: 2,
+  /** `system_traces`. */
+  TRACES: 3,
 } as const
 export type KeyspaceClass = (typeof KeyspaceClass)[keyof typeof KeyspaceClass]
 
 const SYSTEM = 'system'
+const TRACES = 'system_traces'
 const SYSTEM_PREFIXES = ['system_', 'dse_']
 const VIRTUAL_TABLES = ['local', 'peers', 'peers_v2']
 
 /** The class of the keyspace with this internal name; none ('') is like a user's. */
 export const keyspaceClassOf = (internalName: string): KeyspaceClass => {
   if (internalName === SYSTEM) return KeyspaceClass.SYSTEM
+  if (internalName === TRACES) return KeyspaceClass.TRACES
   return SYSTEM_PREFIXES.some((prefix) => internalName.startsWith(prefix))
     ? KeyspaceClass.SYSTEM_LIKE
     : KeyspaceClass.USER
@@ -61,6 +67,7 @@ const CALL = keyword('CALL')
 const INSIGHTS_RPC = keyword('InsightsRpc')
 
 const SYSTEM_NAME = new TextEncoder().encode(SYSTEM)
+const TRACES_NAME = new TextEncoder().encode(TRACES)
 const SYSTEM_PREFIX_NAMES = SYSTEM_PREFIXES.map((prefix) => new TextEncoder().encode(prefix))
 const VIRTUAL_TABLE_NAMES = VIRTUAL_TABLES.map((table) => new TextEncoder().encode(table))
 
@@ -188,6 +195,7 @@ const classifyTarget = (
     return targetClass(keyspaceClass, first === KnownName.VIRTUAL_TABLE)
   }
   if (first === KnownName.SYSTEM_LIKE) return StatementClass.SYSTEM_READ
+  if (first === KnownName.TRACES) return StatementClass.TRACE_READ
   if (first !== KnownName.SYSTEM) return StatementClass.READ
   const table = skipBlanks(bytes, dot + 1, end)
   const isVirtual =
@@ -197,6 +205,7 @@ const classifyTarget = (
 
 const targetClass = (keyspaceClass: KeyspaceClass, isVirtualTable: boolean): StatementClass => {
   if (keyspaceClass === KeyspaceClass.USER) return StatementClass.READ
+  if (keyspaceClass === KeyspaceClass.TRACES) return StatementClass.TRACE_READ
   return keyspaceClass === KeyspaceClass.SYSTEM && isVirtualTable
     ? StatementClass.VIRTUAL_READ
     : StatementClass.SYSTEM_READ
@@ -211,7 +220,7 @@ const classifyCall = (bytes: Uint8Array, at: number, end: number): StatementClas
 }
 
 /** The names of keyspaces and tables that decide on a class. */
-const KnownName = { NONE: 0, SYSTEM: 1, SYSTEM_LIKE: 2, VIRTUAL_TABLE: 3 } as const
+const KnownName = { NONE: 0, SYSTEM: 1, SYSTEM_LIKE: 2, VIRTUAL_TABLE: 3, TRACES: 4 } as const
 type KnownName = (typeof KnownName)[keyof typeof KnownName]
 
 /**
@@ -229,7 +238,8 @@ const knownName = (bytes: Uint8Array, start: number, end: number): KnownName => 
   switch (bytes[start]! | LOWER_CASE_BIT) {
     case 0x64: // d
     case 0x73: // s
-      if (isSystemName(bytes, start, end, isQuoted)) return KnownName.SYSTEM
+      if (isName(SYSTEM_NAME, bytes, start, end, isQuoted)) return KnownName.SYSTEM
+      if (isName(TRACES_NAME, bytes, start, end, isQuoted)) return KnownName.TRACES
       for (let i = 0; i < SYSTEM_PREFIX_NAMES.length; i++) {
         const prefix = SYSTEM_PREFIX_NAMES[i]!
         if (isPrefix(prefix, bytes, start, end, isQuoted)) return KnownName.SYSTEM_LIKE
@@ -239,8 +249,7 @@ const knownName = (bytes: Uint8Array, start: number, end: number): KnownName => 
     case 0x70: // p
       for (let i = 0; i < VIRTUAL_TABLE_NAMES.length; i++) {
         const name = VIRTUAL_TABLE_NAMES[i]!
-        const isWhole = end - start === name.length
-        if (isWhole && isPrefix(name, bytes, start, end, isQuoted)) return KnownName.VIRTUAL_TABLE
+        if (isName(name, bytes, start, end, isQuoted)) return KnownName.VIRTUAL_TABLE
       }
       return KnownName.NONE
     default:
@@ -248,8 +257,14 @@ const knownName = (bytes: Uint8Array, start: number, end: number): KnownName => 
   }
 }
 
-const isSystemName = (bytes: Uint8Array, start: number, end: number, isQuoted: boolean): boolean =>
-  end - start === SYSTEM_NAME.length && isPrefix(SYSTEM_NAME, bytes, start, end, isQuoted)
+/** Whether the internal form of `bytes[start, end)` is `name`. */
+const isName = (
+  name: Uint8Array,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  isQuoted: boolean,
+): boolean => end - start === name.length && isPrefix(name, bytes, start, end, isQuoted)
 
 /** Whether the internal form of `bytes[start, end)` begins with `name`. */
 const isPrefix = (

@@ -23,6 +23,7 @@ const DECISIONS: Record<
   both: {
     READ: [ORIGIN, ORIGIN, TARGET, TARGET],
     SYSTEM_READ: [ORIGIN, TARGET, ORIGIN, TARGET],
+    TRACE_READ: [ORIGIN, ORIGIN, TARGET, TARGET],
     ...VIRTUAL,
     USE: everywhere(BOTH),
     WRITE: everywhere(BOTH),
@@ -32,6 +33,7 @@ const DECISIONS: Record<
   origin_only: {
     READ: [ORIGIN, ORIGIN, TARGET, TARGET],
     SYSTEM_READ: everywhere(ORIGIN),
+    TRACE_READ: everywhere(ORIGIN),
     ...VIRTUAL,
     USE: everywhere(ORIGIN_ONLY),
     WRITE: everywhere(ORIGIN_ONLY),
@@ -40,6 +42,7 @@ const DECISIONS: Record<
   target_only: {
     READ: [ORIGIN, ORIGIN, TARGET, TARGET],
     SYSTEM_READ: everywhere(TARGET),
+    TRACE_READ: everywhere(TARGET),
     ...VIRTUAL,
     USE: everywhere(TARGET_ONLY),
     WRITE: everywhere(TARGET_ONLY),

@@ -35,6 +35,7 @@ const STATEMENTS: readonly (readonly [text: string, way: Way])[] = [
   ['SELECT * FROM system_auth.roles', 'system'],
   ['SELECT * FROM system_virtual_schema.tables', 'system'],
   ['SELECT * FROM dse_insights.tokens', 'system'],
+  ['SELECT * FROM system_traces.sessions', 'primary'],
   ['INSERT INTO ks.t (k) VALUES (1)', 'both'],
   ["INSERT INTO ks.t JSON '{}'", 'both'],
   ['INSERT INTO system_auth.roles (role) VALUES (1)', 'both'],
@@ -199,6 +200,7 @@ describe('the keyspace that unqualified names mean', () => {
     ['system', 'peers', 'proxy'],
     ['system', 'built_views', 'system'],
     ['system_schema', 'tables', 'system'],
+    ['system_traces', 'events', 'primary'],
     ['System', 'local', 'primary'],
     ['ks', 'local', 'primary'],
   ]

@@ -64,7 +64,7 @@ const BY_STATEMENT: Table = {
     'SELECT * FROM system_schema.tables',
     'SELECT * FROM System_Auth.roles',
     'SELECT * FROM "system_distributed".t',
-    'SELECT * FROM system_traces.events',
+    'SELECT * FROM system_tracesx.events',
     'SELECT * FROM system_virtual_schema.tables',
     'SELECT * FROM system_.local',
     'SELECT * FROM system_views.local',
@@ -72,6 +72,12 @@ const BY_STATEMENT: Table = {
     'SELECT * FROM dse_.t',
     'SELECT * FROM "dse_perf"."peers"',
     'SELECT token("keyspace_name") FROM system_schema.keyspaces WHERE token(keyspace_name) > 1',
+  ],
+  TRACE_READ: [
+    'SELECT * FROM system_traces.events',
+    'SELECT * FROM System_Traces . sessions WHERE session_id = ?',
+    'SELECT * FROM "system_traces"."events"',
+    'SELECT * FROM system_traces.',
   ],
   READ: [
     'SELECT * FROM ks.t',
@@ -245,6 +251,7 @@ describe('unqualified names mean the keyspace that is given', () => {
     ],
     system_schema: tables.map(() => 'SYSTEM_READ'),
     dse_perf: tables.map(() => 'SYSTEM_READ'),
+    system_traces: tables.map(() => 'TRACE_READ'),
     System: tables.map(() => 'READ'),
   }
   test.each(Object.entries(expected))('keyspace %j', (keyspace, classes) => {
@@ -269,6 +276,8 @@ test('keyspaces are classed by their exact internal names', () => {
     system_: KeyspaceClass.SYSTEM_LIKE,
     system_auth: KeyspaceClass.SYSTEM_LIKE,
     dse_security: KeyspaceClass.SYSTEM_LIKE,
+    system_traces: KeyspaceClass.TRACES,
+    system_traces_: KeyspaceClass.SYSTEM_LIKE,
   }
   const actual = Object.keys(classes).map((name) => [name, keyspaceClassOf(name)])
   expect(Object.fromEntries(actual)).toEqual(classes)

@@ -130,7 +130,7 @@ export const ROUTING = {
       choices: ['ORIGIN', 'TARGET'],
       status: 'active',
       description:
-        'The cluster that answers reads of system tables which the proxy does not answer itself.',
+        'The cluster that answers reads of system tables which the proxy does not answer itself. Traces (`system_traces`) are read from the primary, whose answers and tracing ids clients get.',
     },
     {
       key: 'forward_client_credentials_to_origin',
