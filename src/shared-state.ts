@@ -11,9 +11,12 @@ export type SharedState = {
   readonly writeClock: SharedArrayBuffer
   /** Int32s: shapes of statements that were reported already; 0 is a free place. */
   readonly reportedShapes: SharedArrayBuffer
+  /** One BigInt64: see session/shared-rate-limit.ts. */
+  readonly tracingLimit: SharedArrayBuffer
 }
 
 export const makeSharedState = (): SharedState => ({
   writeClock: new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT),
   reportedShapes: new SharedArrayBuffer(REPORTED_SHAPES * Int32Array.BYTES_PER_ELEMENT),
+  tracingLimit: new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT),
 })

@@ -156,16 +156,26 @@ export class AsyncReads implements ReadCopies, UpstreamListener {
     const read = this.#reads[index]!
     const { node } = read
     node!.requestDurationReads.observe((this.#context.turn.nowMs - read.startMs) / MS_PER_SECOND)
-    if (bytes[start + OPCODE_OFFSET] === Opcode.ERROR) {
+    const isError = bytes[start + OPCODE_OFFSET] === Opcode.ERROR
+    if (!isError) this.#logAnswer(read, connection, null)
+    else {
       const error = readableError(connection, bytes, start, end)
       const code = readErrorCode(error, 0, error.length)
       node!.failed[errorKindOf(code)]!++
+      this.#logAnswer(read, connection, code)
       if (code === ErrorCode.UNPREPARED && read.request.statement !== null) {
         this.#heal(read, connection)
         return
       }
     }
     this.#finish(read, bytes, start, end)
+  }
+
+  #logAnswer(read: AsyncRead, connection: UpstreamConnection, errorCode: number | null): void {
+    const { requestIds } = this.#context
+    const { envelope } = read.request
+    if (!requestIds.isEnabled) return
+    requestIds.onAnswer(connection, envelope, 0, envelope.length, errorCode, true)
   }
 
   onEvent(): void {

@@ -5,10 +5,9 @@
 
 /**
  * active: it does what it says. ignored: accepted, because configurations of the Go proxy carry it,
- * but it has no meaning here. planned: only the default is accepted, so that nobody runs believing
- * that something is on which is not there yet.
+ * but it has no meaning here.
  */
-export type SettingStatus = 'active' | 'ignored' | 'planned'
+export type SettingStatus = 'active' | 'ignored'
 
 type Common = {
   /** As a YAML key; the environment spells it `ZDM_` and upper case. */
@@ -39,7 +38,7 @@ export type ChoiceDefinition = Common & {
 export type StringDefinition = Common & {
   readonly type: 'string'
   readonly default: string
-  readonly format?: 'listen address' | 'metrics prefix' | 'path'
+  readonly format?: 'listen address' | 'metrics prefix' | 'path' | 'payload key'
   /** Never shown: not in the log, not in an error. */
   readonly isSecret?: true
   /** Must be there (it may be empty) when settings come from the environment. */

@@ -7,7 +7,6 @@ import { rangeOf, valueText } from './value.ts'
 const STATUS_WORDS = {
   active: '',
   ignored: 'no effect',
-  planned: 'not yet',
 } as const satisfies Record<SettingStatus, string>
 
 const code = (text: string): string => `\`${text}\``
@@ -137,8 +136,7 @@ Beyond single values these are refused:
 ## Reading the tables
 
 The column *Status* is empty for settings that do what they say from the start on. *live*: a running proxy takes a new value over when it reads its file
-again (SIGHUP). *no effect*: accepted because configurations of the Go proxy have
-it. *not yet*: only the default is accepted; any other value ends the start, so that nobody runs believing that something is on which is not.
+again (SIGHUP). *no effect*: accepted because configurations of the Go proxy have it.
 
 `
 

@@ -29,6 +29,8 @@ export type ParsedValue<Value extends SettingValue = SettingValue> =
 const NUMBER_MAX = 2 ** 31 - 1
 const SHOWN_LENGTH_MAX = 100
 const SPACES = /\s+/g
+/** A [string]'s (v5 §3). */
+const PAYLOAD_KEY_LENGTH_MAX = 65_535
 const METRICS_PREFIX = /^(?:[a-z_:][a-z\d_:]*)?$/i
 const PROTOCOL_VERSIONS: ReadonlyMap<string, string> = new Map([
   ...['2', '3', '4', '5'].flatMap((version): [string, string][] => [
@@ -107,6 +109,11 @@ const parseString = ({ format }: StringDefinition, { text }: Scalar): ParsedValu
   if (format === 'metrics prefix' && !METRICS_PREFIX.test(text)) {
     return {
       fault: `${quoted(text)} cannot begin the names of metrics: letters, digits, _ and : are allowed, no digit first`,
+    }
+  }
+  if (format === 'payload key' && Buffer.byteLength(text) > PAYLOAD_KEY_LENGTH_MAX) {
+    return {
+      fault: `${quoted(text)} has more than ${PAYLOAD_KEY_LENGTH_MAX} bytes, which no custom payload can carry as a key`,
     }
   }
   return { value: text }
@@ -209,7 +216,8 @@ const parseBuckets = (_definition: BucketsDefinition, { text }: Scalar): ParsedV
     : { fault: `${quoted(text)} does not rise: each bound must be above the one before` }
 }
 
-const parseTyped = (definition: SettingDefinition, scalar: Scalar): ParsedValue => {
+/** The value of a setting that is given. */
+export const parseValue = (definition: SettingDefinition, scalar: Scalar): ParsedValue => {
   switch (definition.type) {
     case 'int':
     case 'float':
@@ -230,16 +238,3 @@ const parseTyped = (definition: SettingDefinition, scalar: Scalar): ParsedValue 
 /** As one word: lists as they are written. */
 export const valueText = (value: SettingValue): string =>
   typeof value === 'object' ? value.join(',') : String(value)
-
-/** The value of a setting that is given. */
-export const parseValue = (definition: SettingDefinition, scalar: Scalar): ParsedValue => {
-  const parsed = parseTyped(definition, scalar)
-  if ('fault' in parsed || definition.status !== 'planned') return parsed
-  const only = valueText(definition.default)
-  if (valueText(parsed.value) === only) return parsed
-  return {
-    fault: `${quoted(scalar.text)} is not available in this release yet; ${
-      only === '' ? 'leave the setting empty' : `only the default, ${only}, is`
-    }`,
-  }
-}

@@ -47,6 +47,8 @@ export type VersionTraits = {
   readonly hasBatchFlags: boolean
   /** Partition-key indices are part of a PREPARED result (v4 §4.2.5.4). */
   readonly hasPartitionKeyIndices: boolean
+  /** Requests and answers may carry a custom payload (v4 §2.2). */
+  readonly hasCustomPayload: boolean
   /** A [value] may be "not set"; before, every negative length meant null (v4 §3). */
   readonly hasUnsetValues: boolean
   /** Schema changes may be about a function or an aggregate (v4 §4.2.6). */
@@ -73,6 +75,7 @@ const traits = (version: Version): VersionTraits => {
     hasDefaultTimestamp: version >= Version.V3,
     hasBatchFlags: version >= Version.V3,
     hasPartitionKeyIndices: version >= Version.V4,
+    hasCustomPayload: version >= Version.V4,
     hasUnsetValues: version >= Version.V4,
     hasFunctionTargets: version >= Version.V4,
     hasSchemaChangeTarget: version >= Version.V3,

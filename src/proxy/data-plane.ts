@@ -30,10 +30,8 @@ import { Answers } from '../session/answers.ts'
 import type { SessionContext, Snapshot } from '../session/context.ts'
 import { RequestDispatcher } from '../session/dispatch.ts'
 import { FailedWriteTables } from '../session/failed-writes.ts'
-import type { FunctionReplacement } from '../session/function-replacement.ts'
 import { Healer } from '../session/healer.ts'
 import { type Quiescence, quiescence } from '../session/quiescence.ts'
-import type { RequestRewriter } from '../session/request-rewriter.ts'
 import { RequestKind, RequestTable } from '../session/request-table.ts'
 import { schemaChangeEnvelope } from '../session/schema-events.ts'
 import { Session } from '../session/session.ts'
@@ -49,7 +47,7 @@ import { ProfileRegistry } from '../upstream/profile-registry.ts'
 import { ClientFailures } from './client-failures.ts'
 import type { DataPlaneOptions, DataPlaneSettings } from './data-plane-options.ts'
 import type { NodeStatus } from './plane-messages.ts'
-import { makeReplacement, makeRewriter } from './rewriting.ts'
+import { makeReplacement, makeRequestIds, makeRewriter } from './rewriting.ts'
 import { UpstreamLog } from './upstream-log.ts'
 
 /** The error of a time-out is at most one sweep. */
@@ -70,8 +68,9 @@ export class DataPlane implements SessionContext, UpstreamListener {
   readonly log: Logger
   readonly dispatcher: RequestDispatcher
   readonly readCopies: AsyncReads
-  readonly rewriter: RequestRewriter
-  readonly replacement: FunctionReplacement
+  readonly rewriter: SessionContext['rewriter']
+  readonly replacement: SessionContext['replacement']
+  readonly requestIds: SessionContext['requestIds']
   readonly waitingForUpstream = new Set<Session>()
   readonly rewriteEnvelope: EnvelopeRewrite | null
   readonly askOthers: (id: Uint8Array) => Promise<SharedStatement | null>
@@ -130,6 +129,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
     })
     this.replacement = makeReplacement(this, options.shared)
     this.rewriter = makeRewriter(this, options.shared)
+    this.requestIds = makeRequestIds(this, options.shared)
     this.#answers = new Answers(this, new Healer(this))
     this.#slow = new SlowRequests(this)
     this.dispatcher = new RequestDispatcher(this, this.#slow)

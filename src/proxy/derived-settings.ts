@@ -83,6 +83,11 @@ export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
   forwardsClientCredentialsToOrigin: settings.forwardClientCredentialsToOrigin,
   replacedFunctions: settings.replaceCqlFunctions ? replacedFunctions(settings) : [],
   unifiesWriteTimestamps: settings.unifyWriteTimestamps,
+  tracing: {
+    isEnabled: settings.tracingEnabled,
+    perSecondMax: Math.max(settings.tracingRateLimit, 0),
+    key: settings.tracingRequestIdKey,
+  },
   clientConnectionsMax: settings.proxyMaxClientConnections,
   // One client's limit; what many clients share has to carry them all.
   streamIdsMax:

@@ -34,10 +34,12 @@ const MS_PER_SECOND = 1000
 export class Answers {
   readonly #context: SessionContext
   readonly #healer: Healer
+  readonly #logsAnswers: boolean
 
   constructor(context: SessionContext, healer: Healer) {
     this.#context = context
     this.#healer = healer
+    this.#logsAnswers = context.requestIds.isEnabled
   }
 
   /** A cluster has answered; the slot is free already. */
@@ -58,6 +60,7 @@ export class Answers {
       if (requests.kind[request] === RequestKind.ON_BOTH && !isPlainVoid(bytes, start)) {
         this.#noteApplied(connection, request, bytes, start, end)
       }
+      if (this.#logsAnswers) this.#logAnswer(connection, request, null)
       this.settle(request, connection.cluster, Answer.SUCCESS, bytes, start, end)
       return
     }
@@ -65,12 +68,20 @@ export class Answers {
     const code =
       plain === null ? readErrorCode(bytes, start, end) : readErrorCode(plain, 0, plain.length)
     node.failed[errorKindOf(code)]!++
+    if (this.#logsAnswers) this.#logAnswer(connection, request, code)
     if (code === ErrorCode.UNPREPARED) {
       // The healer settles it, now or later.
       this.#healer.onUnprepared(this, connection, request, plain ?? bytes.slice(start, end))
       return
     }
     this.settle(request, connection.cluster, Answer.ERROR, bytes, start, end)
+  }
+
+  #logAnswer(connection: UpstreamConnection, request: number, errorCode: number | null): void {
+    const { requests, requestIds } = this.#context
+    const start = requests.chunkStart[request]!
+    const end = requests.chunkEnd[request]!
+    requestIds.onAnswer(connection, requests.chunk[request]!, start, end, errorCode)
   }
 
   /** Takes one cluster's final answer. Bytes are valid until this returns. */

@@ -3,6 +3,7 @@
  * first, and an ERROR in place of what a cluster that failed has not answered.
  */
 import { OPCODE_OFFSET } from '../cql/envelope.ts'
+import { readErrorCode } from '../cql/messages/answer.ts'
 import { Opcode } from '../cql/protocol.ts'
 import { Cluster } from '../routing/cluster.ts'
 import { Answer } from '../routing/outcome.ts'
@@ -15,15 +16,19 @@ import { clusterErrorEnvelope } from './replies.ts'
 export type BothAnswers = readonly [Uint8Array, Uint8Array]
 
 export type Question = {
+  /** The request that both get. */
+  readonly envelope: Uint8Array
   /** The connection to ask on; null where none is ready. */
   connect(cluster: Cluster): UpstreamConnection | null | Promise<UpstreamConnection | null>
   call(connection: UpstreamConnection): Promise<CallAnswer>
 }
 
-export class ClusterCalls {
-  readonly #context: Pick<SessionContext, 'settings'>
+type CallsContext = Pick<SessionContext, 'settings' | 'requestIds'>
 
-  constructor(context: Pick<SessionContext, 'settings'>) {
+export class ClusterCalls {
+  readonly #context: CallsContext
+
+  constructor(context: CallsContext) {
     this.#context = context
   }
 
@@ -74,13 +79,23 @@ export class ClusterCalls {
   async #call(
     connection: UpstreamConnection,
     version: number,
-    { call }: Question,
+    { envelope, call }: Question,
   ): Promise<Uint8Array> {
     try {
-      return (await call(connection)).envelope
+      const { envelope: answer } = await call(connection)
+      this.#logAnswer(connection, envelope, answer)
+      return answer
     } catch (error) {
       return this.#errorOf(version, error)
     }
+  }
+
+  #logAnswer(connection: UpstreamConnection, envelope: Uint8Array, answer: Uint8Array): void {
+    const { requestIds } = this.#context
+    if (!requestIds.isEnabled) return
+    const isError = answerOf(answer) === Answer.ERROR
+    const code = isError ? readErrorCode(answer, 0, answer.length) : null
+    requestIds.onAnswer(connection, envelope, 0, envelope.length, code)
   }
 
   /** `proxy_timeout_reply: none` keeps the reference's silence. */

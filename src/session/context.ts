@@ -22,6 +22,7 @@ import type { Credentials, Profile } from '../upstream/profile.ts'
 import type { ProfileRegistry } from '../upstream/profile-registry.ts'
 import type { FailedWriteTables } from './failed-writes.ts'
 import type { FunctionReplacement } from './function-replacement.ts'
+import type { RequestIds } from './request-ids.ts'
 import type { RequestRewriter } from './request-rewriter.ts'
 import type { RequestTable } from './request-table.ts'
 import type { Session } from './session.ts'
@@ -39,6 +40,12 @@ export type SessionSettings = {
   /** Whose calls in writes become one value for both clusters; none where replacement is off. */
   readonly replacedFunctions: readonly CqlFunctionName[]
   readonly unifiesWriteTimestamps: boolean
+  /** Each request gets an id in its custom payload, and is logged; at most so many a second, 0: all. */
+  readonly tracing: {
+    readonly isEnabled: boolean
+    readonly perSecondMax: number
+    readonly key: string
+  }
 }
 
 /** One cluster as the control plane knows it now. */
@@ -62,6 +69,8 @@ export type Snapshot = {
 export interface Dispatcher {
   /** Takes one request envelope of a session that is ready. */
   dispatch(session: Session, bytes: Uint8Array, start: number, end: number): void
+  /** Takes a request that `dispatch` has given to the slow requests, once its statement is known. */
+  dispatchAgain(session: Session, bytes: Uint8Array, start: number, end: number): void
 }
 
 /** Copies of reads for the secondary, which nobody waits for. */
@@ -92,6 +101,7 @@ export interface SessionContext {
   readonly rewriteEnvelope: EnvelopeRewrite | null
   readonly replacement: FunctionReplacement
   readonly rewriter: RequestRewriter
+  readonly requestIds: RequestIds
   /** Sessions that read nothing until a node takes bytes again. */
   readonly waitingForUpstream: Set<Session>
   snapshot: Snapshot

@@ -5,9 +5,9 @@
  * copies (architecture §2.2).
  */
 import { decompressEnvelope, isCompressed } from '../cql/compression.ts'
-import { FLAGS_OFFSET, HEADER_LENGTH, OPCODE_OFFSET, readStreamId } from '../cql/envelope.ts'
+import { FLAGS_OFFSET, OPCODE_OFFSET, readStreamId } from '../cql/envelope.ts'
 import { ProtocolError } from '../cql/errors.ts'
-import { asksForContinuousPaging, skipCustomPayload } from '../cql/messages/fields.ts'
+import { asksForContinuousPaging } from '../cql/messages/fields.ts'
 import { EnvelopeFlag, ErrorCode, Opcode, opcodeName, type VersionTraits } from '../cql/protocol.ts'
 import type { PreparedStatement } from '../prepared/statement.ts'
 import { CLUSTERS, Cluster, clusterName } from '../routing/cluster.ts'
@@ -21,18 +21,20 @@ import { errorEnvelope, negativeStreamId, notNegotiated, protocolErrorEnvelope }
 import { RequestKind } from './request-table.ts'
 import type { Session } from './session.ts'
 import type { SlowRequests } from './slow-requests.ts'
-import { sendRequest } from './upstream-request.ts'
+import { messageStart, sendRequest } from './upstream-request.ts'
 
 export class RequestDispatcher implements Dispatcher {
   readonly #context: SessionContext
   readonly #slow: SlowRequests
   readonly #batch = new BatchIds()
   readonly #rewritesAllWrites: boolean
+  readonly #givesIds: boolean
 
   constructor(context: SessionContext, slow: SlowRequests) {
     this.#context = context
     this.#slow = slow
     this.#rewritesAllWrites = context.rewriter.setsTimestamps
+    this.#givesIds = context.requestIds.isEnabled
   }
 
   dispatch(session: Session, bytes: Uint8Array, start: number, end: number): void {
@@ -45,11 +47,23 @@ export class RequestDispatcher implements Dispatcher {
       if (isCompressed(bytes, start)) {
         this.#dispatchCompressed(session, bytes, start, end, streamId)
       } else {
-        this.#dispatchOpcode(session, bytes, start, end, streamId)
+        this.#take(session, bytes, start, end, streamId)
       }
     } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error
-      session.reply(streamId, protocolErrorEnvelope(session.traits!.version, error))
+      refuseMalformed(session, streamId, error)
+    }
+  }
+
+  dispatchAgain(session: Session, bytes: Uint8Array, start: number, end: number): void {
+    const streamId = readStreamId(bytes, start)
+    if (session.isDraining) {
+      this.#refuse(session, streamId, ErrorCode.OVERLOADED, CLOSING)
+      return
+    }
+    try {
+      this.#dispatchOpcode(session, bytes, start, end)
+    } catch (error) {
+      refuseMalformed(session, streamId, error)
     }
   }
 
@@ -64,7 +78,7 @@ export class RequestDispatcher implements Dispatcher {
     if (session.isFramed) {
       // v5 compresses frames. Some drivers leave the flag set all the same (request-path §1.4).
       bytes[start + FLAGS_OFFSET]! &= ~EnvelopeFlag.COMPRESSION
-      this.#dispatchOpcode(session, bytes, start, end, streamId)
+      this.#take(session, bytes, start, end, streamId)
       return
     }
     const { compression } = session
@@ -76,33 +90,37 @@ export class RequestDispatcher implements Dispatcher {
     requests.asSentStart = start
     requests.asSentEnd = end
     try {
-      this.#dispatchOpcode(session, plain, 0, plain.length, streamId)
+      this.#take(session, plain, 0, plain.length, streamId)
     } finally {
       requests.decompressed = null
       requests.asSent = null
     }
   }
 
-  #dispatchOpcode(
-    session: Session,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    streamId: number,
-  ): void {
-    const flags = bytes[start + FLAGS_OFFSET]!
+  /** Looks at the header, and sees to the request's id where it has or gets one. */
+  #take(session: Session, bytes: Uint8Array, start: number, end: number, streamId: number): void {
     if (streamId < 0 || bytes[start] !== session.traits!.version) badHeader(bytes, start, session)
-    let body = start + HEADER_LENGTH
-    if ((flags & EnvelopeFlag.CUSTOM_PAYLOAD) !== 0) body = skipCustomPayload(bytes, body, end)
+    if (this.#givesIds || (bytes[start + FLAGS_OFFSET]! & EnvelopeFlag.CUSTOM_PAYLOAD) !== 0) {
+      const changed = this.#context.requestIds.onRequest(session, bytes, start, end)
+      if (changed !== null) {
+        this.#dispatchOpcode(session, changed, 0, changed.length)
+        return
+      }
+    }
+    this.#dispatchOpcode(session, bytes, start, end)
+  }
+
+  #dispatchOpcode(session: Session, bytes: Uint8Array, start: number, end: number): void {
+    const body = messageStart(bytes, start, end)
     switch (bytes[start + OPCODE_OFFSET]) {
       case Opcode.EXECUTE:
-        this.execute(session, bytes, start, end, body)
+        this.#execute(session, bytes, start, end, body)
         break
       case Opcode.QUERY:
         this.#query(session, bytes, start, end, body)
         break
       case Opcode.BATCH:
-        this.batch(session, bytes, start, end, body)
+        this.#sendBatch(session, bytes, start, end, body)
         break
       default:
         this.#slow.take(session, bytes, start, end, body)
@@ -110,7 +128,7 @@ export class RequestDispatcher implements Dispatcher {
   }
 
   /** EXECUTE: `<id>[<result_metadata_id>]<query_parameters>` (v5 §4.1.6). */
-  execute(session: Session, bytes: Uint8Array, start: number, end: number, body: number): void {
+  #execute(session: Session, bytes: Uint8Array, start: number, end: number, body: number): void {
     const idLength = body + 2 <= end ? (bytes[body]! << 8) | bytes[body + 1]! : end
     const idStart = body + 2
     if (idStart + idLength > end) truncated('the statement id of an EXECUTE')
@@ -176,7 +194,7 @@ export class RequestDispatcher implements Dispatcher {
   }
 
   /** BATCH: as a write; each prepared child's id must be known before a byte is sent. */
-  batch(session: Session, bytes: Uint8Array, start: number, end: number, body: number): void {
+  #sendBatch(session: Session, bytes: Uint8Array, start: number, end: number, body: number): void {
     const batch = this.#batch
     batch.read(bytes, body, end, session.traits!, this.#context.prepared)
     batch.touch(this.#context.turn.nowMs)
@@ -308,6 +326,11 @@ const NOT_SENT = -1
 
 const CLOSING =
   'This connection is being closed, for the proxy shuts down or has lost the node behind it; use another connection or host'
+
+const refuseMalformed = (session: Session, streamId: number, error: unknown): void => {
+  if (!(error instanceof ProtocolError)) throw error
+  session.reply(streamId, protocolErrorEnvelope(session.traits!.version, error))
+}
 
 const truncated = (what: string): never => {
   throw new ProtocolError('CQL_BODY_TRUNCATED', `Cannot read ${what}: the body ends before it does`)

@@ -97,21 +97,31 @@ export class PrepareRequests {
   }
 
   /**
+   * A success is told to the client in Origin's words, for its ids; its tracing id is the primary's all the
+   * same, where traces are read.
+   *
    * Connections are chosen here, once: a USE that comes while the clusters are asked must not move the
    * statement to another keyspace. A cluster that does not serve now gets it healed if it ever has to run it.
    */
   #askerFor(session: Session): AskToPrepare {
     const { version } = session.traits!
     const profileKey = session.profile!.key
-    const only = onlyCluster(this.#context.routing)
+    const { routing } = this.#context
+    const only = onlyCluster(routing)
     const connections = CLUSTERS.map((cluster) =>
       only === null || only === cluster ? session.upstream(cluster) : null,
     )
-    return (envelope) =>
-      this.#clusters.ask(only, version, {
+    return async (envelope) => {
+      const answers = await this.#clusters.ask(only, version, {
+        envelope,
         connect: (cluster) => connections[cluster]!,
         call: (connection) => this.#call(connection, profileKey, envelope),
       })
+      if (routing.primary === Cluster.TARGET && answers.every(isTracedSuccess)) {
+        answers[0].set(answers[1].subarray(HEADER_LENGTH, BEHIND_TRACING_ID), HEADER_LENGTH)
+      }
+      return answers
+    }
   }
 
   /** Shared by clients of one profile: the same user, keyspace and options. */
@@ -137,6 +147,12 @@ const isPreparedHere = (statementClass: StatementClass): statementClass is OwnSt
 
 /** Each such request has its own trace; a payload may name it. */
 const OWN_ANSWER_FLAGS = EnvelopeFlag.TRACING | EnvelopeFlag.CUSTOM_PAYLOAD
+
+const BEHIND_TRACING_ID = HEADER_LENGTH + 16
+
+/** Such an answer is this request's own, and nobody else's (OWN_ANSWER_FLAGS). */
+const isTracedSuccess = (envelope: Uint8Array): boolean =>
+  (envelope[FLAGS_OFFSET]! & EnvelopeFlag.TRACING) !== 0 && answerOf(envelope) === Answer.SUCCESS
 
 const preparedIds = (envelope: Uint8Array, traits: VersionTraits): PreparedIds => {
   const ids = readPreparedIds(envelope, traits)

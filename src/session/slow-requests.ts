@@ -3,7 +3,7 @@
  * PREPARE, USE, OPTIONS, REGISTER, the virtual system tables, statements that this thread does not
  * know yet. Promises are fine here. Every path ends in exactly one reply.
  */
-import { OPCODE_OFFSET, readStreamId } from '../cql/envelope.ts'
+import { FLAGS_OFFSET, HEADER_LENGTH, OPCODE_OFFSET, readStreamId } from '../cql/envelope.ts'
 import { ProtocolError } from '../cql/errors.ts'
 import { EventType } from '../cql/messages/event.ts'
 import { decodeQuery } from '../cql/messages/query.ts'
@@ -23,6 +23,7 @@ import type { SessionContext } from './context.ts'
 import { PrepareRequests } from './prepare-requests.ts'
 import { clusterErrorEnvelope, errorEnvelope, replyEnvelope } from './replies.ts'
 import type { Session } from './session.ts'
+import { messageStart } from './upstream-request.ts'
 import { VirtualRequests } from './virtual-requests.ts'
 
 export class SlowRequests {
@@ -101,7 +102,7 @@ export class SlowRequests {
         })
       }
       prepared.add(new PreparedStatement(shared, turn.begin()))
-      if (session.state === 'ready') dispatcher.dispatch(session, bytes, start, end)
+      if (session.state === 'ready') dispatcher.dispatchAgain(session, bytes, start, end)
       return null
     })
   }
@@ -156,8 +157,9 @@ export class SlowRequests {
       const next = profiles.acquire({ ...session.profile!.profile, keyspace })
       let hasMoved = false
       try {
-        const query = useQuery(session, text)
+        const query = useQuery(session, envelope, text)
         const answers = await this.#clusters.ask(onlyCluster(routing), session.traits!.version, {
+          envelope: query,
           connect: (cluster) =>
             this.#inTime(cluster, next.pools[cluster].ready(session.preferredNode[cluster])),
           call: (connection) => connection.callEnvelope(query),
@@ -209,11 +211,16 @@ export class SlowRequests {
 const voidEnvelope = (session: Session): Uint8Array =>
   replyEnvelope(session.traits!.version, Opcode.RESULT, new BodyWriter().writeInt(ResultKind.VOID))
 
-/** A plain QUERY of the statement, whatever it came as. */
-const useQuery = (session: Session, text: Uint8Array): Uint8Array => {
+/** A plain QUERY of the statement, whatever it came as, with the client's stream id, flags and payload. */
+const useQuery = (session: Session, envelope: Uint8Array, text: Uint8Array): Uint8Array => {
   const traits = session.traits!
-  const body = new BodyWriter().writeInt(text.length).writeRaw(text).writeShort(1)
+  const body = new BodyWriter()
+    .writeRaw(envelope.subarray(HEADER_LENGTH, messageStart(envelope, 0, envelope.length)))
+    .writeInt(text.length)
+    .writeRaw(text)
+    .writeShort(1)
   if (traits.hasIntFlags) body.writeInt(0)
   else body.writeByte(0)
-  return body.toEnvelope(traits.version, 0, 0, Opcode.QUERY)
+  const flags = envelope[FLAGS_OFFSET]!
+  return body.toEnvelope(traits.version, flags, readStreamId(envelope, 0), Opcode.QUERY)
 }

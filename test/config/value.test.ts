@@ -38,10 +38,14 @@ const ACCEPTED: readonly (readonly [key: string, text: string, value: SettingVal
   ['data_plane_threads', '0', 0],
   ['request_write_queue_size_frames', '-5', -5],
   ['request_response_max_workers', '0', 0],
-  ['tracing_rate_limit', '9007199254740991', 9_007_199_254_740_991],
+  ['request_write_queue_size_frames', '9007199254740991', 9_007_199_254_740_991],
   ['origin_username', '', ''],
   ['origin_username', ' a b ', ' a b '],
   ['origin_local_datacenter', 'DC 1', 'DC 1'],
+  ['tracing_enabled', 'true', true],
+  ['tracing_rate_limit', '-1', -1],
+  ['tracing_request_id_key', '', ''],
+  ['tracing_request_id_key', 'x'.repeat(65_535), 'x'.repeat(65_535)],
   ['metrics_prefix', '', ''],
   ['metrics_prefix', '_my:zdm2', '_my:zdm2'],
   ['proxy_listen_address', 'localhost', 'localhost'],
@@ -121,7 +125,11 @@ const REFUSED: readonly (readonly [key: string, text: string, fault: string])[] 
   ['heartbeat_retry_backoff_factor', '0', '"0" is not a number from 1 to 2147483647'],
   ['heartbeat_retry_backoff_factor', 'NaN', '"NaN" is not a number from 1 to 2147483647'],
   ['request_write_queue_size_frames', 'many', '"many" is not a whole number'],
-  ['tracing_rate_limit', '9007199254740993', '"9007199254740993" is not a whole number'],
+  [
+    'request_write_queue_size_frames',
+    '9007199254740993',
+    '"9007199254740993" is not a whole number',
+  ],
   [
     'metrics_prefix',
     '2zdm',
@@ -131,6 +139,11 @@ const REFUSED: readonly (readonly [key: string, text: string, fault: string])[] 
     'metrics_prefix',
     'my-zdm',
     '"my-zdm" cannot begin the names of metrics: letters, digits, _ and : are allowed, no digit first',
+  ],
+  [
+    'tracing_request_id_key',
+    'é'.repeat(32_768),
+    `"${'é'.repeat(100)}…" has more than 65535 bytes, which no custom payload can carry as a key`,
   ],
   ['proxy_listen_address', '', '"" is not an IP address or host name to listen on'],
   [
@@ -256,35 +269,6 @@ describe('a value in a YAML file', () => {
     ['metrics_prefix', 'quoted', '', ''],
   ] as const)('%s: %s %j is %j', (key, form, text, value) => {
     expect(parse(key, text, form)).toEqual(value)
-  })
-})
-
-const PLANNED: readonly (readonly [key: string, allowed: string, refused: string])[] = [
-  ['tracing_enabled', 'false', 'true'],
-]
-
-describe('a setting that is planned', () => {
-  test.each(PLANNED)('%s: %j is accepted, %j is not available yet', (key, allowed, refused) => {
-    const { default: value } = definitionOf(key)
-    expect(parse(key, allowed)).toEqual(value)
-    const wayOut =
-      valueText(value) === ''
-        ? 'leave the setting empty'
-        : `only the default, ${valueText(value)}, is`
-    expect(parse(key, refused)).toBe(
-      `!${JSON.stringify(refused)} is not available in this release yet; ${wayOut}`,
-    )
-  })
-
-  test('accepts its default, whichever it is', () => {
-    for (const definition of DEFINITIONS) {
-      if (definition.status !== 'planned') continue
-      const text = valueText(definition.default)
-      expect([definition.key, parse(definition.key, text)]).toEqual([
-        definition.key,
-        definition.default,
-      ])
-    }
   })
 })
 

@@ -16,8 +16,10 @@ import { BodyWriter } from '../../src/cql/writer.ts'
 import type { FakeCluster } from '../support/fake-cluster/cluster.ts'
 import {
   executeBody,
+  prepareBody,
   queryBody,
   readError,
+  readPrepared,
   readSetKeyspace,
   readTextRows,
   registerBody,
@@ -130,6 +132,7 @@ describe.each(VERSIONS)('v%i, spoken by both clusters and nothing else', (versio
     expect(answer.flags & EnvelopeFlag.TRACING).toBe(EnvelopeFlag.TRACING)
     expect(rig.origin.received.at(-1)!.flags & EnvelopeFlag.TRACING).toBe(EnvelopeFlag.TRACING)
     expect(readTextRows(answer).rows).toEqual([['origin']])
+    expect(answer.body.subarray(0, 6).toString()).toBe('origin')
     const write = await driver.query('DELETE FROM ks.t WHERE k = 1', {
       flags: EnvelopeFlag.TRACING,
     })
@@ -140,6 +143,27 @@ describe.each(VERSIONS)('v%i, spoken by both clusters and nothing else', (versio
     }
   })
 })
+
+test.each(VERSIONS)(
+  'v%i: the trace of a PREPARE and of a USE is the primary’s too',
+  async (version) => {
+    for (const primary of ['ORIGIN', 'TARGET'] as const) {
+      const rig = await startOf(version, { settings: { primaryCluster: primary } })
+      const driver = await rig.client(version)
+      const flags = EnvelopeFlag.TRACING
+      const prepared = await driver.request(Opcode.PREPARE, prepareBody(version, READ), { flags })
+      const used = await driver.query('USE ks', { flags })
+      for (const answer of [prepared, used]) {
+        expect(answer.opcode).toBe(Opcode.RESULT)
+        expect(answer.flags & flags).toBe(flags)
+        expect(answer.body.subarray(0, 6).toString()).toBe(primary.toLowerCase())
+      }
+      expect(readTextRows(await driver.execute(readPrepared(prepared))).rows).toEqual([
+        [primary.toLowerCase()],
+      ])
+    }
+  },
+)
 
 describe.each([Version.V4, Version.V5, ...DSE_VERSIONS])('v%i', (version) => {
   test('warnings and a custom payload of the returned answer reach the client as they are', async () => {

@@ -8,6 +8,7 @@ import type { Version } from '../../src/cql/protocol.ts'
 import { createLogger } from '../../src/log.ts'
 import type { PlaneSeries } from '../../src/metrics/plane-series.ts'
 import { NO_TLS } from '../../src/net/tls.ts'
+import type { SharedStatement } from '../../src/prepared/statement.ts'
 import { ControlPlane } from '../../src/proxy/control-plane.ts'
 import { DataPlane } from '../../src/proxy/data-plane.ts'
 import type { DataPlaneSettings } from '../../src/proxy/data-plane-options.ts'
@@ -38,6 +39,8 @@ export type PlaneRigOptions = {
   readonly settings?: Partial<Settings>
   /** Bounds that no setting has, or not that low. */
   readonly plane?: Partial<DataPlaneSettings>
+  /** What the other planes know. */
+  readonly askOthers?: (id: Uint8Array) => Promise<SharedStatement | null>
   /** A FakeClock lets the test decide when time-outs and sweeps happen. */
   readonly clock?: Clock
 }
@@ -91,7 +94,7 @@ export const startPlane = async (options: PlaneRigOptions = {}): Promise<PlaneRi
     clientCount: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
     log: logger,
     clock,
-    askOthers: () => Promise.resolve(null),
+    askOthers: options.askOthers ?? (() => Promise.resolve(null)),
   })
   plane = started
   afterTest(() => started.close())

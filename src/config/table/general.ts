@@ -80,22 +80,25 @@ export const TRACING = {
       key: 'tracing_enabled',
       type: 'boolean',
       default: false,
-      status: 'planned',
-      description: 'Marks each request with an id in its custom payload and logs it.',
+      status: 'active',
+      description:
+        'Gives each QUERY, PREPARE, EXECUTE and BATCH that has none a random id in its custom payload (protocol v4 and later), and logs these requests and the answers of the clusters with it, at INFO: two to three lines a request, so that a busy proxy needs `tracing_rate_limit`. If false, an id that a client has sent is taken out.',
     },
     {
       key: 'tracing_rate_limit',
       type: 'int',
       default: 0,
-      status: 'ignored',
-      description: 'Belongs to `tracing_enabled`: traced requests per second.',
+      status: 'active',
+      description:
+        'Requests per second, of all threads together, that keep or get an id. The others go on without one, even where the client has sent it. 0 or less: no limit.',
     },
     {
       key: 'tracing_request_id_key',
       type: 'string',
       default: 'request-id',
-      status: 'ignored',
-      description: 'Belongs to `tracing_enabled`: the key in the custom payload.',
+      format: 'payload key',
+      status: 'active',
+      description: 'The key of the id in the custom payload.',
     },
   ],
 } as const satisfies Section

@@ -203,7 +203,8 @@ export class FakeConnection implements ConnectionState {
       request,
     )
     if ((envelope.flags & EnvelopeFlag.TRACING) === 0) return answer
-    const tracingId = Buffer.alloc(16, this.node.index + 1)
+    // Begins with the cluster's name, so that a test can tell whose trace it is.
+    const tracingId = Buffer.alloc(16, `${this.node.behaviour.clusterName} ${this.node.index} `)
     const flags = (answer.flags ?? 0) | EnvelopeFlag.TRACING
     return { opcode: answer.opcode, flags, body: Buffer.concat([tracingId, answer.body]) }
   }
