@@ -121,8 +121,7 @@ const makeJava = async (): Promise<DriverProgram> => {
   )
   const classPath = `${classes}:${join(libraries, '*')}`
   const heap = ['-Xmx512M', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
-  const suite = join(SOURCES, 'suite.json')
-  return { program: 'java', args: [...heap, '-cp', classPath, 'Suite', suite], environment: {} }
+  return { program: 'java', args: [...heap, '-cp', classPath, 'Suite'], environment: {} }
 }
 
 const makeGo = async (): Promise<DriverProgram> => {
@@ -133,11 +132,7 @@ const makeGo = async (): Promise<DriverProgram> => {
   const directory = await cached('go', [version, ...texts].join('\n'), (target) =>
     run('go', ['build', '-mod=readonly', '-o', join(target, 'suite'), '.'], { directory: folder }),
   )
-  return {
-    program: join(directory, 'suite'),
-    args: [join(SOURCES, 'suite.json')],
-    environment: {},
-  }
+  return { program: join(directory, 'suite'), args: [], environment: {} }
 }
 
 /** Its driver is a development dependency of this package. */

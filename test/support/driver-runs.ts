@@ -5,6 +5,8 @@ import type { DriverProgram } from './driver-programs.ts'
 /** What a program is told about one run of the suite. */
 export type SuiteRun = {
   readonly label: string
+  /** Path of the suite's file: the types and the cases. */
+  readonly suite: string
   readonly host: string
   readonly port: number
   readonly version: number
@@ -80,4 +82,19 @@ export const comparableParts = (result: CaseResult, run: SuiteRun): Map<string, 
     })
   }
   return parts
+}
+
+export type RunResults = { readonly run: SuiteRun; readonly results: readonly CaseResult[] }
+
+type Unequal = { readonly where: string; readonly direct: unknown; readonly through: unknown }
+
+/** All that is not equal, by place. */
+export const differences = (direct: RunResults, through: RunResults): Unequal[] => {
+  const partsOf = ({ run, results }: RunResults) =>
+    new Map(results.flatMap((result) => [...comparableParts(result, run)]))
+  const expected = partsOf(direct)
+  const found = partsOf(through)
+  return [...new Set([...expected.keys(), ...found.keys()])]
+    .map((where) => ({ where, direct: expected.get(where), through: found.get(where) }))
+    .filter((part) => JSON.stringify(part.direct) !== JSON.stringify(part.through))
 }

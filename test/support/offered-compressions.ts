@@ -1,5 +1,6 @@
 /** Asks a server which compressions it offers: OPTIONS, answered by SUPPORTED (v5 §4.1.2). */
 import { connect } from 'node:net'
+import type { ContactPoint } from '../../clusters/cluster.ts'
 import { HEADER_LENGTH, OPCODE_OFFSET } from '../../src/cql/envelope.ts'
 import { EnvelopeDecoder } from '../../src/cql/envelope-decoder.ts'
 import { decodeSupported } from '../../src/cql/messages/supported.ts'
@@ -10,10 +11,13 @@ import { BodyWriter } from '../../src/cql/writer.ts'
 const TIMEOUT_MS = 10_000
 const BODY_LENGTH_MAX = 64 * 1024
 
-export const offeredCompressions = (port: number): Promise<readonly string[]> => {
+export const offeredCompressions = ({
+  address,
+  port,
+}: ContactPoint): Promise<readonly string[]> => {
   const { promise, resolve, reject } = Promise.withResolvers<readonly string[]>()
   const decoder = new EnvelopeDecoder({ bodyLengthMax: BODY_LENGTH_MAX, isRequestSide: false })
-  const socket = connect({ host: '127.0.0.1', port, timeout: TIMEOUT_MS })
+  const socket = connect({ host: address, port, timeout: TIMEOUT_MS })
   socket.on('connect', () => {
     socket.write(new BodyWriter().toEnvelope(Version.V4, 0, 0, Opcode.OPTIONS))
   })

@@ -39,8 +39,8 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Semaphore;
 
 /**
- * Runs the driver suite (../suite.json) with the Java driver. Arguments: the suite's path, and a JSON
- * list of runs {label, host, port, version, compression, keyspace}. Prints a JSON line per case: run,
+ * Runs a driver suite (../suite.json) with the Java driver. Argument: a JSON list of runs
+ * {label, suite, host, port, version, compression, keyspace}. Prints a JSON line per case: run,
  * case, ok, outcome. What outcomes must be is the caller's business; `ok` is false where a value was
  * not what had been written.
  */
@@ -296,6 +296,7 @@ public final class Suite {
     Map<String, Object> outcome = new LinkedHashMap<>();
     int key = 0;
     for (JsonNode type : suite.get("types")) {
+      if (type.path("unreadBy").has("java")) continue;
       String column = "c_" + type.get("name").asText();
       PreparedStatement insert = prepare("INSERT INTO types (k, " + column + ") VALUES (?, ?)");
       PreparedStatement select = prepare("SELECT " + column + " FROM types WHERE k = ?");
@@ -403,8 +404,9 @@ public final class Suite {
 
   public static void main(String[] arguments) throws Exception {
     System.setOut(new java.io.PrintStream(System.out, true, StandardCharsets.UTF_8));
-    JsonNode suite = JSON.readTree(new File(arguments[0]));
-    for (JsonNode run : JSON.readTree(arguments[1])) new Suite(suite, run).cases();
+    for (JsonNode run : JSON.readTree(arguments[0])) {
+      new Suite(JSON.readTree(new File(run.get("suite").asText())), run).cases();
+    }
     System.exit(0);
   }
 }
