@@ -23,10 +23,12 @@ import type { ControlConnectionSeries } from '../metrics/control-connection-seri
 import { formatEndpoint } from '../net/dialer.ts'
 import type { TlsMaterial } from '../net/tls.ts'
 import { CLUSTERS, Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
+import type { RoutingState } from '../routing/routing-state.ts'
 import type { ClusterView, Snapshot } from '../session/context.ts'
 import type { Endpoint } from '../upstream/connection.ts'
 import type { Node } from '../upstream/pool.ts'
 import type { NodeStatus } from './plane-messages.ts'
+import { SchemaRelay, schemaEventSource } from './schema-relay.ts'
 
 export type ControlPlaneSettings = {
   readonly connections: readonly [ControlConnectionSettings, ControlConnectionSettings]
@@ -43,6 +45,8 @@ export type ControlPlaneSettings = {
   readonly blockedVersions: readonly number[]
   /** Whose nodes lend the virtual ones their release version and the like. */
   readonly systemQueries: Cluster
+  /** Whose schema changes clients hear of. */
+  readonly schemaEventsFrom: 'ORIGIN' | 'PRIMARY'
 }
 
 /** What can change while it runs. */
@@ -75,6 +79,7 @@ export class ControlPlane implements ControlConnectionListener {
   readonly #listener: ControlPlaneListener
   readonly #log: Logger
   readonly #connections: readonly [ControlConnection, ControlConnection]
+  readonly #schemaRelay: SchemaRelay
   readonly #known: [ClusterKnowledge | null, ClusterKnowledge | null] = [null, null]
   #clientPort: number
 
@@ -89,6 +94,7 @@ export class ControlPlane implements ControlConnectionListener {
     this.#clientPort = clientPort
     this.#listener = listener
     this.#log = tools.log.child({ component: 'control' })
+    this.#schemaRelay = new SchemaRelay(tools.clock, (body) => listener.onSchemaChange(body))
     const own = { ...tools, log: this.#log }
     this.#connections = [
       new ControlConnection(settings.connections[Cluster.ORIGIN], this, own),
@@ -107,6 +113,11 @@ export class ControlPlane implements ControlConnectionListener {
   setClientPort(port: number): void {
     this.#clientPort = port
     this.#publish()
+  }
+
+  /** From now on schema changes are told of the cluster that this makes the source of them. */
+  setRouting(routing: RoutingState): void {
+    this.#schemaRelay.setSource(schemaEventSource(this.#settings.schemaEventsFrom, routing))
   }
 
   /** How the clusters are reached, and what clients are offered, from now on; the topology that they see stays. */
@@ -180,9 +191,9 @@ export class ControlPlane implements ControlConnectionListener {
     return there.find((host) => host.port === port) ?? (there.length === 1 ? there[0]! : null)
   }
 
-  /** Clients hear of Origin's changes only: hearing of each change twice, they would refresh twice. */
+  /** Clients hear of one cluster's changes only: hearing of each change twice, they would refresh twice. */
   onSchemaChange(cluster: Cluster, body: Uint8Array): void {
-    if (cluster === Cluster.ORIGIN) this.#listener.onSchemaChange(body)
+    this.#schemaRelay.onEvent(cluster, body)
   }
 
   #bothKnown(): BothKnown | null {

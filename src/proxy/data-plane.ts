@@ -27,13 +27,13 @@ import type { SharedStatement } from '../prepared/statement.ts'
 import { CLUSTERS, type Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import { Answers } from '../session/answers.ts'
+import { type ClientEvent, eventEnvelope } from '../session/client-events.ts'
 import type { SessionContext, Snapshot } from '../session/context.ts'
 import { RequestDispatcher } from '../session/dispatch.ts'
 import { FailedWriteTables } from '../session/failed-writes.ts'
 import { Healer } from '../session/healer.ts'
 import { type Quiescence, quiescence } from '../session/quiescence.ts'
 import { RequestKind, RequestTable } from '../session/request-table.ts'
-import { schemaChangeEnvelope } from '../session/schema-events.ts'
 import { Session } from '../session/session.ts'
 import { SlowRequests } from '../session/slow-requests.ts'
 import { Turn } from '../turn.ts'
@@ -198,11 +198,11 @@ export class DataPlane implements SessionContext, UpstreamListener {
     return this.prepared.find(id, 0, id.length)?.share() ?? null
   }
 
-  /** Passes a SCHEMA_CHANGE event's body on to the clients that have registered for it. */
-  announceSchemaChange(body: Uint8Array): void {
+  /** Passes an event on to the clients that have registered for its type. */
+  announce(event: ClientEvent): void {
     for (const session of this.#sessions) {
-      if (!session.wantsSchemaChanges || session.state !== 'ready') continue
-      session.reply(EVENT_STREAM_ID, schemaChangeEnvelope(session.traits!, body))
+      if (!session.eventTypes.has(event.type) || session.state !== 'ready') continue
+      session.reply(EVENT_STREAM_ID, eventEnvelope(session.traits!, event))
     }
   }
 

@@ -11,6 +11,7 @@ import type { LogLevel, LogLevels } from '../log-levels.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { TlsMaterial } from '../net/tls.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
+import type { ClientEvent } from '../session/client-events.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import { makeSharedState } from '../shared-state.ts'
@@ -99,8 +100,8 @@ export class DataPlanes {
     for (const plane of this.#planes) plane.setTls(tls)
   }
 
-  announceSchemaChange(body: Uint8Array): void {
-    for (const plane of this.#planes) plane.announceSchemaChange(body)
+  announce(event: ClientEvent): void {
+    for (const plane of this.#planes) plane.announce(event)
   }
 
   series(): Promise<PlaneSeries[]> {

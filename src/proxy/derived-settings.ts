@@ -216,5 +216,6 @@ export const controlPlaneSettings = async (
       implicitAddress: await implicitAddress(settings.proxyListenAddress),
     },
     systemQueries: clusterNamed(settings.systemQueriesMode),
+    schemaEventsFrom: settings.schemaEventsFrom,
   }
 }

@@ -12,6 +12,7 @@ import { backoffMs } from '../cluster/backoff.ts'
 import { type Change, changeOf } from '../config/live-settings.ts'
 import type { Settings } from '../config/settings.ts'
 import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
+import { EventType } from '../cql/messages/event.ts'
 import type { Logger, RootLogger } from '../log.ts'
 import { type LogLevel, type LogLevels, logLevelsOf } from '../log-levels.ts'
 import { messageOf } from '../message-of.ts'
@@ -105,6 +106,7 @@ export class ProxyInstance {
    */
   async setRouting(routing: RoutingState): Promise<Quiescence> {
     this.#routing = routing
+    this.#service?.control.setRouting(routing)
     const nothing = { inFlight: 0, waitedMs: 0, remaining: 0 }
     return (await this.#service?.planes.setRouting(routing)) ?? nothing
   }
@@ -209,6 +211,7 @@ export class ProxyInstance {
     }
     if (this.#service === null) return
     // It may have been changed while the planes were being started.
+    this.#service.control.setRouting(this.#routing)
     await this.#service.planes.setRouting(this.#routing)
     this.#phase = 'running'
     this.#announce(this.#service)
@@ -300,7 +303,8 @@ export class ProxyInstance {
       onSnapshot: (snapshot: Parameters<DataPlanes['setSnapshot']>[0]): void =>
         planes()?.setSnapshot(snapshot),
       onNodeStatus: (status: NodeStatus): void => planes()?.setNodeStatus(status),
-      onSchemaChange: (body: Uint8Array): void => planes()?.announceSchemaChange(body),
+      onSchemaChange: (body: Uint8Array): void =>
+        planes()?.announce({ type: EventType.SCHEMA_CHANGE, body }),
     }
     return new ControlPlane(settings, this.#settings.proxyListenPort, listener, this.#tools)
   }

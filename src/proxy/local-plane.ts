@@ -3,6 +3,7 @@ import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { TlsMaterial } from '../net/tls.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
+import type { ClientEvent } from '../session/client-events.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import { DataPlane } from './data-plane.ts'
@@ -45,8 +46,8 @@ export class LocalPlane implements Plane {
     this.#plane.setTls(tls)
   }
 
-  announceSchemaChange(body: Uint8Array): void {
-    this.#plane.announceSchemaChange(body)
+  announce(event: ClientEvent): void {
+    this.#plane.announce(event)
   }
 
   series(): Promise<PlaneSeries> {

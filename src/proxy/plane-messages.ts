@@ -6,6 +6,7 @@ import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { TlsMaterial } from '../net/tls.ts'
 import type { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
+import type { ClientEvent } from '../session/client-events.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import type { SharedState } from '../shared-state.ts'
@@ -39,7 +40,7 @@ export type ToPlane =
   | { readonly kind: 'logLevels'; readonly levels: LogLevels }
   | { readonly kind: 'nodeStatus'; readonly status: NodeStatus }
   | { readonly kind: 'tls'; readonly tls: TlsMaterial }
-  | { readonly kind: 'schemaChange'; readonly body: Uint8Array }
+  | { readonly kind: 'event'; readonly event: ClientEvent }
   | { readonly kind: 'call'; readonly call: number; readonly what: PlaneCall }
 
 /** What the control plane waits for. */

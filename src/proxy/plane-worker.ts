@@ -60,8 +60,8 @@ const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
       case 'tls':
         plane.setTls(message.tls)
         break
-      case 'schemaChange':
-        plane.announceSchemaChange(message.body)
+      case 'event':
+        plane.announce(message.event)
         break
       case 'call':
         carryOut(message.what)

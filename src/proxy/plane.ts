@@ -4,6 +4,7 @@ import type { LogLevels } from '../log-levels.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { TlsMaterial } from '../net/tls.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
+import type { ClientEvent } from '../session/client-events.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import type { DataPlaneSettings } from './data-plane-options.ts'
@@ -20,8 +21,8 @@ export interface Plane {
   setLogLevels(levels: LogLevels): void
   setNodeStatus(status: NodeStatus): void
   setTls(tls: TlsMaterial): void
-  /** The body of a SCHEMA_CHANGE event, for the clients that want it. */
-  announceSchemaChange(body: Uint8Array): void
+  /** Passes an event on to the clients that have registered for its type. */
+  announce(event: ClientEvent): void
   /** Its counters as they are now. */
   series(): Promise<PlaneSeries>
   /** The last reads that the clusters have answered differently, oldest first. */

@@ -5,6 +5,7 @@ import type { LogLevels } from '../log-levels.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { TlsMaterial } from '../net/tls.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
+import type { ClientEvent } from '../session/client-events.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import type { DataPlaneSettings } from './data-plane-options.ts'
@@ -76,8 +77,8 @@ export class WorkerPlane implements Plane {
     this.#post({ kind: 'tls', tls })
   }
 
-  announceSchemaChange(body: Uint8Array): void {
-    this.#post({ kind: 'schemaChange', body })
+  announce(event: ClientEvent): void {
+    this.#post({ kind: 'event', event })
   }
 
   async series(): Promise<PlaneSeries> {

@@ -26,6 +26,7 @@ import { notNegotiated, protocolErrorEnvelope } from './replies.ts'
 export const HANDSHAKE_BODY_LENGTH_MAX = 128 * 1024
 /** More than this queued for a client that does not read, and the proxy stops reading from it. */
 export const PAUSE_ABOVE_QUEUED_BYTES = 1024 * 1024
+const NO_EVENTS: ReadonlySet<string> = new Set()
 /** How long a client that was told to go may take to close its side. */
 const END_GRACE_MS = 2_000
 
@@ -49,8 +50,8 @@ export class Session implements TransportHandler {
   connections: [UpstreamConnection | null, UpstreamConnection | null] = [null, null]
   /** Requests forwarded and slow requests under way. */
   inFlight = 0
-  /** REGISTERed for SCHEMA_CHANGE. */
-  wantsSchemaChanges = false
+  /** What it has REGISTERed for. */
+  eventTypes: ReadonlySet<string> = NO_EVENTS
   readonly #context: SessionContext
   readonly #handshake: Handshake
   readonly #decoder: EnvelopeDecoder

@@ -5,7 +5,6 @@
  */
 import { FLAGS_OFFSET, HEADER_LENGTH, OPCODE_OFFSET, readStreamId } from '../cql/envelope.ts'
 import { ProtocolError } from '../cql/errors.ts'
-import { EventType } from '../cql/messages/event.ts'
 import { decodeQuery } from '../cql/messages/query.ts'
 import { decodeRegister } from '../cql/messages/register.ts'
 import { encodeSupported } from '../cql/messages/supported.ts'
@@ -18,6 +17,7 @@ import { onlyCluster } from '../routing/forward.ts'
 import { Answer, returnedCluster } from '../routing/outcome.ts'
 import { StatementClass, useKeyspace } from '../statement/classify.ts'
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
+import { registeredTypes } from './client-events.ts'
 import { answerOf, ClusterCalls, isTimeout } from './cluster-calls.ts'
 import type { SessionContext } from './context.ts'
 import { PrepareRequests } from './prepare-requests.ts'
@@ -69,7 +69,7 @@ export class SlowRequests {
       }
       case Opcode.REGISTER: {
         const types = decodeRegister(new BodyReader(bytes, body, end))
-        if (types.includes(EventType.SCHEMA_CHANGE)) session.wantsSchemaChanges = true
+        session.eventTypes = registeredTypes(session.eventTypes, types)
         session.reply(streamId, replyEnvelope(version, Opcode.READY, new BodyWriter()))
         break
       }

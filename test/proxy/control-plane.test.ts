@@ -83,6 +83,7 @@ const startRig = async (options: RigOptions = {}) => {
       topology: { addresses: null, index: 0, numTokens: 8, implicitAddress: '127.0.0.1' },
       blockedVersions: [],
       systemQueries: Cluster.ORIGIN,
+      schemaEventsFrom: 'ORIGIN',
       ...options.settings,
     },
     options.clientPort ?? 0,

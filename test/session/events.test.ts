@@ -1,4 +1,4 @@
-/** REGISTER and what clients hear of it (request-path §6.3): Origin's schema changes, and nothing else. */
+/** REGISTER and what clients hear of it (request-path §6.3): schema changes of one cluster, and nothing else of theirs. */
 import { describe, expect, test } from 'vitest'
 import { decodeEvent } from '../../src/cql/messages/event.ts'
 import { Opcode, ResultKind, Version, versionTraits } from '../../src/cql/protocol.ts'
@@ -7,6 +7,7 @@ import { BodyWriter } from '../../src/cql/writer.ts'
 import { registerBody, resultKind } from '../support/fake-cluster/request-bodies.ts'
 import { type ClusterEvent, eventAnswer } from '../support/fake-cluster/results.ts'
 import type { Envelope } from '../support/fake-cluster/wire.ts'
+import { type Rig, startRig } from '../support/instance.ts'
 import { eventually, type PlaneRig, someTurns, startPlane } from '../support/plane.ts'
 import type { RawClient } from '../support/raw-client.ts'
 
@@ -29,7 +30,7 @@ const eventOf = (envelope: Envelope): unknown => {
 }
 
 /** The control connections have registered. */
-const registered = (rig: PlaneRig): Promise<void> =>
+const registered = (rig: PlaneRig | Rig): Promise<void> =>
   eventually(() =>
     [rig.origin, rig.target].every((cluster) =>
       cluster.openConnections.some(({ eventTypes }) => eventTypes.has('SCHEMA_CHANGE')),
@@ -121,4 +122,26 @@ test('a client that has gone is told nothing', async () => {
   await gone.close()
   rig.origin.pushEvent(TABLE)
   expect(eventOf(await stays.next())).toMatchObject({ type: 'SCHEMA_CHANGE' })
+})
+
+test('with schema_events_from PRIMARY a switch changes at once whose changes are told', async () => {
+  const rig = await startRig({ settings: { schemaEventsFrom: 'PRIMARY' } })
+  await registered(rig)
+  const driver = await rig.client()
+  await register(driver, ['SCHEMA_CHANGE'])
+  const nextTable = async (): Promise<unknown> => {
+    const event = decodeEvent(new BodyReader((await driver.next()).body), versionTraits(4)!)
+    return event?.type === 'SCHEMA_CHANGE' ? event.schemaChange.name : event
+  }
+  rig.target.pushEvent({ ...TABLE, name: 'not_told' })
+  rig.origin.pushEvent({ ...TABLE, name: 'of_origin' })
+  expect(await nextTable()).toBe('of_origin')
+  await rig.instance.setRouting({ ...rig.instance.routing, revision: 1, primary: 1 })
+  // What Target had said before the switch is told now: its twin from Origin would not be any more.
+  expect(await nextTable()).toBe('not_told')
+  rig.origin.pushEvent({ ...TABLE, name: 'not_told_either' })
+  rig.target.pushEvent({ ...TABLE, name: 'of_target' })
+  expect(await nextTable()).toBe('of_target')
+  rig.target.pushEvent({ ...TABLE, name: 'last' })
+  expect(await nextTable()).toBe('last')
 })

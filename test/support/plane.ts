@@ -79,7 +79,7 @@ export const startPlane = async (options: PlaneRigOptions = {}): Promise<PlaneRi
     {
       onSnapshot: (snapshot) => plane?.setSnapshot(snapshot),
       onNodeStatus: (status) => plane?.setNodeStatus(status),
-      onSchemaChange: (body) => plane?.announceSchemaChange(body),
+      onSchemaChange: (body) => plane?.announce({ type: 'SCHEMA_CHANGE', body }),
     },
     // The control plane's own time passes: only the data plane's stands still.
     { clock: systemClock, log: logger, random: () => 0 },

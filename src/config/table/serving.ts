@@ -448,6 +448,15 @@ export const EXTENSIONS = {
         'How long after a difference both clusters are asked again; only a second difference counts.',
     },
     {
+      key: 'schema_events_from',
+      type: 'choice',
+      default: 'ORIGIN',
+      choices: ['ORIGIN', 'PRIMARY'],
+      status: 'active',
+      description:
+        'Whose schema changes clients hear of: those of Origin, as with the Go proxy (of Target once it alone is written to), or of the cluster that is primary at that moment.',
+    },
+    {
       key: 'log_levels',
       type: 'list',
       default: [],

@@ -5,7 +5,7 @@ import type { SchemaChange } from '../../src/cql/messages/schema-change.ts'
 import { Opcode, Version, versionTraits } from '../../src/cql/protocol.ts'
 import { BodyReader } from '../../src/cql/reader.ts'
 import { BodyWriter } from '../../src/cql/writer.ts'
-import { schemaChangeEnvelope } from '../../src/session/schema-events.ts'
+import { eventEnvelope, statusChange } from '../../src/session/client-events.ts'
 
 const VERSIONS = [Version.V3, Version.V4, Version.V5]
 const KEYSPACE_UPDATED: SchemaChange = { change: 'UPDATED', target: 'KEYSPACE', keyspace: 'ks' }
@@ -31,7 +31,7 @@ const bodyOf = (schemaChange: SchemaChange): Uint8Array =>
   ).toBytes()
 
 const envelopeFor = (version: Version, body: Uint8Array): Uint8Array =>
-  schemaChangeEnvelope(versionTraits(version)!, body)
+  eventEnvelope(versionTraits(version)!, { type: EventType.SCHEMA_CHANGE, body })
 
 const toldIn = (version: Version, schemaChange: SchemaChange): unknown => {
   const event = decodeEvent(
@@ -69,5 +69,26 @@ describe('a schema change on its way to clients', () => {
   test.each(VERSIONS)('v%i: what follows the known fields is kept', (version) => {
     const body = Uint8Array.of(...bodyOf(FOR_ALL[1]!), 0, 1, 0x78)
     expect(envelopeFor(version, body).slice(HEADER_LENGTH)).toEqual(body)
+  })
+})
+
+describe('an instance that leaves or comes back', () => {
+  const ADDRESSES = ['0a000001', '20010db8000000000000000000000001']
+
+  test.each([Version.V2, ...VERSIONS])('v%i: is a STATUS_CHANGE with its address', (version) => {
+    for (const hex of ADDRESSES) {
+      for (const isUp of [true, false]) {
+        const event = statusChange(Buffer.from(hex, 'hex'), 14_002, isUp)
+        const envelope = eventEnvelope(versionTraits(version)!, event)
+        expect(
+          decodeEvent(new BodyReader(envelope, HEADER_LENGTH), versionTraits(version)!),
+        ).toMatchObject({
+          type: 'STATUS_CHANGE',
+          change: isUp ? 'UP' : 'DOWN',
+          address: new Uint8Array(Buffer.from(hex, 'hex')),
+          port: 14_002,
+        })
+      }
+    }
   })
 })
