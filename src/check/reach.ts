@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { messageOf } from '../message-of.ts'
 import { Dialer, formatEndpoint } from '../net/dialer.ts'
-import type { TransportHandler } from '../net/transport.ts'
+import { tryConnect } from '../net/reach.ts'
 import type { Endpoint } from '../upstream/connection.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -13,13 +13,6 @@ export type ResolvedPoints = {
   readonly remedy: string
   /** The contact points that are worth a connection, as the settings spell them. */
   readonly usable: readonly string[]
-}
-
-const DEAF: TransportHandler = {
-  onBytes: () => {},
-  onDrain: () => {},
-  onEnd: () => {},
-  onClose: () => {},
 }
 
 /** Rejects when the promise takes longer; a system's resolver may be silent for half a minute. */
@@ -89,8 +82,7 @@ export const findReachable = async (
   const results = await Promise.all(
     endpoints.map(async ({ address, port }): Promise<Endpoint | string> => {
       try {
-        const transport = await dialer.dial({ address, port, timeoutMs }, DEAF)
-        transport.destroy()
+        await tryConnect(dialer, { address, port, timeoutMs })
         return { address, port }
       } catch (error) {
         const text = messageOf(error)

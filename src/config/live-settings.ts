@@ -40,6 +40,7 @@ export const LIVE_SETTINGS: ReadonlySet<SettingKey> = new Set<SettingKey>([
   'compare_async_reads',
   'compare_async_reads_recheck_ms',
   'shutdown_timeout_ms',
+  'shutdown_announce_ms',
 ])
 
 export type Change = {

@@ -160,6 +160,10 @@ export class SocketTransport implements Transport {
     return this.#socket.writableLength
   }
 
+  get bytesRead(): number {
+    return this.#socket.bytesRead
+  }
+
   write(bytes: Uint8Array): void {
     // A write behind the end is an error to Node, which would throw away what is still queued.
     if (this.#socket.writable) this.#socket.write(bytes)

@@ -39,6 +39,10 @@ export class TlsTransport implements Transport {
     return this.#socket === null ? 0 : this.#socket.writableLength
   }
 
+  get bytesRead(): number {
+    return this.#carrier.bytesRead
+  }
+
   write(bytes: Uint8Array): void {
     // Before the handshake there is nobody who could read it, behind an end it is an error to Node.
     if (this.#socket?.writable === true) this.#socket.write(bytes, this.#onWritten)

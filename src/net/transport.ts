@@ -8,6 +8,8 @@ export interface Transport {
   readonly peer: string
   /** Bytes handed over that the kernel has not taken yet. 0 directly after a write means: all taken. */
   readonly queuedBytes: number
+  /** That have come so far, on the wire: who compares it with an earlier look sees whether the peer was silent. */
+  readonly bytesRead: number
   /** The bytes belong to the transport until `queuedBytes` is 0 again. Behind an end they are dropped. */
   write(bytes: Uint8Array): void
   pause(): void

@@ -12,7 +12,6 @@ import {
   requestVersions,
 } from '../cql/envelope-decoder.ts'
 import type { ProtocolError } from '../cql/errors.ts'
-import { EVENT_STREAM_ID } from '../cql/messages/event.ts'
 import type { VersionTraits } from '../cql/protocol.ts'
 import type { Logger } from '../log.ts'
 import { DataPlaneMetrics } from '../metrics/data-plane-metrics.ts'
@@ -21,20 +20,19 @@ import { Dialer } from '../net/dialer.ts'
 import { type Listener, listen } from '../net/listener.ts'
 import { Flusher } from '../net/output.ts'
 import { type TlsMaterial, type UpstreamTls, upstreamTlsOf } from '../net/tls.ts'
-import type { Transport, TransportHandler } from '../net/transport.ts'
 import { PreparedCache } from '../prepared/cache.ts'
 import type { SharedStatement } from '../prepared/statement.ts'
 import { CLUSTERS, type Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import { Answers } from '../session/answers.ts'
-import { type ClientEvent, eventEnvelope } from '../session/client-events.ts'
+import type { ClientEvent } from '../session/client-events.ts'
 import type { SessionContext, Snapshot } from '../session/context.ts'
 import { RequestDispatcher } from '../session/dispatch.ts'
 import { FailedWriteTables } from '../session/failed-writes.ts'
 import { Healer } from '../session/healer.ts'
 import { type Quiescence, quiescence } from '../session/quiescence.ts'
 import { RequestKind, RequestTable } from '../session/request-table.ts'
-import { Session } from '../session/session.ts'
+import type { Session } from '../session/session.ts'
 import { SlowRequests } from '../session/slow-requests.ts'
 import { Turn } from '../turn.ts'
 import { UpstreamConnection, type UpstreamListener } from '../upstream/connection.ts'
@@ -45,6 +43,7 @@ import { type Node, UpstreamPool } from '../upstream/pool.ts'
 import type { Profile } from '../upstream/profile.ts'
 import { ProfileRegistry } from '../upstream/profile-registry.ts'
 import { ClientFailures } from './client-failures.ts'
+import { Clients } from './clients.ts'
 import type { DataPlaneOptions, DataPlaneSettings } from './data-plane-options.ts'
 import type { NodeStatus } from './plane-messages.ts'
 import { makeReplacement, makeRequestIds, makeRewriter } from './rewriting.ts'
@@ -81,17 +80,13 @@ export class DataPlane implements SessionContext, UpstreamListener {
   readonly #answers: Answers
   readonly #slow: SlowRequests
   readonly #dialer = new Dialer()
-  readonly #clientCount: Int32Array
-  readonly #sessions = new Set<Session>()
+  readonly #clients: Clients
   readonly #connections = new Set<UpstreamConnection>()
   readonly #nextNode: [number, number] = [0, 0]
   readonly #sweepTimer: Timer
   #tls: TlsMaterial
   #upstreamTls: readonly [UpstreamTls | null, UpstreamTls | null]
   #listener: Listener | null = null
-  #nextSessionId = 1
-  #isDraining = false
-  #onDrained: (() => void) | null = null
 
   constructor(options: DataPlaneOptions) {
     this.settings = options.settings
@@ -109,7 +104,6 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.askOthers = options.askOthers
     this.#tls = options.tls
     this.#upstreamTls = upstreamTlsOf(options.tls)
-    this.#clientCount = new Int32Array(options.clientCount)
     const [originBoundsSeconds, targetBoundsSeconds] = options.settings.latencyBoundsSeconds
     this.metrics = new DataPlaneMetrics({
       originBoundsSeconds,
@@ -130,6 +124,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.replacement = makeReplacement(this, options.shared)
     this.rewriter = makeRewriter(this, options.shared)
     this.requestIds = makeRequestIds(this, options.shared)
+    this.#clients = new Clients(this, options.clientCount, this.#failures)
     this.#answers = new Answers(this, new Healer(this))
     this.#slow = new SlowRequests(this)
     this.dispatcher = new RequestDispatcher(this, this.#slow)
@@ -145,7 +140,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       tls: this.#tls.listener,
       onTlsFailed: (peer: string, why: string) => this.#failures.tls(peer, why),
     }
-    this.#listener = await listen(options, (transport) => this.#accept(transport))
+    this.#listener = await listen(options, (transport) => this.#clients.accept(transport))
     return this.#listener.port
   }
 
@@ -163,7 +158,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
    */
   setRouting(routing: RoutingState): Promise<Quiescence> {
     this.routing = routing
-    for (const session of this.#sessions) this.readCopies.warm(session)
+    for (const session of this.#clients) this.readCopies.warm(session)
     // Longer than any request lives: a time-out ends it within a sweep.
     const boundMs = this.settings.requestTimeoutMs + 2 * SWEEP_INTERVAL_MS
     return quiescence(this.requests, this.#slow, this.clock, boundMs)
@@ -200,30 +195,20 @@ export class DataPlane implements SessionContext, UpstreamListener {
 
   /** Passes an event on to the clients that have registered for its type. */
   announce(event: ClientEvent): void {
-    for (const session of this.#sessions) {
-      if (!session.eventTypes.has(event.type) || session.state !== 'ready') continue
-      session.reply(EVENT_STREAM_ID, eventEnvelope(session.traits!, event))
-    }
+    this.#clients.announce(event)
   }
 
-  /** Stops accepting, finishes what is in flight; resolves when the last client is gone. */
-  async drain(): Promise<void> {
-    this.#isDraining = true
+  /** Stops accepting, finishes what is in flight; resolves when the last client is gone (clients.ts). */
+  drain(announceMs: number): Promise<void> {
     void this.#listener?.close()
-    const drained = new Promise<void>((resolve) => {
-      this.#onDrained = resolve
-    })
-    for (const session of [...this.#sessions]) session.drain()
-    this.#tellIfDrained()
-    await drained
+    return this.#clients.drain(announceMs)
   }
 
   /** Closes everything now. */
   close(): void {
-    this.#isDraining = true
     this.clock.clearInterval(this.#sweepTimer)
     void this.#listener?.close()
-    for (const session of [...this.#sessions]) session.destroy()
+    this.#clients.destroyAll()
     this.profiles.closeAll()
     this.readCopies.close()
     for (const connection of this.#connections) connection.destroy()
@@ -293,12 +278,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   }
 
   onSessionClosed(session: Session): void {
-    this.#sessions.delete(session)
-    Atomics.sub(this.#clientCount, 0, 1)
-    this.metrics.clientConnections--
-    const client = session.transport.peer
-    this.log.debug({ code: 'CLIENT_DISCONNECTED', client }, 'client disconnected')
-    this.#tellIfDrained()
+    this.#clients.onClosed(session)
   }
 
   onHandshakeFailed(session: Session, error: unknown): void {
@@ -345,26 +325,6 @@ export class DataPlane implements SessionContext, UpstreamListener {
     })
   }
 
-  #accept(transport: Transport): TransportHandler | null {
-    if (this.#isDraining) return null
-    const count = Atomics.add(this.#clientCount, 0, 1)
-    if (count >= this.settings.clientConnectionsMax) {
-      Atomics.sub(this.#clientCount, 0, 1)
-      this.#failures.limit(transport.peer, this.settings.clientConnectionsMax)
-      return null
-    }
-    this.metrics.clientConnections++
-    const client = transport.peer
-    this.log.debug({ code: 'CLIENT_CONNECTED', client }, 'client connected')
-    const session = new Session(this.#nextSessionId++, transport, this)
-    this.#sessions.add(session)
-    return session
-  }
-
-  #tellIfDrained(): void {
-    if (this.#isDraining && this.#sessions.size === 0) this.#onDrained?.()
-  }
-
   #makePool(cluster: Cluster, profile: Profile, isForCopies: boolean): UpstreamPool {
     const { exclusiveTo } = profile
     return new UpstreamPool(
@@ -387,7 +347,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
 
   /** The one-to-one model: a client goes with its connection, once all that it asked is answered. */
   #drainExclusive(sessionId: number | null): void {
-    for (const session of this.#sessions) if (session.id === sessionId) session.drain()
+    for (const session of this.#clients) if (session.id === sessionId) session.drain()
   }
 
   async #open(
@@ -464,7 +424,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       if (requests.startMs[request]! < expiredBefore) this.#answers.timeOut(request)
     }
     for (const connection of this.#connections) connection.sweep(nowMs)
-    for (const session of this.#sessions) session.sweep(nowMs)
+    for (const session of this.#clients) session.sweep(nowMs)
     this.profiles.sweep(nowMs)
     this.readCopies.sweep(nowMs)
   }

@@ -115,13 +115,15 @@ export class DataPlanes {
   }
 
   /**
-   * Stops accepting and lets requests in flight end. Resolves with whether all clients were gone
-   * within `timeoutMs`.
+   * Stops accepting, serves the clients that are there for `announceMs` and lets requests in flight end.
+   * Resolves with whether all clients were gone within `timeoutMs`.
    */
-  async drain(timeoutMs: number): Promise<boolean> {
+  async drain(announceMs: number, timeoutMs: number): Promise<boolean> {
     const { promise: deadline, resolve } = Promise.withResolvers<boolean>()
     const timer = this.#clock.setTimeout(() => resolve(false), timeoutMs)
-    const drained = Promise.all(this.#planes.map((plane) => plane.drain())).then(() => true)
+    const drained = Promise.all(this.#planes.map((plane) => plane.drain(announceMs))).then(
+      () => true,
+    )
     try {
       return await Promise.race([drained, deadline])
     } finally {

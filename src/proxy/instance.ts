@@ -19,9 +19,11 @@ import { messageOf } from '../message-of.ts'
 import type { CertificateSeries } from '../metrics/certificate-series.ts'
 import type { ControlConnectionSeries } from '../metrics/control-connection-series.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
-import { formatEndpoint } from '../net/dialer.ts'
+import { Dialer, formatEndpoint } from '../net/dialer.ts'
+import { tryConnect } from '../net/reach.ts'
 import type { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
+import { statusChange } from '../session/client-events.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import { type ClusterHealth, ControlPlane, type ControlPlaneSettings } from './control-plane.ts'
 import { DataPlanes } from './data-planes.ts'
@@ -34,11 +36,14 @@ import {
   type Reach,
 } from './derived-settings.ts'
 import type { NodeStatus } from './plane-messages.ts'
+import { SiblingWatch, siblingAt } from './sibling-watch.ts'
 import { describeTls, legSources, openAstraContacts, tlsMaterial } from './tls-legs.ts'
 
 const RETRY_DELAY_MIN_MS = 100
 const RETRY_DELAY_MAX_MS = 10_000
 const RETRY_FACTOR = 2
+/** For another instance to take a connection. */
+const LOOK_TIMEOUT_MS = 1_000
 /** Several threads can listen on one port here (SO_REUSEPORT with load balancing). */
 const CAN_SHARE_PORT = process.platform === 'linux'
 
@@ -62,6 +67,8 @@ type Service = {
   readonly planes: DataPlanes
   readonly port: number
   readonly topology: ControlPlaneSettings['topology']
+  /** Null where this is the only instance. */
+  readonly siblings: SiblingWatch | null
   readonly certificates: CertificateStore
   readonly reach: Reach
 }
@@ -234,12 +241,13 @@ export class ProxyInstance {
     this.#phase = 'draining'
     if (service !== null) {
       log.info({ code: 'SHUTDOWN_STARTED' }, 'shutting down: requests in flight may end')
+      const announceMs = this.#announceLeave(service)
       const forced = new Promise<boolean>((resolve) => {
         if (force.aborted) resolve(false)
         force.addEventListener('abort', () => resolve(false), { once: true })
       })
       const timeoutMs = this.#settings.shutdownTimeoutMs
-      const isDrained = await Promise.race([service.planes.drain(timeoutMs), forced])
+      const isDrained = await Promise.race([service.planes.drain(announceMs, timeoutMs), forced])
       if (!isDrained) {
         const why = force.aborted ? 'told again to stop' : `${timeoutMs} ms are over`
         log.warn({ code: 'SHUTDOWN_CUT_SHORT' }, `closing with requests in flight: ${why}`)
@@ -288,7 +296,8 @@ export class ProxyInstance {
       this.#stopping.signal.throwIfAborted()
       this.#followCertificates(certificates, control, planes)
       const { topology } = controlSettings
-      return { control, planes, port, topology, certificates, reach }
+      const siblings = this.#watchSiblings(topology, port, planes)
+      return { control, planes, port, topology, siblings, certificates, reach }
     } catch (error) {
       control.close()
       await planes?.close()
@@ -307,6 +316,36 @@ export class ProxyInstance {
         planes()?.announce({ type: EventType.SCHEMA_CHANGE, body }),
     }
     return new ControlPlane(settings, this.#settings.proxyListenPort, listener, this.#tools)
+  }
+
+  #watchSiblings(
+    { addresses, index }: ControlPlaneSettings['topology'],
+    port: number,
+    planes: DataPlanes,
+  ): SiblingWatch | null {
+    if (addresses === null || addresses.length < 2) return null
+    const { clock } = this.#tools
+    const dialer = new Dialer(clock)
+    const siblings = addresses.map((_, i) => siblingAt(addresses, i, port))
+    return new SiblingWatch(siblings.toSpliced(index, 1), {
+      clock,
+      log: this.#log,
+      look: ({ address }) => tryConnect(dialer, { address, port, timeoutMs: LOOK_TIMEOUT_MS }),
+      tell: ({ addressBytes }, isUp) => planes.announce(statusChange(addressBytes, port, isUp)),
+    })
+  }
+
+  /**
+   * Tells clients that this instance leaves, where there are others to go to; the others see it for
+   * themselves. Returns for how long clients are to be served as before.
+   */
+  #announceLeave({ siblings, topology, port, planes }: Service): number {
+    if (siblings === null || topology.addresses === null) return 0
+    siblings.close()
+    const { addressBytes } = siblingAt(topology.addresses, topology.index, port)
+    planes.announce(statusChange(addressBytes, port, false))
+    const { shutdownAnnounceMs, shutdownTimeoutMs } = this.#settings
+    return Math.min(shutdownAnnounceMs, Math.floor(shutdownTimeoutMs / 2))
   }
 
   /** Renewed files are for the connections that come; nobody is dropped. */

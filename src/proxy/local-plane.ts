@@ -58,8 +58,8 @@ export class LocalPlane implements Plane {
     return Promise.resolve(this.#plane.mismatches())
   }
 
-  drain(): Promise<void> {
-    return this.#plane.drain()
+  drain(announceMs: number): Promise<void> {
+    return this.#plane.drain(announceMs)
   }
 
   close(): Promise<void> {

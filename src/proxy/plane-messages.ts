@@ -49,7 +49,7 @@ export type PlaneCall =
   | { readonly name: 'route'; readonly routing: RoutingState }
   | { readonly name: 'series' }
   | { readonly name: 'mismatches' }
-  | { readonly name: 'drain' }
+  | { readonly name: 'drain'; readonly announceMs: number }
   | { readonly name: 'close' }
 
 export type CallResult =

@@ -33,7 +33,7 @@ const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
       case 'mismatches':
         return { name: 'mismatches', samples: plane.mismatches() }
       case 'drain':
-        await plane.drain()
+        await plane.drain(call.announceMs)
         return { name: 'drain' }
       case 'close':
         plane.close()

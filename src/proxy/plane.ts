@@ -27,8 +27,11 @@ export interface Plane {
   series(): Promise<PlaneSeries>
   /** The last reads that the clusters have answered differently, oldest first. */
   mismatches(): Promise<readonly MismatchSample[]>
-  /** Stops accepting and finishes what is in flight; resolves when the last client is gone. */
-  drain(): Promise<void>
+  /**
+   * Stops accepting and finishes what is in flight; resolves when the last client is gone. Those who are there
+   * are served as before for `announceMs`.
+   */
+  drain(announceMs: number): Promise<void>
   /** Closes everything now. */
   close(): Promise<void>
 }

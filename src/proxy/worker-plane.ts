@@ -93,8 +93,8 @@ export class WorkerPlane implements Plane {
     return result.samples
   }
 
-  async drain(): Promise<void> {
-    await this.#call({ name: 'drain' })
+  async drain(announceMs: number): Promise<void> {
+    await this.#call({ name: 'drain', announceMs })
   }
 
   async close(): Promise<void> {

@@ -59,6 +59,8 @@ export class Session implements TransportHandler {
   #isPaused = false
   /** When `end` was called, in the turn's milliseconds; a peer that does not close is cut off. */
   #endingSinceMs: number | null = null
+  /** At the last `drainIfQuiet`. */
+  #bytesReadBefore = -1
   /** Nothing that the client sends is looked at any more. */
   #isDeaf = false
   readonly #onEnvelope: EnvelopeHandler
@@ -188,6 +190,14 @@ export class Session implements TransportHandler {
   drain(): void {
     this.isDraining = true
     this.closeIfDrained()
+  }
+
+  /** The same, if nothing is in flight and the client has been silent since the last look. */
+  drainIfQuiet(): void {
+    const { bytesRead } = this.transport
+    const isQuiet = this.inFlight === 0 && bytesRead === this.#bytesReadBefore
+    this.#bytesReadBefore = bytesRead
+    if (isQuiet) this.drain()
   }
 
   /** A request has been answered. */

@@ -33,6 +33,7 @@ const OWN_SETTINGS = [
   ['schema_events_from', 'ORIGIN'],
   ['log_levels', []],
   ['shutdown_timeout_ms', 15_000],
+  ['shutdown_announce_ms', 2000],
   ['admin_enabled', true],
   ['admin_address', 'localhost'],
   ['admin_port', 14_003],

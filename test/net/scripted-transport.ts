@@ -7,6 +7,7 @@ import type { Transport } from '../../src/net/transport.ts'
 
 export class ScriptedTransport implements Transport {
   readonly peer = '127.0.0.1:9042'
+  readonly bytesRead = 0
   /** Takes every write at once, like a plain socket with room. */
   isTaking = true
   /** Each write as it was handed over, in a copy of that moment. */

@@ -474,5 +474,15 @@ export const EXTENSIONS = {
       status: 'active',
       description: 'How long requests in flight may take to end when the proxy is told to stop.',
     },
+    {
+      key: 'shutdown_announce_ms',
+      type: 'int',
+      default: 2000,
+      min: 0,
+      unit: 'ms',
+      status: 'active',
+      description:
+        'With several instances in `proxy_topology_addresses`: how long clients are still served as before after they were told that this one leaves. Half of `shutdown_timeout_ms` at most, which it is a part of.',
+    },
   ],
 } as const satisfies Section
