@@ -56,8 +56,9 @@ export class Comparison implements AnswerWatcher {
   }
 
   /** The answer that the client gets. */
-  onAnswer(bytes: Uint8Array | null, start: number, end: number): void {
+  onAnswer(bytes: Uint8Array | null, start: number, end: number): boolean {
     this.take(this.origin.primary, bytes, start, end)
+    return false
   }
 
   /** One cluster's answer, copied from bytes that are valid until this returns; null: there is none. */

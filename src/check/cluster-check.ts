@@ -3,7 +3,7 @@
  * them: a failure makes the checks behind it pointless, and they say so. Nothing is written.
  */
 import type { Clock } from '../clock.ts'
-import type { ControlConnectionSettings } from '../cluster/control-connection.ts'
+import type { ControlConnectionSettings } from '../cluster/control-contract.ts'
 import type { ClusterTopology } from '../cluster/host.ts'
 import { readText } from '../cluster/row.ts'
 import { readClusterTopology, select } from '../cluster/topology-query.ts'

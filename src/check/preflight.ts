@@ -5,7 +5,7 @@
 import { accessSync, constants } from 'node:fs'
 import { CertificateStore } from '../certificates/certificate-store.ts'
 import type { Clock } from '../clock.ts'
-import type { ControlConnectionSettings } from '../cluster/control-connection.ts'
+import type { ControlConnectionSettings } from '../cluster/control-contract.ts'
 import { camelCase, DEFINITIONS, type Settings } from '../config/settings.ts'
 import { createLogger } from '../log.ts'
 import { messageOf } from '../message-of.ts'

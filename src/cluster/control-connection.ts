@@ -13,7 +13,7 @@ import type { Clock, Timer } from '../clock.ts'
 import { FLAGS_OFFSET, HEADER_LENGTH } from '../cql/envelope.ts'
 import { decodeEvent, EVENT_TRAITS, EventType, encodeEvent } from '../cql/messages/event.ts'
 import { skipResponsePrefix } from '../cql/messages/fields.ts'
-import { Opcode, SUPPORTED_VERSIONS, type Version, versionTraits } from '../cql/protocol.ts'
+import { Opcode, type Version, versionTraits } from '../cql/protocol.ts'
 import { BodyReader } from '../cql/reader.ts'
 import { BodyWriter } from '../cql/writer.ts'
 import type { Logger } from '../log.ts'
@@ -22,68 +22,32 @@ import type { ControlConnectionSeries } from '../metrics/control-connection-seri
 import { NodeMetrics } from '../metrics/node-metrics.ts'
 import { Dialer } from '../net/dialer.ts'
 import { Flusher } from '../net/output.ts'
+import { tryConnect } from '../net/reach.ts'
 import { UpstreamTls, type UpstreamTlsMaterial } from '../net/tls.ts'
-import { type Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
+import { clusterLabel, clusterName } from '../routing/cluster.ts'
 import { Turn } from '../turn.ts'
 import { type Endpoint, UpstreamConnection, type UpstreamListener } from '../upstream/connection.ts'
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
-import type { Credentials } from '../upstream/profile.ts'
 import { formatAddress } from './address.ts'
 import { backoffMs } from './backoff.ts'
 import { fromRandom, reopenCandidates } from './candidates.ts'
-import { type Contacts, nodeLabel } from './contacts.ts'
-import { type ControlGreeting, shakeControlHands } from './control-handshake.ts'
-import type { ClusterTopology } from './host.ts'
+import { nodeLabel } from './contacts.ts'
+import type { ControlConnectionListener, ControlConnectionSettings } from './control-contract.ts'
+import { type OpenControl, shakeHands, stepDown } from './control-opening.ts'
+import type { ClusterTopology, Host } from './host.ts'
+import { SchemaAgreement } from './schema-agreement.ts'
 import { readClusterTopology } from './topology-query.ts'
 
 const CALL_TIMEOUT_MS = 10_000
 const SWEEP_INTERVAL_MS = 250
 const MS_PER_SECOND = 1000
 const STREAM_IDS_MAX = 128
+/** For a node to take a connection, where it is asked whether it lives. */
+const REACH_TIMEOUT_MS = 1_000
 /** Events come in bursts (a node that restarts sends several): one refresh serves them all. */
 const REFRESH_DELAY_MS = 100
 /** A stream of events that never pauses must not put the refresh off for ever. */
 const REFRESH_DELAY_MAX_MS = 1_000
-
-export type ControlConnectionSettings = {
-  readonly cluster: Cluster
-  readonly contacts: Contacts
-  /** Of the nodes, where the cluster does not tell. */
-  readonly port: number
-  readonly tls: UpstreamTlsMaterial | null
-  readonly localDatacenter: string | null
-  readonly credentials: Credentials | null
-  readonly connectTimeoutMs: number
-  /** The version that is tried first. */
-  readonly versionMax: number
-  readonly heartbeatIntervalMs: number
-  readonly retryDelayMinMs: number
-  readonly retryDelayMaxMs: number
-  readonly retryFactor: number
-}
-
-/** What is known of a cluster after a successful read. */
-export type ClusterKnowledge = {
-  readonly topology: ClusterTopology
-  readonly version: Version
-  readonly requiresAuthentication: boolean
-  /** The options of its SUPPORTED. */
-  readonly supported: ReadonlyMap<string, readonly string[]>
-}
-
-export interface ControlConnectionListener {
-  /** After the opening and after every refresh. */
-  onKnowledge(cluster: Cluster, knowledge: ClusterKnowledge): void
-  /** A node that is said to be up or down; its address as its cluster tells it to clients. */
-  onStatusChange(cluster: Cluster, node: Endpoint, isUp: boolean): void
-  /** The body of a SCHEMA_CHANGE event, as v3 and later write it. */
-  onSchemaChange(cluster: Cluster, body: Uint8Array): void
-}
-
-type Open = ControlGreeting & {
-  readonly connection: UpstreamConnection
-  readonly endpoint: Endpoint
-}
 
 export class ControlConnection implements UpstreamListener {
   #settings: ControlConnectionSettings
@@ -97,7 +61,7 @@ export class ControlConnection implements UpstreamListener {
   readonly #turn: Turn
   readonly #random: () => number
   #tls: UpstreamTls | null = null
-  #open: Open | null = null
+  #open: OpenControl | null = null
   /** The one in use and those that are being tried. */
   readonly #connections = new Set<UpstreamConnection>()
   #topology: ClusterTopology | null = null
@@ -116,12 +80,15 @@ export class ControlConnection implements UpstreamListener {
   #refreshTimer: Timer | null = null
   /** When the refresh that events have asked for runs at the latest; null when none is due. */
   #refreshByMs: number | null = null
-  #isRefreshing = false
+  /** A read of the system tables under way, with whether it will do; and the one behind it. */
+  #reading: Promise<boolean> | null = null
+  #nextReading: Promise<boolean> | null = null
   #refreshAgain = false
   /** Reopenings since the last heartbeat that was answered. */
   #attempts = 0
   /** Aborted by `close`: ends an opening under way. */
   readonly #closing = new AbortController()
+  readonly #agreement: SchemaAgreement
 
   constructor(
     settings: ControlConnectionSettings,
@@ -140,6 +107,14 @@ export class ControlConnection implements UpstreamListener {
     this.#random = tools.random
     this.#dialer = new Dialer(tools.clock)
     this.#turn = new Turn(tools.clock)
+    this.#agreement = new SchemaAgreement({
+      cluster: settings.cluster,
+      clock: tools.clock,
+      log: tools.log,
+      closing: this.#closing.signal,
+      read: () => this.#hostsNow(),
+      isReachable: (host) => this.#isReachable(host),
+    })
     this.setTls(settings.tls)
     this.#sweepTimer = this.#clock.setInterval(() => this.#sweep(), SWEEP_INTERVAL_MS)
   }
@@ -171,6 +146,14 @@ export class ControlConnection implements UpstreamListener {
       heardAtSeconds: this.#heardAtMs / MS_PER_SECOND,
       refreshedAtSeconds: this.#refreshedAtMs / MS_PER_SECOND,
     }
+  }
+
+  /**
+   * After a change of the schema: resolves when the cluster's nodes have it, or the wait is given up
+   * (schema-agreement.ts). By then the listener has been told of the latest topology. Never rejects.
+   */
+  schemaAgreement(before: string | null): Promise<void> {
+    return this.#agreement.wait(before)
   }
 
   close(): void {
@@ -237,9 +220,14 @@ export class ControlConnection implements UpstreamListener {
     let failure: unknown = null
     for (const endpoint of candidates) {
       if (this.#isClosed) break
-      let open: Open | null = null
+      let open: OpenControl | null = null
       try {
-        open = await this.#openAt(endpoint)
+        open = await stepDown(
+          this.#settings.cluster,
+          this.#settings.versionMax,
+          this.#log,
+          (version) => this.#openWith(endpoint, version),
+        )
         await this.#read(open)
         // Only now is its loss a reason to reopen: until then it is a candidate that failed.
         if (open.connection.state === 'closed') throw new Error('the node closed the connection')
@@ -259,32 +247,7 @@ export class ControlConnection implements UpstreamListener {
     throw failure ?? new Error('the control connection is closed')
   }
 
-  /** Steps down from the highest version; each step is a connection of its own. */
-  async #openAt(endpoint: Endpoint): Promise<Open> {
-    const { cluster, versionMax } = this.#settings
-    const versions = SUPPORTED_VERSIONS.filter((version) => version <= versionMax)
-    let failure: unknown = new ClusterError(
-      ClusterErrorCode.VERSION,
-      cluster,
-      `protocol version ${versionMax} is not spoken here: raise control_conn_max_protocol_version`,
-    )
-    for (const version of versions) {
-      try {
-        return await this.#openWith(endpoint, version)
-      } catch (error) {
-        failure = error
-        const isVersion = error instanceof ClusterError && error.code === ClusterErrorCode.VERSION
-        if (!isVersion) throw error
-        this.#log.debug(
-          { code: 'CONTROL_VERSION_STEP', version },
-          `${clusterName(cluster)} does not speak protocol version ${version}`,
-        )
-      }
-    }
-    throw failure
-  }
-
-  async #openWith(endpoint: Endpoint, version: Version): Promise<Open> {
+  async #openWith(endpoint: Endpoint, version: Version): Promise<OpenControl> {
     const connection = await UpstreamConnection.open(
       {
         cluster: this.#settings.cluster,
@@ -304,8 +267,7 @@ export class ControlConnection implements UpstreamListener {
     try {
       // The signal reaches the dialling only: whoever closed meanwhile did not see this connection.
       this.#closing.signal.throwIfAborted()
-      const greeting = await shakeControlHands(connection, this.#settings.credentials)
-      return { connection, endpoint, ...greeting }
+      return await shakeHands(connection, endpoint, this.#settings.credentials)
     } catch (error) {
       connection.destroy()
       this.#connections.delete(connection)
@@ -314,7 +276,7 @@ export class ControlConnection implements UpstreamListener {
   }
 
   /** Reads the system tables and tells what they say. */
-  async #read(open: Open): Promise<void> {
+  async #read(open: OpenControl): Promise<void> {
     const { cluster, port, localDatacenter } = this.#settings
     const reading = await readClusterTopology(open.connection, {
       cluster: clusterLabel(cluster),
@@ -355,21 +317,48 @@ export class ControlConnection implements UpstreamListener {
 
   #refresh(): void {
     this.#refreshByMs = null
-    const open = this.#open
-    if (open === null || this.#isRefreshing) {
-      this.#refreshAgain = true
-      return
-    }
-    this.#isRefreshing = true
-    this.#read(open)
-      .catch((error: unknown) => {
-        const why = `fails to tell the topology, the last one stays: ${messageOf(error)}`
-        this.#replace(open, 'TOPOLOGY_REFRESH_FAILED', why)
-      })
+    if (this.#open === null || this.#reading !== null) this.#refreshAgain = true
+    else void this.#readNow(this.#open)
+  }
+
+  /** Resolves with whether the tables could be read; where not, the connection is being replaced. */
+  #readNow(open: OpenControl): Promise<boolean> {
+    this.#reading = this.#read(open)
+      .then(
+        () => true,
+        (error: unknown) => {
+          const why = `fails to tell the topology, the last one stays: ${messageOf(error)}`
+          this.#replace(open, 'TOPOLOGY_REFRESH_FAILED', why)
+          return false
+        },
+      )
       .finally(() => {
-        this.#isRefreshing = false
+        this.#reading = null
         this.#refreshIfAsked()
       })
+    return this.#reading
+  }
+
+  /** The hosts by a read that begins after this call: one that began before may have missed a change. */
+  async #hostsNow(): Promise<readonly Host[] | null> {
+    this.#nextReading ??= (this.#reading ?? Promise.resolve(true)).then(() => {
+      this.#nextReading = null
+      const open = this.#open
+      if (open === null) return false
+      return this.#reading ?? this.#readNow(open)
+    })
+    return (await this.#nextReading) ? this.#topology!.hosts : null
+  }
+
+  /** Whether somebody listens where this instance would connect to the node. */
+  async #isReachable(host: Host): Promise<boolean> {
+    const { contacts, connectTimeoutMs } = this.#settings
+    const { address, port } = contacts.endpointOf(host)
+    const timeoutMs = Math.min(connectTimeoutMs, REACH_TIMEOUT_MS)
+    return tryConnect(this.#dialer, { address, port, timeoutMs }).then(
+      () => true,
+      () => false,
+    )
   }
 
   /** For what came while there was nobody to ask, or while the tables were being read. */
@@ -414,7 +403,7 @@ export class ControlConnection implements UpstreamListener {
   }
 
   /** Gives up the connection in use and looks for another. Nothing where that has happened already. */
-  #replace(open: Open, code: string, why: string): void {
+  #replace(open: OpenControl, code: string, why: string): void {
     if (this.#open !== open) return
     const { node } = open.connection
     const text = `control connection to ${clusterName(this.#settings.cluster)} ${node} ${why}`

@@ -21,9 +21,12 @@ export const readClusterTopology = async (
   connection: UpstreamConnection,
   question: Question,
 ): Promise<TopologyReading> => {
-  const localRows = await select(connection, 'SELECT * FROM system.local')
-  const peersRows = await select(connection, 'SELECT * FROM system.peers')
-  const peersV2Rows = await selectIfThere(connection, 'SELECT * FROM system.peers_v2')
+  // All at once: whoever waits for a change of the schema waits for one round trip.
+  const [localRows, peersRows, peersV2Rows] = await Promise.all([
+    select(connection, 'SELECT * FROM system.local'),
+    select(connection, 'SELECT * FROM system.peers'),
+    selectIfThere(connection, 'SELECT * FROM system.peers_v2'),
+  ])
   return readTopology({ ...question, localRows, peersRows, peersV2Rows })
 }
 

@@ -7,12 +7,12 @@
 import type { Clock } from '../clock.ts'
 import { assignedHosts } from '../cluster/assignment.ts'
 import { nodeLabel } from '../cluster/contacts.ts'
-import {
-  type ClusterKnowledge,
-  ControlConnection,
-  type ControlConnectionListener,
-  type ControlConnectionSettings,
-} from '../cluster/control-connection.ts'
+import { ControlConnection } from '../cluster/control-connection.ts'
+import type {
+  ClusterKnowledge,
+  ControlConnectionListener,
+  ControlConnectionSettings,
+} from '../cluster/control-contract.ts'
 import type { Host } from '../cluster/host.ts'
 import { errorVersion, offeredOptions } from '../cluster/supported-options.ts'
 import { virtualTables } from '../cluster/virtual-tables.ts'
@@ -25,6 +25,7 @@ import type { TlsMaterial } from '../net/tls.ts'
 import { CLUSTERS, Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { ClusterView, Snapshot } from '../session/context.ts'
+import type { SchemaQuestion } from '../session/schema-changes.ts'
 import type { Endpoint } from '../upstream/connection.ts'
 import type { Node } from '../upstream/pool.ts'
 import type { NodeStatus } from './plane-messages.ts'
@@ -143,6 +144,14 @@ export class ControlPlane implements ControlConnectionListener {
     return this.#connections.map((connection) => connection.series())
   }
 
+  /** Resolves when these clusters' nodes agree on their schema, or it was waited for in vain. Never rejects. */
+  async schemaAgreement(questions: readonly SchemaQuestion[]): Promise<void> {
+    const waits = questions.map(({ cluster, before }) =>
+      this.#connections[cluster].schemaAgreement(before),
+    )
+    await Promise.all(waits)
+  }
+
   close(): void {
     for (const connection of this.#connections) connection.close()
   }
@@ -220,9 +229,10 @@ export class ControlPlane implements ControlConnectionListener {
   }
 
   #view(cluster: Cluster, known: BothKnown): ClusterView {
-    const { requiresAuthentication } = known[cluster]
+    const { requiresAuthentication, topology } = known[cluster]
+    const { hosts } = topology
     const nodes = this.#assigned(cluster, known).map((host) => this.#nodeOf(cluster, host))
-    return { nodes, requiresAuthentication }
+    return { nodes, requiresAuthentication, schemaVersion: hosts[0]!.schemaVersion }
   }
 
   #assigned(cluster: Cluster, known: BothKnown): readonly Host[] {

@@ -7,6 +7,7 @@ import type { TlsMaterial } from '../net/tls.ts'
 import type { SharedStatement } from '../prepared/statement.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { SessionSettings, Snapshot } from '../session/context.ts'
+import type { SchemaQuestion } from '../session/schema-changes.ts'
 import type { SharedState } from '../shared-state.ts'
 
 export type DataPlaneSettings = SessionSettings & {
@@ -24,6 +25,9 @@ export type DataPlaneSettings = SessionSettings & {
   readonly asyncReads: AsyncReadSettings
 }
 
+/** Resolves when the clusters' nodes agree on their schema, or it was waited for in vain. Never rejects. */
+export type SchemaAgreementCall = (questions: readonly SchemaQuestion[]) => Promise<void>
+
 export type DataPlaneOptions = {
   readonly settings: DataPlaneSettings
   readonly snapshot: Snapshot
@@ -37,4 +41,6 @@ export type DataPlaneOptions = {
   /** For tests: see `InstanceTools`. */
   readonly rewriteEnvelope?: EnvelopeRewrite | undefined
   askOthers(id: Uint8Array): Promise<SharedStatement | null>
+  /** Asks the control plane; see `SessionContext`. */
+  readonly schemaAgreement: SchemaAgreementCall
 }

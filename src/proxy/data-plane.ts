@@ -44,7 +44,11 @@ import type { Profile } from '../upstream/profile.ts'
 import { ProfileRegistry } from '../upstream/profile-registry.ts'
 import { ClientFailures } from './client-failures.ts'
 import { Clients } from './clients.ts'
-import type { DataPlaneOptions, DataPlaneSettings } from './data-plane-options.ts'
+import type {
+  DataPlaneOptions,
+  DataPlaneSettings,
+  SchemaAgreementCall,
+} from './data-plane-options.ts'
 import type { NodeStatus } from './plane-messages.ts'
 import { makeReplacement, makeRequestIds, makeRewriter } from './rewriting.ts'
 import { UpstreamLog } from './upstream-log.ts'
@@ -73,6 +77,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   readonly waitingForUpstream = new Set<Session>()
   readonly rewriteEnvelope: EnvelopeRewrite | null
   readonly askOthers: (id: Uint8Array) => Promise<SharedStatement | null>
+  readonly schemaAgreement: SchemaAgreementCall
   snapshot: Snapshot
   routing: RoutingState
   readonly #upstreamLog: UpstreamLog
@@ -102,6 +107,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.routing = options.routing
     this.rewriteEnvelope = options.rewriteEnvelope ?? null
     this.askOthers = options.askOthers
+    this.schemaAgreement = options.schemaAgreement
     this.#tls = options.tls
     this.#upstreamTls = upstreamTlsOf(options.tls)
     const [originBoundsSeconds, targetBoundsSeconds] = options.settings.latencyBoundsSeconds

@@ -15,7 +15,7 @@ import type { ClientEvent } from '../session/client-events.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import { makeSharedState } from '../shared-state.ts'
-import type { DataPlaneSettings } from './data-plane-options.ts'
+import type { DataPlaneSettings, SchemaAgreementCall } from './data-plane-options.ts'
 import { LocalPlane } from './local-plane.ts'
 import type { Plane } from './plane.ts'
 import type { NodeStatus } from './plane-messages.ts'
@@ -32,6 +32,7 @@ export type DataPlanesOptions = {
   readonly clock: Clock
   /** For tests: see `InstanceTools`. */
   readonly rewriteEnvelope?: EnvelopeRewrite | undefined
+  readonly schemaAgreement: SchemaAgreementCall
   /** A thread ended by itself: its clients are gone, and the process cannot serve as it should. */
   onDeath(error: Error): void
 }
@@ -43,6 +44,7 @@ export class DataPlanes {
   readonly #clock: Clock
 
   constructor(options: DataPlanesOptions) {
+    const { schemaAgreement } = options
     const { threads, settings, snapshot, routing, tls, log, logLevel, clock, rewriteEnvelope } =
       options
     const clientCount = new SharedArrayBuffer(CLIENT_COUNT_BYTES)
@@ -50,11 +52,13 @@ export class DataPlanes {
     this.#clock = clock
     this.#planes =
       threads === 1
-        ? [new LocalPlane({ ...common, log, clock, rewriteEnvelope })]
+        ? [new LocalPlane({ ...common, log, clock, rewriteEnvelope, schemaAgreement })]
         : linkPlanes(threads).map(
             (peers, index) =>
-              new WorkerPlane({ ...common, index, logLevel, peers }, (error) =>
-                options.onDeath(error),
+              new WorkerPlane(
+                { ...common, index, logLevel, peers },
+                (error) => options.onDeath(error),
+                schemaAgreement,
               ),
           )
   }

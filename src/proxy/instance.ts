@@ -289,6 +289,7 @@ export class ProxyInstance {
         logLevel: this.#logLevel,
         clock,
         rewriteEnvelope: this.#tools.rewriteEnvelope,
+        schemaAgreement: (questions) => control.schemaAgreement(questions),
         onDeath: (error) => this.#tools.onFault(error),
       })
       const port = await planes.listen(this.#settings.proxyListenPort)

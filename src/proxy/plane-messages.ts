@@ -9,6 +9,7 @@ import type { RoutingState } from '../routing/routing-state.ts'
 import type { ClientEvent } from '../session/client-events.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
+import type { SchemaQuestion } from '../session/schema-changes.ts'
 import type { SharedState } from '../shared-state.ts'
 import type { DataPlaneSettings } from './data-plane-options.ts'
 
@@ -41,6 +42,7 @@ export type ToPlane =
   | { readonly kind: 'nodeStatus'; readonly status: NodeStatus }
   | { readonly kind: 'tls'; readonly tls: TlsMaterial }
   | { readonly kind: 'event'; readonly event: ClientEvent }
+  | { readonly kind: 'schemaAgreed'; readonly question: number }
   | { readonly kind: 'call'; readonly call: number; readonly what: PlaneCall }
 
 /** What the control plane waits for. */
@@ -61,5 +63,10 @@ export type CallResult =
   | { readonly name: 'close' }
 
 export type FromPlane =
+  | {
+      readonly kind: 'schemaQuestion'
+      readonly question: number
+      readonly questions: readonly SchemaQuestion[]
+    }
   | { readonly kind: 'done'; readonly call: number; readonly result: CallResult }
   | { readonly kind: 'failed'; readonly call: number; readonly message: string }

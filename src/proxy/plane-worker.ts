@@ -14,11 +14,22 @@ const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
     clock: systemClock,
     bindings: { thread: start.index },
   })
+  const tell = (message: FromPlane): void => port.postMessage(message)
+  /** Schema changes that wait for the control plane's word, by question. */
+  const waiting = new Map<number, () => void>()
+  let nextQuestion = 0
   const plane = new DataPlane({
     ...start,
     log,
     clock: systemClock,
     askOthers: (id) => links.ask(id),
+    schemaAgreement: (questions) => {
+      const question = nextQuestion++
+      const { promise, resolve } = Promise.withResolvers<void>()
+      waiting.set(question, resolve)
+      tell({ kind: 'schemaQuestion', question, questions })
+      return promise
+    },
   })
   for (const peer of start.peers) links.connect(peer, (id) => plane.knownStatement(id))
 
@@ -42,7 +53,6 @@ const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
     }
   }
 
-  const answer = (message: FromPlane): void => port.postMessage(message)
   port.on('message', (message: ToPlane) => {
     switch (message.kind) {
       case 'snapshot':
@@ -63,15 +73,19 @@ const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
       case 'event':
         plane.announce(message.event)
         break
+      case 'schemaAgreed':
+        waiting.get(message.question)?.()
+        waiting.delete(message.question)
+        break
       case 'call':
         carryOut(message.what)
           .then((result) => {
-            answer({ kind: 'done', call: message.call, result })
+            tell({ kind: 'done', call: message.call, result })
             if (result.name === 'close') port.close()
           })
           .catch((error: unknown) => {
             const text = messageOf(error)
-            answer({ kind: 'failed', call: message.call, message: text })
+            tell({ kind: 'failed', call: message.call, message: text })
           })
         break
     }

@@ -11,6 +11,7 @@
 import type { Clock, Timer } from '../clock.ts'
 import { formatAddress, parseAddress } from '../cluster/address.ts'
 import type { Logger } from '../log.ts'
+import { messageOf } from '../message-of.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 
 /** An instance as clients know it. */
@@ -84,7 +85,7 @@ class Watched {
   #look(): void {
     this.#tools.look(this.#sibling).then(
       () => this.#onLook(true, ''),
-      (error: unknown) => this.#onLook(false, error instanceof Error ? error.message : `${error}`),
+      (error: unknown) => this.#onLook(false, messageOf(error)),
     )
   }
 

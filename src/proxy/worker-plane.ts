@@ -8,7 +8,8 @@ import type { RoutingState } from '../routing/routing-state.ts'
 import type { ClientEvent } from '../session/client-events.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
-import type { DataPlaneSettings } from './data-plane-options.ts'
+import type { SchemaQuestion } from '../session/schema-changes.ts'
+import type { DataPlaneSettings, SchemaAgreementCall } from './data-plane-options.ts'
 import type { Plane } from './plane.ts'
 import type {
   CallResult,
@@ -24,11 +25,17 @@ type Pending = { resolve(result: CallResult): void; reject(error: Error): void }
 export class WorkerPlane implements Plane {
   readonly #worker: Worker
   readonly #pending = new Map<number, Pending>()
+  readonly #schemaAgreement: SchemaAgreementCall
   #nextCall = 0
   #isClosing = false
 
   /** `onDeath` hears of a thread that ended without having been told to. */
-  constructor(start: PlaneStart, onDeath: (error: Error) => void) {
+  constructor(
+    start: PlaneStart,
+    onDeath: (error: Error) => void,
+    schemaAgreement: SchemaAgreementCall,
+  ) {
+    this.#schemaAgreement = schemaAgreement
     this.#worker = new Worker(new URL('./plane-worker.ts', import.meta.url), {
       workerData: start,
       transferList: [...start.peers],
@@ -116,7 +123,16 @@ export class WorkerPlane implements Plane {
     })
   }
 
+  async #answerSchemaQuestion(question: number, asked: readonly SchemaQuestion[]): Promise<void> {
+    await this.#schemaAgreement(asked)
+    this.#post({ kind: 'schemaAgreed', question })
+  }
+
   #onMessage(message: FromPlane): void {
+    if (message.kind === 'schemaQuestion') {
+      void this.#answerSchemaQuestion(message.question, message.questions)
+      return
+    }
     const pending = this.#pending.get(message.call)
     this.#pending.delete(message.call)
     if (message.kind === 'done') pending?.resolve(message.result)

@@ -200,13 +200,12 @@ export class Answers {
   #deliver(request: number, bytes: Uint8Array, start: number, end: number): void {
     const { requests } = this.#context
     const session = requests.session[request]!
-    if (session.state !== 'closed') {
+    const isKept = requests.watcher[request]?.onAnswer(bytes, start, end) === true
+    if (!isKept && session.state !== 'closed') {
       const at = session.output.append(bytes, start, end)
       writeStreamId(session.output.buffer, at, requests.stream[request]!)
       session.noteQueued()
     }
-    const watcher = requests.watcher[request]!
-    if (watcher !== null) watcher.onAnswer(bytes, start, end)
     this.#finish(request, true)
   }
 

@@ -25,6 +25,7 @@ import type { FunctionReplacement } from './function-replacement.ts'
 import type { RequestIds } from './request-ids.ts'
 import type { RequestRewriter } from './request-rewriter.ts'
 import type { RequestTable } from './request-table.ts'
+import type { SchemaQuestion } from './schema-changes.ts'
 import type { Session } from './session.ts'
 
 /** The settings that shape the request path; units in the names. */
@@ -52,6 +53,8 @@ export type SessionSettings = {
 export type ClusterView = {
   readonly nodes: readonly Node[]
   readonly requiresAuthentication: boolean
+  /** Of the node that was asked. */
+  readonly schemaVersion: string | null
 }
 
 /** What the control plane tells its data planes; replaced as a whole, never changed. */
@@ -114,6 +117,8 @@ export interface SessionContext {
   ): Promise<UpstreamConnection>
   /** Asks the other data planes for a statement that this one does not know. */
   askOthers(id: Uint8Array): Promise<SharedStatement | null>
+  /** Resolves when these clusters' nodes agree on their schema, or it was waited for in vain. Never rejects. */
+  schemaAgreement(questions: readonly SchemaQuestion[]): Promise<void>
   /** Deals sessions out over the nodes: an index into the node list, counted on. */
   nextPreferredNode(cluster: Cluster): number
   onSessionClosed(session: Session): void

@@ -19,6 +19,7 @@ import type { Dispatcher, SessionContext } from './context.ts'
 import { queryKeyspaceClass } from './query-keyspace.ts'
 import { errorEnvelope, negativeStreamId, notNegotiated, protocolErrorEnvelope } from './replies.ts'
 import { RequestKind } from './request-table.ts'
+import { watchSchemaChange } from './schema-changes.ts'
 import type { Session } from './session.ts'
 import type { SlowRequests } from './slow-requests.ts'
 import { messageStart, sendRequest } from './upstream-request.ts'
@@ -154,6 +155,7 @@ export class RequestDispatcher implements Dispatcher {
     } else {
       const request = this.#forward(session, bytes, start, end, decision, statement, null)
       if (statementClass === StatementClass.READ) this.#copyRead(request)
+      else if (statementClass === StatementClass.OTHER) this.#watchSchema(request)
     }
   }
 
@@ -190,6 +192,7 @@ export class RequestDispatcher implements Dispatcher {
     } else {
       const request = this.#forward(session, bytes, start, end, decision, null, null)
       if (statementClass === StatementClass.READ) this.#copyRead(request)
+      else if (statementClass === StatementClass.OTHER) this.#watchSchema(request)
     }
   }
 
@@ -239,6 +242,10 @@ export class RequestDispatcher implements Dispatcher {
   #copyRead(request: number): void {
     const { readCopies, routing } = this.#context
     if (routing.readMode !== 'PRIMARY_ONLY' && request !== NOT_SENT) readCopies.copy(request)
+  }
+
+  #watchSchema(request: number): void {
+    if (request !== NOT_SENT) watchSchemaChange(this.#context, request)
   }
 
   /** Returns the request's index in the table, or NOT_SENT where the client was refused. */

@@ -29,8 +29,11 @@ const HEAL_BITS = 8
 
 /** Takes a look at the answer that a client gets, while its bytes are valid. Must not throw. */
 export interface AnswerWatcher {
-  /** Null where the request ends without an answer of a cluster. */
-  onAnswer(bytes: Uint8Array | null, start: number, end: number): void
+  /**
+   * Null where the request ends without an answer of a cluster. Returns whether the watcher keeps the answer,
+   * and replies with it itself, later.
+   */
+  onAnswer(bytes: Uint8Array | null, start: number, end: number): boolean
 }
 
 const bit = (cluster: number): number => 1 << cluster
@@ -71,7 +74,7 @@ export class RequestTable {
   asSentEnd = 0
   /** The first answer of a BOTH request, where it may be the one that is returned. */
   held: (Uint8Array | null)[] = []
-  /** Set for reads whose answers are compared, else null. */
+  /** Set for reads whose answers are compared, and for what may change the schema; else null. */
   watcher: (AnswerWatcher | null)[] = []
   originConnection: (UpstreamConnection | null)[] = []
   targetConnection: (UpstreamConnection | null)[] = []

@@ -4,11 +4,11 @@
  */
 import type { Timer } from '../../src/clock.ts'
 import { configuredContacts } from '../../src/cluster/contacts.ts'
-import {
-  type ClusterKnowledge,
-  ControlConnection,
-  type ControlConnectionSettings,
-} from '../../src/cluster/control-connection.ts'
+import { ControlConnection } from '../../src/cluster/control-connection.ts'
+import type {
+  ClusterKnowledge,
+  ControlConnectionSettings,
+} from '../../src/cluster/control-contract.ts'
 import { Opcode, Version } from '../../src/cql/protocol.ts'
 import { createLogger } from '../../src/log.ts'
 import { Cluster } from '../../src/routing/cluster.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { configuredContacts } from '../../src/cluster/contacts.ts'
-import type { ControlConnectionSettings } from '../../src/cluster/control-connection.ts'
+import type { ControlConnectionSettings } from '../../src/cluster/control-contract.ts'
 import { Opcode, Version } from '../../src/cql/protocol.ts'
 import { decodeInt, decodeText } from '../../src/cql/values.ts'
 import { createLogger } from '../../src/log.ts'

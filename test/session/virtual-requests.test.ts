@@ -41,8 +41,8 @@ const SKIP: QueryParameters = { ...PLAIN, skipMetadata: true }
 
 const snapshot = (virtualTables = TABLES): Snapshot => ({
   clusters: [
-    { nodes: [], requiresAuthentication: false },
-    { nodes: [], requiresAuthentication: false },
+    { nodes: [], requiresAuthentication: false, schemaVersion: null },
+    { nodes: [], requiresAuthentication: false, schemaVersion: null },
   ],
   supported: new Map(),
   errorVersion: Version.V4,

@@ -95,6 +95,7 @@ export const startPlane = async (options: PlaneRigOptions = {}): Promise<PlaneRi
     log: logger,
     clock,
     askOthers: options.askOthers ?? (() => Promise.resolve(null)),
+    schemaAgreement: (questions) => control.schemaAgreement(questions),
   })
   plane = started
   afterTest(() => started.close())

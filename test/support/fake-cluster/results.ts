@@ -1,4 +1,5 @@
 /** Bodies of a fake node's answers (v5 §4.2): rows, PREPARED, ERROR, events. */
+import { encodeSchemaChange } from '../../../src/cql/messages/schema-change.ts'
 import {
   Consistency,
   ErrorCode,
@@ -103,6 +104,13 @@ export const rowsAnswer = (selection: Selection, options: RowsOptions = {}): Ans
     }
   }
   return { opcode: Opcode.RESULT, body: writer.toBytes() }
+}
+
+/** What a statement gets that has created a table. */
+export const schemaChangeAnswer = (traits: VersionTraits, keyspace = 'ks', name = 't'): Answer => {
+  const change = { change: 'CREATED', target: 'TABLE', keyspace, name }
+  const writer = new BodyWriter().writeInt(ResultKind.SCHEMA_CHANGE)
+  return { opcode: Opcode.RESULT, body: encodeSchemaChange(writer, change, traits).toBytes() }
 }
 
 export const voidAnswer = (): Answer => ({
