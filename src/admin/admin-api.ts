@@ -5,6 +5,7 @@ import type {
   CommittedChange,
   ConfigEntry,
   InstanceStatus,
+  MismatchReport,
   PreparedChange,
   PrepareRequest,
   Requester,
@@ -23,6 +24,8 @@ export interface AdminApi {
   abort(id: string): void
   reconciled(at: string, requester: Omit<Requester, 'force'>, via: Via): Promise<void>
   audit(limit: number): readonly AuditEntry[]
+  /** The newest first, at most `limit`. */
+  mismatches(limit: number): Promise<MismatchReport>
   readonly logLevel: LogLevel
   setLogLevel(level: LogLevel, requester: Omit<Requester, 'force'>, via: Via): void
   /** All instances of the deployment, this one first; `via` is who asks through this one. */

@@ -112,6 +112,8 @@ const handlersFor = (api: AdminApi, clock: Clock): Record<OperationId, Handler> 
     },
     recordReconciliation: ({ body, via }) => reconcile(api, clock, checked(body), via),
     getAudit: async ({ query }) => ok(api.audit(checked<{ limit: number }>(query).limit)),
+    getMismatches: async ({ query }) =>
+      ok(await api.mismatches(checked<{ limit: number }>(query).limit)),
     getConfig: async () => ok(api.config()),
     getLogLevel: async () => ok({ level: api.logLevel }),
     setLogLevel: async ({ body, via }) => {

@@ -153,6 +153,19 @@ export const OPERATIONS = {
       200: { schema: { type: 'array', items: ref('AuditEntry') }, when: 'At most `limit`.' },
     },
   },
+  getMismatches: {
+    method: 'GET',
+    path: '/v1/mismatches',
+    summary:
+      'The last mirrored reads that both clusters answered differently, of this instance, without any value of the data.',
+    query: { limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100 } },
+    answers: {
+      200: {
+        schema: ref('MismatchReport'),
+        when: 'At most `limit`, the newest first; 100 are kept for each thread.',
+      },
+    },
+  },
   getConfig: {
     method: 'GET',
     path: '/v1/config',

@@ -77,8 +77,10 @@ const FORCE: Schema = {
 const REQUESTER = { by: BY, reason: REASON, force: FORCE }
 const REQUESTER_OPTIONAL = ['by', 'reason', 'force']
 
+const CLUSTER = word('ORIGIN', 'TARGET')
+
 const ROUTING = object({
-  primary: word('ORIGIN', 'TARGET'),
+  primary: CLUSTER,
   readMode: word('PRIMARY_ONLY', 'DUAL_ASYNC_ON_SECONDARY'),
   writeMode: word('both', 'origin_only', 'target_only'),
 })
@@ -284,6 +286,26 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     source: word('default', 'environment', 'file'),
   }),
   AuditEntry: AUDIT_ENTRY,
+  Mismatch: object({
+    at: TIME,
+    primary: CLUSTER,
+    keyspace: TEXT,
+    table: TEXT,
+    statement: described(TEXT, 'With `?` in place of its literals.'),
+    missingOnOrigin: COUNT,
+    missingOnTarget: COUNT,
+    changedRows: COUNT,
+    columns: list(TEXT),
+    isOrder: FLAG,
+    isPartial: FLAG,
+    keyOf: word('partition_key', 'bound_values', 'statement'),
+    keyHash: described(TEXT, 'With a secret of the process; equal keys have equal hashes.'),
+  }),
+  MismatchReport: object({
+    instance: TEXT,
+    isComparing: FLAG,
+    mismatches: list(ref('Mismatch')),
+  }),
   LogLevelReport: object({ level: LOG_LEVEL }),
   Problem: object({ code: TEXT, message: TEXT, checks: list(ref('CheckResult')) }, ['checks']),
   AdvanceRequest: object(

@@ -11,10 +11,12 @@ import type {
   DeploymentStatus,
   InstanceStatus,
   LogLevelReport,
+  MismatchReport,
   Plan,
 } from '../control/report.ts'
 import { CliError, ExitCode } from './exit.ts'
 import { renderChange, renderPlan } from './render-checks.ts'
+import { renderMismatches } from './render-mismatches.ts'
 import { renderStatus } from './render-status.ts'
 import { type Style, table } from './style.ts'
 
@@ -190,6 +192,13 @@ export const audit = async (session: Session, limit: number): Promise<ExitCode> 
           ]),
         ),
   )
+  return ExitCode.OK
+}
+
+export const mismatches = async (session: Session, limit: number): Promise<ExitCode> => {
+  const path = `/v1/mismatches?limit=${limit}`
+  const report = await session.client.ask<MismatchReport>('GET', path)
+  show(session, report, () => renderMismatches(report, session.style))
   return ExitCode.OK
 }
 

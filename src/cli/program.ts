@@ -30,6 +30,8 @@ type ChangeOptions = { readonly reason?: string; readonly by?: string; readonly 
 
 const WATCH_PERIOD_MS = 2000
 const CLEAR_SCREEN = '\u001b[H\u001b[2J'
+/** What the admin API gives at most. */
+const LIMIT_MAX = 1000
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace']
 
 const EXIT_HELP = `
@@ -44,6 +46,12 @@ const positive = (text: string): number => {
   const value = Number(text)
   if (Number.isFinite(value) && value > 0) return value
   throw new InvalidArgumentError('A number above 0 is expected.')
+}
+
+const count = (text: string): number => {
+  const value = Number(text)
+  if (Number.isInteger(value) && value >= 1 && value <= LIMIT_MAX) return value
+  throw new InvalidArgumentError(`A whole number from 1 to ${LIMIT_MAX} is expected.`)
 }
 
 const asPhase = (word: string | undefined): Phase | undefined =>
@@ -132,9 +140,16 @@ class Zdm {
     this.program
       .command('audit')
       .description('the latest changes: who, when, from, to, why')
-      .option('--limit <count>', 'entries', positive, 20)
+      .option('--limit <count>', 'entries, at most 1000', count, 20)
       .action(({ limit }: { limit: number }) =>
         this.#run((session) => commands.audit(session, limit)),
+      )
+    this.program
+      .command('mismatches')
+      .description('the last mirrored reads that the clusters answered differently; no data')
+      .option('--limit <count>', 'entries, at most 1000', count, 20)
+      .action(({ limit }: { limit: number }) =>
+        this.#run((session) => commands.mismatches(session, limit)),
       )
     this.program
       .command('config')

@@ -6,7 +6,7 @@
 import type { LogLevel } from '../log-levels.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import type { MigrationState } from './migration-state.ts'
-import type { CheckId, Phase, Routing } from './phase.ts'
+import type { CheckId, ClusterWord, Phase, Routing } from './phase.ts'
 
 /** What is asked of one instance. `align` takes over another instance's state. */
 export type Transition =
@@ -263,6 +263,41 @@ export type AuditEntry = {
   readonly to: MigrationState | null
   readonly checks: readonly CheckResult[]
   readonly message: string
+}
+
+/** A read that both clusters answered differently, also when they were asked again. No value of the data is in it. */
+export type Mismatch = {
+  readonly at: string
+  /** The cluster that served reads then. */
+  readonly primary: ClusterWord
+  readonly keyspace: string
+  readonly table: string
+  /** With `?` in place of its literals, at most 500 characters. */
+  readonly statement: string
+  /** Rows that the other cluster has and this one does not, in any form. */
+  readonly missingOnOrigin: number
+  readonly missingOnTarget: number
+  /** Rows that both have, with other values in some columns. */
+  readonly changedRows: number
+  /** The columns in which those differ; `#<position>` from 1 where the client had asked for no names. */
+  readonly columns: readonly string[]
+  /** The same rows, but not in the order that the query asks for. */
+  readonly isOrder: boolean
+  /** One page of more: rows beyond it were not looked at. */
+  readonly isPartial: boolean
+  /** What `keyHash` stands for: the partition key's values where they are known, else all bound values. */
+  readonly keyOf: 'partition_key' | 'bound_values' | 'statement'
+  /** With a secret of the process: equal keys have equal hashes, and no hash tells its key. */
+  readonly keyHash: string
+}
+
+export type MismatchReport = {
+  /** The instance whose reads these are. */
+  readonly instance: string
+  /** Whether answers are compared at all (compare_async_reads). */
+  readonly isComparing: boolean
+  /** The newest first. */
+  readonly mismatches: readonly Mismatch[]
 }
 
 export type LogLevelReport = { readonly level: LogLevel }

@@ -24,7 +24,8 @@ import type { DataPlaneSettings } from './data-plane-options.ts'
 
 /** From accept to READY (architecture §4). */
 const HANDSHAKE_TIMEOUT_MS = 10_000
-const HASH_SECRET_LENGTH = 32
+/** Of this process: keys stay comparable over changed settings, and nobody outside can guess them. */
+const HASH_SECRET = randomBytes(32)
 const BYTES_PER_MIB = 1024 * 1024
 /** What a two-byte stream id can count upwards, 0 left out (see upstream/slots.ts). */
 const STREAM_IDS_MAX = 32_767
@@ -109,7 +110,7 @@ export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
     compares: settings.compareAsyncReads,
     recheckDelayMs: settings.compareAsyncReadsRecheckMs,
     handshakeTimeoutMs: settings.asyncHandshakeTimeoutMs,
-    hashSecret: randomBytes(HASH_SECRET_LENGTH),
+    hashSecret: HASH_SECRET,
   },
 })
 

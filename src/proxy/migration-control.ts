@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import type { AdminApi } from '../admin/admin-api.ts'
 import { HttpInstanceClient, type InstanceAccess } from '../admin/instance-client.ts'
+import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { Settings } from '../config/settings.ts'
 import type { AuditLog } from '../control/audit-log.ts'
@@ -21,6 +22,8 @@ import type {
   CommittedChange,
   ConfigEntry,
   InstanceStatus,
+  Mismatch,
+  MismatchReport,
   PreparedChange,
   PrepareRequest,
   Requester,
@@ -187,6 +190,16 @@ export class MigrationControl implements AdminApi {
     return this.#options.audit.latest(limit)
   }
 
+  async mismatches(limit: number): Promise<MismatchReport> {
+    const { instance } = this.#options
+    const samples = await instance.mismatches()
+    return {
+      instance: this.name,
+      isComparing: instance.settings.compareAsyncReads,
+      mismatches: samples.slice(0, limit).map(mismatchOf),
+    }
+  }
+
   get logLevel(): LogLevel {
     return this.#options.log.levels.base
   }
@@ -273,6 +286,19 @@ export class MigrationControl implements AdminApi {
     } catch {
       // A plane that is gone is told by others; the window has a gap.
     }
+  }
+}
+
+/** By cluster instead of by role: the primary may be another one by now. */
+const mismatchOf = (sample: MismatchSample): Mismatch => {
+  const { atMs, primary, missingOnPrimary, missingOnSecondary, ...rest } = sample
+  const isOrigin = primary === 'origin'
+  return {
+    at: new Date(atMs).toISOString(),
+    primary: isOrigin ? 'ORIGIN' : 'TARGET',
+    missingOnOrigin: isOrigin ? missingOnPrimary : missingOnSecondary,
+    missingOnTarget: isOrigin ? missingOnSecondary : missingOnPrimary,
+    ...rest,
   }
 }
 

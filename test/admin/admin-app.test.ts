@@ -1,7 +1,7 @@
 /** The admin API: who gets in, what it answers, and that both are as its document says. */
 import { Ajv } from 'ajv'
 import type { FastifyInstance } from 'fastify'
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { OPERATIONS, type Operation, type OperationId } from '../../src/admin/api-operations.ts'
 import { ref, SCHEMAS } from '../../src/admin/api-schemas.ts'
 import type { MigrationControl } from '../../src/proxy/migration-control.ts'
@@ -196,6 +196,41 @@ test('a reconciliation begins the count anew', async () => {
   })
 })
 
+describe('mismatches', () => {
+  const sample = {
+    atMs: 0,
+    keyspace: 'ks',
+    table: 't',
+    statement: 'SELECT v FROM ks.t WHERE k = ?',
+    primary: 'target',
+    missingOnPrimary: 2,
+    missingOnSecondary: 1,
+    changedRows: 0,
+    columns: [],
+    isOrder: false,
+    isPartial: false,
+    keyOf: 'partition_key',
+    keyHash: '0123456789abcdef',
+  } as const
+
+  test('are told by cluster, whichever was the primary, and at most as many as asked for', async () => {
+    const older = { ...sample, primary: 'origin' } as const
+    vi.spyOn(rig.instance, 'mismatches').mockResolvedValue([sample, older])
+    const { body } = await ask(app, 'GET', '/v1/mismatches')
+    expect(body).toMatchObject({
+      instance: control.name,
+      isComparing: false,
+      mismatches: [
+        { at: '1970-01-01T00:00:00.000Z', missingOnOrigin: 1, missingOnTarget: 2 },
+        { primary: 'ORIGIN', missingOnOrigin: 2, missingOnTarget: 1 },
+      ],
+    })
+    const limited = await ask(app, 'GET', '/v1/mismatches?limit=1')
+    expect(limited.body).toMatchObject({ mismatches: [{ primary: 'TARGET' }] })
+    expect((await ask(app, 'GET', '/v1/mismatches?limit=0')).status).toBe(400)
+  })
+})
+
 test('secrets are not shown', async () => {
   const settings = { ...settingsFor(rig.origin, rig.target), originPassword: 'hunter2' }
   const { body } = await ask(testApp(startTestControl(settings, rig.instance)), 'GET', '/v1/config')
@@ -236,6 +271,7 @@ describe('every answer is as the document says', () => {
     ['abortChange', '/v1/changes/x', null],
     ['recordReconciliation', '/v1/reconciliations', {}],
     ['getAudit', '/v1/audit', null],
+    ['getMismatches', '/v1/mismatches', null],
     ['getConfig', '/v1/config', null],
     ['getLogLevel', '/v1/log-level', null],
     ['setLogLevel', '/v1/log-level', { level: 'error' }],

@@ -4,6 +4,7 @@ import type {
   CheckResult,
   DeploymentStatus,
   InstanceStatus,
+  Mismatch,
   Plan,
 } from '../../src/control/report.ts'
 
@@ -121,5 +122,22 @@ export const reportOf = (overrides: Partial<ChangeReport> = {}): ChangeReport =>
   finish: null,
   revert: null,
   leave: null,
+  ...overrides,
+})
+
+export const mismatchOf = (overrides: Partial<Mismatch> = {}): Mismatch => ({
+  at: '2026-01-02T03:04:05.000Z',
+  primary: 'ORIGIN',
+  keyspace: 'shop',
+  table: 'orders',
+  statement: 'SELECT total FROM shop.orders WHERE id = ?',
+  missingOnOrigin: 0,
+  missingOnTarget: 0,
+  changedRows: 0,
+  columns: [],
+  isOrder: false,
+  isPartial: false,
+  keyOf: 'partition_key',
+  keyHash: '0123456789abcdef',
   ...overrides,
 })

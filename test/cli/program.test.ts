@@ -9,7 +9,7 @@ import { describe, expect, test } from 'vitest'
 import { adminUrl } from '../../src/cli/access.ts'
 import { runZdm } from '../../src/cli/program.ts'
 import { afterTest } from '../support/after-test.ts'
-import { deploymentOf, FAILED, planOf, reportOf, statusOf } from './answers.ts'
+import { deploymentOf, FAILED, mismatchOf, planOf, reportOf, statusOf } from './answers.ts'
 
 type Asked = {
   readonly method: string
@@ -76,6 +76,8 @@ describe('arguments', () => {
     [['status', '--timeout', 'x'], 2, 'timeout'],
     [['set', 'primary', 'BOTH'], 2, 'Allowed choices'],
     [['align'], 2, '--like'],
+    [['mismatches', '--limit', '1001'], 2, 'from 1 to 1000'],
+    [['audit', '--limit', '2.5'], 2, 'from 1 to 1000'],
     [['--address', 'http://', 'status'], 2, '--address'],
     [['--token-file', '/does/not/exist', 'status'], 2, '/does/not/exist cannot be read'],
   ])('zdm %j ends with %i', async (argv, status, said) => {
@@ -130,6 +132,15 @@ describe('views', () => {
     const ran = await run(['--address', api.url, 'plan', 'advance', '--to', 'target-reads'])
     expect(ran.status).toBe(3)
     expect(api.asked[0]?.path).toBe('/v1/plan?verb=advance&to=target-reads')
+  })
+
+  test('mismatches shows the samples of the instance that is asked', async () => {
+    const report = { instance: 'x', isComparing: true, mismatches: [mismatchOf({ isOrder: true })] }
+    const api = await startApi({ 'GET /v1/mismatches': [200, report] })
+    const ran = await run(['--address', api.url, 'mismatches', '--limit', '5'])
+    expect(ran.status).toBe(0)
+    expect(ran.out).toContain('shop.orders  the same rows in another order')
+    expect(api.asked[0]?.path).toBe('/v1/mismatches?limit=5')
   })
 
   test('the token goes along, and its file may end with a line break', async () => {

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { renderChange, renderChecks, renderPlan } from '../../src/cli/render-checks.ts'
+import { describeMismatch, renderMismatches } from '../../src/cli/render-mismatches.ts'
 import { mergeFailedWrites, renderStatus, renderWay } from '../../src/cli/render-status.ts'
 import { COLOURED, formatMs, formatRate, PLAIN, styleFor, table } from '../../src/cli/style.ts'
-import { deploymentOf, FAILED, PASSED, planOf, reportOf, statusOf } from './answers.ts'
+import { deploymentOf, FAILED, mismatchOf, PASSED, planOf, reportOf, statusOf } from './answers.ts'
 
 const text = (lines: readonly string[]): string => lines.join('\n')
 
@@ -164,5 +165,38 @@ describe('checks, plans and changes', () => {
     expect(lines).toContain('Origin may lack writes since 2026-01-01:')
     expect(lines).toMatch(/shop\.orders +2 +0/)
     expect(lines).toContain('2. Point clients at Origin.')
+  })
+})
+
+describe('mismatches', () => {
+  test.each([
+    [{ missingOnTarget: 1 }, '1 row missing on Target'],
+    [
+      { missingOnOrigin: 2, changedRows: 1, columns: ['total'], isPartial: true },
+      '2 rows missing on Origin, 1 row with other values (total); of one page',
+    ],
+    [{ isOrder: true }, 'the same rows in another order'],
+    [{ columns: ['total'] }, 'other columns (total)'],
+  ])('%o is "%s"', (changes, expected) => {
+    expect(describeMismatch(mismatchOf(changes))).toBe(expected)
+  })
+
+  const REPORT = { instance: 'http://10.0.0.1:14003', isComparing: true, mismatches: [] }
+
+  test('none, and nobody who looks for them, are told apart', () => {
+    expect(text(renderMismatches(REPORT, PLAIN))).toBe(
+      'http://10.0.0.1:14003 has seen no mismatch.',
+    )
+    const off = renderMismatches({ ...REPORT, isComparing: false }, PLAIN)
+    expect(text(off)).toContain('compares nothing now: set compare_async_reads')
+  })
+
+  test('have table, difference, statement and key, and what to do', () => {
+    const mismatches = [mismatchOf({ missingOnTarget: 1 })]
+    const shown = text(renderMismatches({ ...REPORT, mismatches }, PLAIN))
+    expect(shown).toContain('shop.orders  1 row missing on Target')
+    expect(shown).toContain('SELECT total FROM shop.orders WHERE id = ?')
+    expect(shown).toContain('primary ORIGIN, partition key #0123456789abcdef')
+    expect(shown).toContain('zdm reconciled')
   })
 })

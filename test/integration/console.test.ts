@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { listenHttp } from '../../src/admin/http-server.ts'
 import { systemClock } from '../../src/clock.ts'
 import type { MigrationControl } from '../../src/proxy/migration-control.ts'
@@ -118,6 +118,38 @@ describe('the console', () => {
     expect(await page.locator('#plan-checks .remedy').first().textContent()).toMatch(/^→ /)
     expect(await page.locator('#confirm').isDisabled()).toBe(true)
     expect((await control.status()).state.phase).toBe('migrate')
+  })
+
+  test('shows the last mirrored reads that were answered differently', async () => {
+    const { page, rig } = await openConsole()
+    await isCurrent(page, 'connect')
+    expect(await page.locator('#mismatches').isHidden()).toBe(true)
+    const sample = {
+      atMs: Date.now(),
+      keyspace: 'shop',
+      table: 'orders',
+      statement: 'SELECT <b>total</b> FROM shop.orders WHERE id = ?',
+      primary: 'origin',
+      missingOnPrimary: 0,
+      missingOnSecondary: 3,
+      changedRows: 0,
+      columns: [],
+      isOrder: false,
+      isPartial: false,
+      keyOf: 'partition_key',
+      keyHash: '0123456789abcdef',
+    } as const
+    vi.spyOn(rig.instance, 'mismatches').mockResolvedValue([sample])
+    const cells = page.locator('#mismatches tbody tr').first().locator('th, td')
+    await cells.first().waitFor()
+    expect((await cells.allTextContents()).slice(0, 6)).toEqual([
+      'shop.orders',
+      '0',
+      '3',
+      '0',
+      '',
+      sample.statement,
+    ])
   })
 
   test('can be used by keyboard alone', async () => {

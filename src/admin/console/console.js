@@ -7,6 +7,7 @@ const POLL_MS = 2000
 /** Five minutes of samples. */
 const SAMPLES_MAX = 150
 const WAY = ['connect', 'migrate', 'dual-read', 'target-reads', 'cut-over']
+const MISMATCHES_SHOWN_MAX = 10
 const TOKEN_KEY = 'zdm-token'
 const CHECK_WORDS = { pass: 'passed', warn: 'warning', fail: 'failed' }
 const CHECK_CLASSES = { pass: 'good', warn: 'warning', fail: 'bad' }
@@ -279,6 +280,23 @@ const renderDivergence = (statuses) => {
   )
 }
 
+const renderMismatches = ({ mismatches }) => {
+  byId('mismatches').hidden = mismatches.length === 0
+  byId('mismatches').tBodies[0].replaceChildren(
+    ...mismatches.map((one) =>
+      row([
+        `${one.keyspace}.${one.table}`,
+        String(one.missingOnOrigin),
+        String(one.missingOnTarget),
+        String(one.changedRows),
+        one.isOrder ? 'their order' : one.columns.join(', '),
+        one.statement,
+        one.at,
+      ]),
+    ),
+  )
+}
+
 const upText = (isUp) => (isUp ? ['up', 'good'] : ['DOWN', 'bad'])
 
 const renderInstances = (deployment) => {
@@ -404,6 +422,7 @@ const poll = async () => {
     renderState(statuses[0], deployment.isInAgreement)
     renderClusters(statuses)
     renderDivergence(statuses)
+    renderMismatches(await ask('GET', `/v1/mismatches?limit=${MISMATCHES_SHOWN_MAX}`))
   } catch (error) {
     setText('summary', `Not up to date: ${error.message}`)
   }
