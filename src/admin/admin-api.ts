@@ -2,6 +2,7 @@
 import type { InstanceClient } from '../control/coordinate.ts'
 import type {
   AuditEntry,
+  CheckReport,
   CommittedChange,
   ConfigEntry,
   InstanceStatus,
@@ -24,6 +25,11 @@ export interface AdminApi {
   abort(id: string): void
   reconciled(at: string, requester: Omit<Requester, 'force'>, via: Via): Promise<void>
   audit(limit: number): readonly AuditEntry[]
+  /**
+   * Looks at both clusters, which takes seconds. `keyspaces`: none named: all; null: schemas are left out.
+   * Throws CHECK_IN_PROGRESS.
+   */
+  check(keyspaces: readonly string[] | null): Promise<CheckReport>
   /** The newest first, at most `limit`. */
   mismatches(limit: number): Promise<MismatchReport>
   readonly logLevel: LogLevel

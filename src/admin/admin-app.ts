@@ -6,7 +6,13 @@ import type { ServerOptions } from 'node:https'
 import { TLSSocket } from 'node:tls'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '../clock.ts'
-import { coordinateChange, deploymentStatus, planChange, type Wish } from '../control/coordinate.ts'
+import {
+  checkEverywhere,
+  coordinateChange,
+  deploymentStatus,
+  planChange,
+  type Wish,
+} from '../control/coordinate.ts'
 import { ControlError, type ControlErrorCode } from '../control/errors.ts'
 import type { Phase, Routing } from '../control/phase.ts'
 import type { ChangeReport, PrepareRequest, Problem, Requester } from '../control/report.ts'
@@ -33,6 +39,7 @@ const STATUS_OF: Readonly<Record<ControlErrorCode, number>> = {
   REVISION_MISMATCH: 409,
   CHANGE_IN_PROGRESS: 409,
   CHANGE_UNKNOWN: 404,
+  CHECK_IN_PROGRESS: 409,
   CHECKS_FAILED: 409,
   REASON_MISSING: 400,
   STATE_UNREADABLE: 503,
@@ -66,6 +73,11 @@ type Rollback = Requester & { readonly leave: boolean }
 type Align = Requester & { readonly like: string }
 type Route = Requester & { readonly routing: Routing }
 type Reconciliation = Named & { readonly scope: 'instance' | 'deployment' }
+type CheckQuery = {
+  readonly keyspace?: readonly string[]
+  readonly scope: 'instance' | 'deployment'
+  readonly schema: boolean
+}
 type PlanQuery = { readonly verb: 'advance' | 'rollback'; readonly to?: Phase }
 
 const ok = (body: unknown): Answer => ({ status: 200, body })
@@ -83,6 +95,12 @@ const handlersFor = (api: AdminApi, clock: Clock): Record<OperationId, Handler> 
     getStatus: async () => ok(await api.status()),
     getDeployment: async ({ via }) => ok(await deploymentStatus(api.deployment(via))),
     getPlan: ({ query, via }) => plan(checked<PlanQuery>(query), via),
+    getCheck: async ({ query, via }) => {
+      const { keyspace = [], scope, schema } = checked<CheckQuery>(query)
+      const own = api.check(schema ? keyspace : null)
+      const others = scope === 'instance' ? [] : api.deployment(via).slice(1)
+      return ok(await checkEverywhere(own, others))
+    },
     advance: ({ body, via }) => {
       const { to, ...requester } = checked<Advance>(body)
       return change({ verb: 'advance', to }, requester, via)

@@ -62,6 +62,32 @@ export const OPERATIONS = {
       409: problem('There is no such way from the phase that the instance is in.'),
     },
   },
+  getCheck: {
+    method: 'GET',
+    path: '/v1/check',
+    summary:
+      'Whether the migration can succeed: asks both clusters, over connections of its own, for versions, credentials, schemas and limits. Takes seconds, changes nothing.',
+    query: {
+      keyspace: {
+        type: 'array',
+        items: { type: 'string', minLength: 1, maxLength: 48 },
+        maxItems: 100,
+        description:
+          'Compares these keyspaces alone; may be given several times. Absent: all but the clusters’ own.',
+      },
+      scope: {
+        type: 'string',
+        enum: ['instance', 'deployment'],
+        default: 'deployment',
+        description: 'Whether the other instances look at the clusters from where they are, too.',
+      },
+      schema: { type: 'boolean', default: true, description: 'Whether schemas are compared.' },
+    },
+    answers: {
+      200: { schema: ref('CheckReport'), when: 'What was found; `isFeasible` tells how it is.' },
+      409: problem('CHECK_IN_PROGRESS: one at a time.'),
+    },
+  },
   advance: {
     method: 'POST',
     path: '/v1/advance',

@@ -20,6 +20,7 @@ export type Schema = {
   readonly maximum?: number
   readonly minLength?: number
   readonly maxLength?: number
+  readonly maxItems?: number
   readonly default?: string | number | boolean
 }
 
@@ -147,6 +148,7 @@ const INSTANCE_STATUS = object({
   failedWrites: ref('FailedWrites'),
   asyncReads: orNull(ref('AsyncReadEvidence')),
   certificates: list(ref('CertificateEvidence')),
+  lastCheck: orNull(ref('LastCheck')),
   instances: list(TEXT),
 })
 
@@ -286,6 +288,43 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     source: word('default', 'environment', 'file'),
   }),
   AuditEntry: AUDIT_ENTRY,
+  CheckRow: object({
+    subject: described(TEXT, 'Settings, Origin, Target, Both.'),
+    name: TEXT,
+    verdict: word('pass', 'warn', 'fail', 'skipped'),
+    detail: TEXT,
+    remedy: described(TEXT, 'Empty where there is nothing to do.'),
+  }),
+  InstanceCheck: object({ name: TEXT, rows: list(ref('CheckRow')), error: TEXT_OR_NULL }),
+  Difference: object({
+    severity: described(
+      word('error', 'warning', 'note'),
+      'error: writes to Target fail or are lost. warning: some requests fail or answers differ once Target serves them.',
+    ),
+    subject: described(TEXT, 'A keyspace, table, column, type, or a setting.'),
+    text: TEXT,
+    remedy: TEXT,
+  }),
+  SchemaReport: object({
+    keyspaces: list(TEXT),
+    unread: described(list(TEXT), 'Too large to be compared with the rest: ask for them by name.'),
+    tables: COUNT,
+    errors: COUNT,
+    warnings: COUNT,
+    notes: COUNT,
+    differences: described(list(ref('Difference')), 'The worst first, at most 500.'),
+  }),
+  CheckReport: object({
+    checkedAt: TIME,
+    isFeasible: described(FLAG, 'No check failed, and no difference loses writes.'),
+    instances: list(ref('InstanceCheck')),
+    schema: orNull(ref('SchemaReport')),
+  }),
+  LastCheck: object({
+    checkedAt: TIME,
+    keyspaces: list(TEXT),
+    faults: described(COUNT, 'Checks that failed, and differences that lose writes.'),
+  }),
   Mismatch: object({
     at: TIME,
     primary: CLUSTER,

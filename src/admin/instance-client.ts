@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers'
 import type { InstanceClient } from '../control/coordinate.ts'
 import { ControlError, ControlErrorCode } from '../control/errors.ts'
 import type {
+  CheckReport,
   CommittedChange,
   ConfigEntry,
   InstanceStatus,
@@ -26,6 +27,9 @@ export type InstanceAccess = {
   /** A commit waits for requests in flight. */
   readonly commitTimeoutMs: number
 }
+
+/** A check gives up by itself before. */
+const CHECK_TIMEOUT_MS = 30_000
 
 export class HttpInstanceClient implements InstanceClient {
   /** `http://10.0.0.1:14003` */
@@ -56,6 +60,10 @@ export class HttpInstanceClient implements InstanceClient {
 
   async abort(id: string): Promise<void> {
     await this.ask('DELETE', `/v1/changes/${encodeURIComponent(id)}`)
+  }
+
+  check(): Promise<CheckReport> {
+    return this.ask('GET', '/v1/check?scope=instance&schema=false', undefined, CHECK_TIMEOUT_MS)
   }
 
   async reconciled(_at: string, requester: Omit<Requester, 'force'>): Promise<void> {

@@ -6,7 +6,15 @@ import type { Clock } from '../clock.ts'
 import type { ControlConnectionSettings } from '../cluster/control-contract.ts'
 import type { ClusterTopology } from '../cluster/host.ts'
 import { readText } from '../cluster/row.ts'
-import { readClusterTopology, select } from '../cluster/topology-query.ts'
+import type { OfferingCluster } from '../cluster/supported-options.ts'
+import {
+  isUnknownTable,
+  readClusterTopology,
+  select,
+  selectPages,
+} from '../cluster/topology-query.ts'
+import { answerReader } from '../cql/messages/answer.ts'
+import { decodeSupported } from '../cql/messages/supported.ts'
 import { Opcode, SUPPORTED_VERSIONS, type Version } from '../cql/protocol.ts'
 import { decodeBigint } from '../cql/values.ts'
 import { BodyWriter } from '../cql/writer.ts'
@@ -17,13 +25,16 @@ import { clusterLabel, clusterName } from '../routing/cluster.ts'
 import type { Endpoint, UpstreamConnection } from '../upstream/connection.ts'
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
 import { authenticate, refusal, startUp } from '../upstream/handshake.ts'
+import type { NodeSettings } from './node-settings.ts'
 import { type ProbeTarget, withProbe } from './probe.ts'
 import { findReachable, resolveContactPoints } from './reach.ts'
+import type { Schema } from './schema.ts'
+import { readSchema } from './schema-query.ts'
 import type { CheckRow, Verdict } from './verdict.ts'
 
 const STARTUP_OPTIONS: ReadonlyMap<string, string> = new Map([['CQL_VERSION', '3.0.0']])
 const CLOCK_QUERY = 'SELECT toUnixTimestamp(now()) AS t FROM system.local'
-const SCHEMA_QUERY = 'SELECT keyspace_name, table_name FROM system_schema.tables'
+const SETTINGS_QUERY = 'SELECT name, value FROM system_views.settings'
 /** The quickest answer tells the time best: a node's first one may be slow. */
 const CLOCK_SAMPLES = 3
 /** Clients that leave timestamps to the cluster see writes of one second in the wrong order. */
@@ -37,6 +48,12 @@ export type ClusterFindings = {
   readonly topology: ClusterTopology | null
   /** By how much the cluster's clock is ahead of ours; null where it could not be asked. */
   readonly clockAheadMs: number | null
+  /** What it speaks; null where that could not be negotiated. */
+  readonly offering: OfferingCluster | null
+  /** Null where it could not, or was not to be read. */
+  readonly schema: Schema | null
+  /** The node's own; null before Cassandra 4.0, and where they may not be read. */
+  readonly settings: NodeSettings | null
 }
 
 export type CheckTools = {
@@ -44,6 +61,10 @@ export type CheckTools = {
   /** All addresses of a host name; rejects where there are none. */
   resolve(name: string): Promise<readonly string[]>
   readonly callTimeoutMs: number
+  /** Aborted when the check has taken too long: what is under way fails. */
+  readonly signal: AbortSignal
+  /** Whose schema is read: none named: all but the cluster's own. Null: none at all. */
+  readonly keyspaces: readonly string[] | null
 }
 
 /** Every check of a cluster, in the order of the table. */
@@ -55,6 +76,7 @@ const NAMES = [
   'credentials',
   'datacenter',
   'nodes',
+  'release',
   'clock',
   'schema',
 ] as const
@@ -66,6 +88,9 @@ export class ClusterCheck {
   readonly #rows = new Map<Name, CheckRow>()
   #topology: ClusterTopology | null = null
   #clockAheadMs: number | null = null
+  #offering: OfferingCluster | null = null
+  #schema: Schema | null = null
+  #nodeSettings: NodeSettings | null = null
 
   constructor(settings: ControlConnectionSettings, tools: CheckTools) {
     this.#settings = settings
@@ -81,7 +106,14 @@ export class ClusterCheck {
       const known = this.#rows.get(name)
       return known ?? this.#row(name, 'skipped', `needs "${failed ?? NAMES[0]}" first`)
     })
-    return { rows, topology: this.#topology, clockAheadMs: this.#clockAheadMs }
+    return {
+      rows,
+      topology: this.#topology,
+      clockAheadMs: this.#clockAheadMs,
+      offering: this.#offering,
+      schema: this.#schema,
+      settings: this.#nodeSettings,
+    }
   }
 
   #row(name: Name, verdict: Verdict, detail: string, remedy = ''): CheckRow {
@@ -133,6 +165,7 @@ export class ClusterCheck {
         connection.becomeReady()
         if (!(await this.#readTopology(connection, endpoint))) return
         await this.#checkNodes()
+        this.#checkRelease()
         await this.#checkClock(connection)
         await this.#checkSchema(connection)
       })
@@ -170,6 +203,7 @@ export class ClusterCheck {
       version,
       connectTimeoutMs,
       callTimeoutMs: this.#tools.callTimeoutMs,
+      signal: this.#tools.signal,
     }
   }
 
@@ -182,6 +216,7 @@ export class ClusterCheck {
         await withProbe(this.#target(endpoint, version), this.#tools.clock, async (connection) => {
           const answer = await connection.call(Opcode.OPTIONS, new BodyWriter())
           if (answer.opcode !== Opcode.SUPPORTED) throw refusal(connection, 'OPTIONS', answer)
+          this.#offering = { version, supported: decodeSupported(answerReader(answer.envelope)) }
         })
         this.#set('protocol version', 'pass', `version ${version}`)
         return version
@@ -300,26 +335,64 @@ export class ClusterCheck {
     }
   }
 
-  async #checkSchema(connection: UpstreamConnection): Promise<void> {
-    try {
-      const rows = await select(connection, SCHEMA_QUERY)
-      const own = rows.filter((row) => !isSystemKeyspace(readText(row, 'keyspace_name') ?? ''))
-      const keyspaces = new Set(own.map((row) => readText(row, 'keyspace_name')))
-      this.#set('schema', 'pass', `${own.length} tables in ${keyspaces.size} keyspaces can be read`)
-    } catch (error) {
+  /** In the middle of an upgrade a cluster refuses changes of its schema. */
+  #checkRelease(): void {
+    const hosts = this.#topology?.hosts ?? []
+    const found = [...new Set(hosts.map(({ releaseVersion }) => releaseVersion ?? 'unknown'))]
+    if (found.length === 1) {
       this.#set(
-        'schema',
-        'fail',
-        `system_schema cannot be read: ${messageOf(error)}`,
-        `the user of ${this.#label}_username needs SELECT on it; before Cassandra 3.0 there is no such keyspace`,
+        'release',
+        'pass',
+        `${found[0]} on ${hosts.length === 1 ? 'its one node' : `all ${hosts.length} nodes`}`,
       )
+      return
+    }
+    const detail = `nodes of ${found.length} releases: ${found.join(', ')}`
+    this.#set('release', 'warn', detail, 'finish the upgrade before the migration')
+  }
+
+  async #checkSchema(connection: UpstreamConnection): Promise<void> {
+    const { keyspaces } = this.#tools
+    if (keyspaces === null) {
+      this.#set('schema', 'skipped', 'read by the instance that was asked')
+      return
+    }
+    try {
+      const schema = await readSchema(connection, keyspaces)
+      this.#nodeSettings = await readNodeSettings(connection)
+      this.#schema = schema
+      const detail = `${schema.tables.length} tables in ${schema.keyspaces.length} keyspaces can be read`
+      const versions = new Set(this.#topology?.hosts.map(({ schemaVersion }) => schemaVersion))
+      if (versions.size <= 1) this.#set('schema', 'pass', detail)
+      else {
+        const text = `${detail}, but its nodes do not agree: ${versions.size} schema versions`
+        this.#set('schema', 'warn', text, 'wait, or restart the node that does not follow')
+      }
+    } catch (error) {
+      const text = `system_schema cannot be read: ${messageOf(error)}`
+      if (isUnknownTable(error)) {
+        const remedy = 'compare the schemas by hand: there is no such keyspace before Cassandra 3.0'
+        this.#set('schema', 'warn', text, remedy)
+      } else {
+        const user = `the user of ${this.#label}_username`
+        this.#set('schema', 'fail', text, `${user} needs SELECT on it`)
+      }
     }
   }
 }
 
-/** Cassandra's own, DSE's too. */
-const isSystemKeyspace = (name: string): boolean =>
-  name === 'system' || name.startsWith('system_') || name.startsWith('dse_')
+/** Null where the node has no such table, or does not let us read it: nothing depends on them. */
+const readNodeSettings = async (connection: UpstreamConnection): Promise<NodeSettings | null> => {
+  const found = new Map<string, string>()
+  try {
+    for await (const rows of selectPages(connection, SETTINGS_QUERY)) {
+      for (const row of rows) found.set(readText(row, 'name') ?? '', readText(row, 'value') ?? '')
+    }
+    return found
+  } catch {
+    return null
+  }
+}
 
 const formatPoint = ({ address, port }: Endpoint): string => formatEndpoint(address, port)
 

@@ -1,6 +1,7 @@
 /**
- * `zdm-proxy --check`: whether a proxy with these settings could serve, without serving. Both clusters are
- * asked at the same time; every step is bounded by a time-out (operations §11, A3).
+ * Whether a proxy with these settings can serve, and whether the migration can succeed: `zdm-proxy --check`
+ * before it serves, `zdm check` by one that runs. Both clusters are asked at the same time, over connections
+ * of the check's own; every step is bounded by a time-out (operations §11, A3).
  */
 import { accessSync, constants } from 'node:fs'
 import { CertificateStore } from '../certificates/certificate-store.ts'
@@ -10,18 +11,22 @@ import { camelCase, DEFINITIONS, type Settings } from '../config/settings.ts'
 import { createLogger } from '../log.ts'
 import { messageOf } from '../message-of.ts'
 import { type AdvertisedAddress, resolveAdvertised } from '../proxy/advertised-addresses.ts'
-import { BY_SETTINGS_ALONE, connectionSettings, type Reach } from '../proxy/derived-settings.ts'
+import {
+  BY_SETTINGS_ALONE,
+  blockedVersions,
+  connectionSettings,
+  type Reach,
+} from '../proxy/derived-settings.ts'
 import { legSources, openAstraContacts, tlsMaterial } from '../proxy/tls-legs.ts'
-import { CLUSTERS } from '../routing/cluster.ts'
-import { ClusterCheck, type ClusterFindings, clockVerdict } from './cluster-check.ts'
+import { Cluster } from '../routing/cluster.ts'
+import { hintsOf, judgeBoth, type SchemaFindings } from './both-clusters.ts'
+import { ClusterCheck, type ClusterFindings } from './cluster-check.ts'
 import { within } from './reach.ts'
 import type { CheckRow, Verdict } from './verdict.ts'
 
 /** A check is not worth the patience of a start: 30 s by default. */
 const CONNECT_TIMEOUT_MAX_MS = 5_000
 const CALL_TIMEOUT_MS = 10_000
-/** For the metadata service of a bundle. */
-const BUNDLE_TIMEOUT_MS = 30_000
 
 export type PreflightTools = {
   readonly clock: Clock
@@ -93,44 +98,6 @@ const topologyRow = async (settings: Settings, tools: PreflightTools): Promise<C
   }
 }
 
-const bothRow = (name: string, verdict: Verdict, detail: string, remedy = ''): CheckRow => ({
-  subject: 'Both',
-  name,
-  verdict,
-  detail,
-  remedy,
-})
-
-/** Other names and addresses may lead to the same cluster: its nodes' ids tell. */
-const differenceRow = ([origin, target]: readonly ClusterFindings[]): CheckRow => {
-  const originHosts = origin?.topology?.hosts
-  const targetHosts = target?.topology?.hosts
-  if (originHosts === undefined || targetHosts === undefined) {
-    return bothRow('two clusters', 'skipped', 'needs the nodes of both')
-  }
-  const ids = new Set(originHosts.map(({ hostId }) => hostId))
-  const shared = targetHosts.find(({ hostId }) => ids.has(hostId))
-  if (shared === undefined) return bothRow('two clusters', 'pass', 'they have no node in common')
-  return bothRow(
-    'two clusters',
-    'fail',
-    `the node with host id ${shared.hostId} (${shared.address}) is in both: Origin and Target are one cluster`,
-    'correct origin_contact_points or target_contact_points: every write would go to the same cluster twice',
-  )
-}
-
-/** Two machines that are off in opposite directions differ by the sum. */
-const clocksRow = ([origin, target]: readonly ClusterFindings[]): CheckRow => {
-  const originMs = origin?.clockAheadMs ?? null
-  const targetMs = target?.clockAheadMs ?? null
-  if (originMs === null || targetMs === null) {
-    return bothRow('clocks', 'skipped', 'needs the clocks of both')
-  }
-  const [verdict, , remedy] = clockVerdict(originMs - targetMs)
-  const differenceMs = Math.round(Math.abs(originMs - targetMs))
-  return bothRow('clocks', verdict, `Origin and Target differ by ${differenceMs} ms`, remedy)
-}
-
 const shortened = (settings: ControlConnectionSettings): ControlConnectionSettings => ({
   ...settings,
   connectTimeoutMs: Math.min(settings.connectTimeoutMs, CONNECT_TIMEOUT_MAX_MS),
@@ -140,6 +107,7 @@ const shortened = (settings: ControlConnectionSettings): ControlConnectionSettin
 const readReach = async (
   settings: Settings,
   { clock }: PreflightTools,
+  signal: AbortSignal,
 ): Promise<readonly [CheckRow, Reach]> => {
   const sources = legSources(settings)
   if (Object.values(sources).every((source) => source === null)) {
@@ -149,7 +117,6 @@ const readReach = async (
     const log = createLogger({ level: 'fatal', clock })
     const store = new CertificateStore(sources, { clock, log })
     await store.load()
-    const signal = AbortSignal.timeout(BUNDLE_TIMEOUT_MS)
     const astra = await openAstraContacts(store, clock, signal)
     const row = settingsRow('certificates', 'pass', 'they can be used')
     return [row, { tls: tlsMaterial(settings, store), astra }]
@@ -160,27 +127,56 @@ const readReach = async (
   }
 }
 
-/** All rows of the table. `warnings` are those of the loading. Never rejects. */
+/** What is to be looked at. */
+export type Question = {
+  /** Whose schemas are compared; none named: all but the clusters' own. Null: none at all. */
+  readonly keyspaces: readonly string[] | null
+  /** What schemas that lose writes make of the check. */
+  readonly faultIs: 'warn' | 'fail'
+  /** What was odd when the settings were loaded; null where others have told it. */
+  readonly warnings: readonly string[] | null
+  /** Of all questions to clusters and services together; what is under way then fails, within 5 s. */
+  readonly timeoutMs: number
+}
+
+export type Preflight = {
+  /** All rows of the table. */
+  readonly rows: readonly CheckRow[]
+  /** Null where schemas were not asked for, or could not be read. */
+  readonly schema: SchemaFindings | null
+}
+
+/** Never rejects. */
 export const preflight = async (
   settings: Settings,
-  warnings: readonly string[],
+  { keyspaces, faultIs, warnings, timeoutMs }: Question,
   tools: PreflightTools,
-): Promise<readonly CheckRow[]> => {
-  const checkTools = { ...tools, callTimeoutMs: CALL_TIMEOUT_MS }
-  const [certificates, reach] = await readReach(settings, tools)
-  const [topology, ...findings] = await Promise.all([
-    topologyRow(settings, tools),
-    ...CLUSTERS.map((cluster) =>
-      new ClusterCheck(shortened(connectionSettings(settings, reach, cluster)), checkTools).run(),
-    ),
-  ])
-  return [
-    valuesRow(warnings),
-    filesRow(settings),
-    certificates,
-    topology,
-    ...findings.flatMap(({ rows }) => rows),
-    differenceRow(findings),
-    clocksRow(findings),
-  ]
+): Promise<Preflight> => {
+  const { clock } = tools
+  const tooLong = new AbortController()
+  const timer = clock.setTimeout(() => tooLong.abort(), timeoutMs)
+  const { signal } = tooLong
+  const checkTools = { ...tools, callTimeoutMs: CALL_TIMEOUT_MS, signal, keyspaces }
+  const checkCluster = (reach: Reach, cluster: Cluster): Promise<ClusterFindings> =>
+    new ClusterCheck(shortened(connectionSettings(settings, reach, cluster)), checkTools).run()
+  try {
+    const [certificates, reach] = await readReach(settings, tools, signal)
+    const [topology, origin, target] = await Promise.all([
+      topologyRow(settings, tools),
+      checkCluster(reach, Cluster.ORIGIN),
+      checkCluster(reach, Cluster.TARGET),
+    ])
+    const both = judgeBoth([origin, target], {
+      blocked: blockedVersions(settings),
+      keyspaces: keyspaces ?? [],
+      faultIs,
+      hints: hintsOf(settings),
+    })
+    const own = warnings === null ? [] : [valuesRow(warnings)]
+    const settingsRows = [...own, filesRow(settings), certificates, topology]
+    const rows = [...settingsRows, ...origin.rows, ...target.rows, ...both.rows]
+    return { rows, schema: both.schema }
+  } finally {
+    clock.clearTimeout(timer)
+  }
 }

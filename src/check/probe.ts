@@ -32,6 +32,8 @@ export type ProbeTarget = {
   readonly version: Version
   readonly connectTimeoutMs: number
   readonly callTimeoutMs: number
+  /** Aborted: the connection is closed, and what waits for it rejects. */
+  readonly signal: AbortSignal
 }
 
 /** Opens a connection, lets `use` work with it, and closes it. Rejects with a ClusterError. */
@@ -40,7 +42,7 @@ export const withProbe = async <T>(
   clock: Clock,
   use: (connection: UpstreamConnection) => Promise<T>,
 ): Promise<T> => {
-  const { cluster, endpoint, connectTimeoutMs, callTimeoutMs } = target
+  const { cluster, endpoint, connectTimeoutMs, callTimeoutMs, signal } = target
   const turn = new Turn(clock)
   const connection = await UpstreamConnection.open(
     {
@@ -60,12 +62,17 @@ export const withProbe = async <T>(
       tls: target.tls,
     },
     DEAF,
+    signal,
   )
+  const onAbort = (): void => connection.fail(new Error('the check has taken too long'))
+  signal.addEventListener('abort', onAbort)
   const timer = clock.setInterval(() => connection.sweep(turn.begin()), SWEEP_INTERVAL_MS)
   try {
+    signal.throwIfAborted()
     return await use(connection)
   } finally {
     clock.clearInterval(timer)
+    signal.removeEventListener('abort', onAbort)
     connection.destroy()
   }
 }

@@ -7,6 +7,7 @@ import type { Phase, Routing } from '../control/phase.ts'
 import type {
   AuditEntry,
   ChangeReport,
+  CheckReport,
   ConfigEntry,
   DeploymentStatus,
   InstanceStatus,
@@ -16,6 +17,7 @@ import type {
 } from '../control/report.ts'
 import { CliError, ExitCode } from './exit.ts'
 import { renderChange, renderPlan } from './render-checks.ts'
+import { hasFaults, renderFeasibility } from './render-feasibility.ts'
 import { renderMismatches } from './render-mismatches.ts'
 import { renderStatus } from './render-status.ts'
 import { type Style, table } from './style.ts'
@@ -159,6 +161,26 @@ export const instances = async (session: Session): Promise<ExitCode> => {
     deployment.isInAgreement ? style.good('They agree.') : style.bad('They do not agree.'),
   ])
   return deployment.isInAgreement ? ExitCode.OK : ExitCode.FAILED
+}
+
+/** An instance asks both clusters for up to half a minute, whatever --timeout says of its own answers. */
+const CHECK_TIMEOUT_MS = 35_000
+
+/** `keyspaces`: none named: all. */
+export const check = async (
+  session: Session,
+  keyspaces: readonly string[],
+  scope: 'instance' | 'deployment',
+): Promise<ExitCode> => {
+  const query = new URLSearchParams([
+    ['scope', scope],
+    ...keyspaces.map((keyspace) => ['keyspace', keyspace]),
+  ])
+  const path = `/v1/check?${query}`
+  const report = await session.client.ask<CheckReport>('GET', path, undefined, CHECK_TIMEOUT_MS)
+  show(session, report, () => renderFeasibility(report, session.style))
+  if (report.isFeasible) return ExitCode.OK
+  return hasFaults(report) ? ExitCode.REFUSED : ExitCode.FAILED
 }
 
 export const logLevel = async (

@@ -26,6 +26,7 @@ export type Surroundings = {
 }
 
 type GlobalOptions = AccessOptions & { readonly json?: boolean }
+type CheckOptions = { readonly keyspace?: readonly string[]; readonly thisInstance?: boolean }
 type ChangeOptions = { readonly reason?: string; readonly by?: string; readonly force?: boolean }
 
 const WATCH_PERIOD_MS = 2000
@@ -36,7 +37,7 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace']
 
 const EXIT_HELP = `
 Exit status: 0 done, 1 an instance could not be reached or could not do it, 2 wrong arguments,
-3 refused by a check and nothing changed, 4 some instances have changed and some have not.
+3 a check failed and nothing changed, 4 some instances have changed and some have not.
 
 The admin API is found by --address, else by ZDM_ADMIN_ADDRESS, ZDM_ADMIN_PORT and
 ZDM_ADMIN_TOKEN_PATH, else at http://127.0.0.1:14003.
@@ -124,6 +125,16 @@ class Zdm {
       .option('--watch', 'every two seconds, until Ctrl-C')
       .action(({ watch }: { watch?: boolean }) =>
         this.#run((session) => (watch === true ? this.#watch(session) : commands.status(session))),
+      )
+    this.program
+      .command('check')
+      .description('whether the migration can succeed: looks at both clusters and their schemas')
+      .option('--keyspace <name...>', 'compare these alone; all otherwise')
+      .option('--this-instance', 'only from the instance that is asked, not from all of them')
+      .action(({ keyspace = [], thisInstance }: CheckOptions) =>
+        this.#run((session) =>
+          commands.check(session, keyspace, thisInstance === true ? 'instance' : 'deployment'),
+        ),
       )
     this.program
       .command('plan')

@@ -22,7 +22,7 @@ const partsOf = (release: string): number[] =>
   release.split('.').map((part) => Number.parseInt(part, 10) || 0)
 
 /** `3.4.6` before `3.4.10`: by numbers, part by part. */
-const compareReleases = (a: string, b: string): number => {
+export const compareReleases = (a: string, b: string): number => {
   const [left, right] = [partsOf(a), partsOf(b)]
   for (let i = 0; i < Math.max(left.length, right.length); i++) {
     const difference = (left[i] ?? 0) - (right[i] ?? 0)

@@ -3,8 +3,10 @@
  * the reader of topologies.
  */
 import { answerReader } from '../cql/messages/answer.ts'
-import { decodeResult } from '../cql/messages/result.ts'
-import { ErrorCode, Opcode, ResultKind } from '../cql/protocol.ts'
+import { encodeQuery } from '../cql/messages/query.ts'
+import { decodeResult, type RowsResult } from '../cql/messages/result.ts'
+import { Consistency, ErrorCode, Opcode, ResultKind } from '../cql/protocol.ts'
+import { BodyWriter } from '../cql/writer.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
 import { queryBody, refusal } from '../upstream/handshake.ts'
@@ -31,17 +33,50 @@ export const readClusterTopology = async (
 }
 
 /** The rows of an answer; rejects with a ClusterError where there are none. */
-export const select = async (connection: UpstreamConnection, text: string): Promise<Row[]> => {
-  const answer = await connection.call(Opcode.QUERY, queryBody(connection, text))
+export const select = async (connection: UpstreamConnection, text: string): Promise<Row[]> =>
+  rowsFrom(await rowsOf(connection, text, queryBody(connection, text)), connection.traits)
+
+const PAGE_SIZE = 1000
+
+/** The same page by page, for what may be long; at least one page, which may be empty. */
+export async function* selectPages(
+  connection: UpstreamConnection,
+  text: string,
+): AsyncGenerator<Row[]> {
+  const { traits } = connection
+  const parameters = { consistency: Consistency.ONE, skipMetadata: false, pageSize: PAGE_SIZE }
+  let pagingState: Uint8Array | null = null
+  do {
+    const page = pagingState === null ? parameters : { ...parameters, pagingState }
+    const body = encodeQuery(new BodyWriter(), { text, parameters: page }, traits)
+    const result: RowsResult = await rowsOf(connection, text, body)
+    // A copy: it outlives the answer's buffer.
+    pagingState = result.metadata.pagingState?.slice() ?? null
+    yield rowsFrom(result, traits)
+  } while (pagingState !== null)
+}
+
+const rowsOf = async (
+  connection: UpstreamConnection,
+  text: string,
+  body: BodyWriter,
+): Promise<RowsResult> => {
+  const answer = await connection.call(Opcode.QUERY, body)
   if (answer.opcode !== Opcode.RESULT) throw refusal(connection, text, answer)
   const result = decodeResult(answerReader(answer.envelope), connection.traits)
-  if (result.kind === ResultKind.ROWS) return rowsFrom(result, connection.traits)
+  if (result.kind === ResultKind.ROWS) return result
   throw new ClusterError(
     ClusterErrorCode.UNEXPECTED,
     connection.cluster,
     `${connection.node} answered ${text} with a result of kind ${result.kind}`,
   )
 }
+
+/** Whether this is how a node says that it does not know the table that was asked for. */
+export const isUnknownTable = (error: unknown): boolean =>
+  error instanceof ClusterError &&
+  error.envelope !== null &&
+  answerReader(error.envelope).readInt() === ErrorCode.INVALID
 
 /** Null where the cluster does not know the table. */
 const selectIfThere = async (
@@ -51,11 +86,7 @@ const selectIfThere = async (
   try {
     return await select(connection, text)
   } catch (error) {
-    const isUnknownTable =
-      error instanceof ClusterError &&
-      error.envelope !== null &&
-      answerReader(error.envelope).readInt() === ErrorCode.INVALID
-    if (isUnknownTable) return null
+    if (isUnknownTable(error)) return null
     throw error
   }
 }

@@ -14,12 +14,14 @@ import { ControlError, ControlErrorCode } from './errors.ts'
 import {
   DEPLOYMENT_CHECKS,
   DEPLOYMENT_CHECKS_BACK,
+  PHASE_TABLE,
   type Phase,
   phaseRank,
   type Routing,
 } from './phase.ts'
 import type {
   ChangeReport,
+  CheckReport,
   CheckResult,
   CommittedChange,
   ConfigEntry,
@@ -42,6 +44,8 @@ export interface InstanceClient {
   prepare(request: PrepareRequest): Promise<PreparedChange>
   commit(id: string): Promise<CommittedChange>
   abort(id: string): Promise<void>
+  /** Looks at both clusters from where it is, schemas left out. */
+  check(): Promise<CheckReport>
   /** Records a reconciliation that happened at this time. */
   reconciled(at: string, requester: Omit<Requester, 'force'>): Promise<void>
 }
@@ -106,7 +110,37 @@ const transitionFor = (wish: Wish, seen: readonly Seen[]): Transition => {
 
 const deploymentChecks = (wish: Wish, seen: readonly Seen[]): readonly CheckResult[] => {
   const goesForward = wish.verb === 'advance' || wish.verb === 'route'
-  return checkDeployment(goesForward ? DEPLOYMENT_CHECKS : DEPLOYMENT_CHECKS_BACK, seen)
+  // Of a phase's own checks, those that no instance can tell alone.
+  const ofPhase = wish.verb === 'advance' ? PHASE_TABLE[wish.to].entryChecks : []
+  const ofAll = goesForward ? DEPLOYMENT_CHECKS : DEPLOYMENT_CHECKS_BACK
+  return checkDeployment([...ofAll, ...ofPhase], seen)
+}
+
+/**
+ * What the instance that is asked finds, and what the others see from where they are: each has its own files,
+ * secrets and ways to the clusters. Rejects only as `own` does.
+ */
+export const checkEverywhere = async (
+  own: Promise<CheckReport>,
+  others: readonly InstanceClient[],
+): Promise<CheckReport> => {
+  const [mine, ...results] = await Promise.all([
+    own,
+    ...others.map(async (client): Promise<Pick<CheckReport, 'isFeasible' | 'instances'>> => {
+      try {
+        return await client.check()
+      } catch (error) {
+        const instances = [{ name: client.name, rows: [], error: messageOf(error) }]
+        return { isFeasible: false, instances }
+      }
+    }),
+  ])
+  const all = [mine, ...results]
+  return {
+    ...mine,
+    isFeasible: all.every(({ isFeasible }) => isFeasible),
+    instances: all.flatMap(({ instances }) => instances),
+  }
 }
 
 /** What a wish would do, and every check of every instance. Changes nothing. Throws NO_SUCH_WAY. */

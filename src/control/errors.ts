@@ -6,6 +6,8 @@ export const ControlErrorCode = {
   REVISION_MISMATCH: 'REVISION_MISMATCH',
   CHANGE_IN_PROGRESS: 'CHANGE_IN_PROGRESS',
   CHANGE_UNKNOWN: 'CHANGE_UNKNOWN',
+  /** One instance looks at both clusters once at a time. */
+  CHECK_IN_PROGRESS: 'CHECK_IN_PROGRESS',
   CHECKS_FAILED: 'CHECKS_FAILED',
   REASON_MISSING: 'REASON_MISSING',
   /** The state file cannot be read, or says what no state file says. */

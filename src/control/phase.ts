@@ -42,6 +42,7 @@ export const CHECKS = [
   'instances-reachable',
   'instances-agree',
   'configuration-equal',
+  'clusters-checked',
 ] as const
 export type CheckId = (typeof CHECKS)[number]
 
@@ -86,7 +87,7 @@ export const PHASE_TABLE: Readonly<Record<Phase, PhaseDefinition>> = {
     meaning: 'Every writer uses the proxy; the existing data is copied to Target and validated.',
     routing: READS_ON_ORIGIN,
     next: ['dual-read', 'target-reads'],
-    entryChecks: [...HEALTHY, warn('failed-writes'), warn('clients')],
+    entryChecks: [...HEALTHY, refuse('clusters-checked'), warn('failed-writes'), warn('clients')],
     wayBack: 'Stop the copy; point the clients back at Origin, which has everything.',
   },
   'dual-read': {

@@ -3,6 +3,8 @@
  * server, the command line, the web console and the coordination of several instances. Their JSON Schemas
  * are in src/admin/api-schemas.ts; a test holds the two together.
  */
+import type { Difference } from '../check/schema.ts'
+import type { CheckRow } from '../check/verdict.ts'
 import type { LogLevel } from '../log-levels.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import type { MigrationState } from './migration-state.ts'
@@ -136,6 +138,8 @@ export type InstanceStatus = {
   readonly failedWrites: FailedWrites
   readonly asyncReads: AsyncReadEvidence | null
   readonly certificates: readonly CertificateEvidence[]
+  /** Null where nobody has asked it to compare the clusters since it was started. */
+  readonly lastCheck: LastCheck | null
   /** The admin APIs of all instances, this one's included. */
   readonly instances: readonly string[]
 }
@@ -298,6 +302,48 @@ export type MismatchReport = {
   readonly isComparing: boolean
   /** The newest first. */
   readonly mismatches: readonly Mismatch[]
+}
+
+export type { CheckRow, Difference }
+
+/** What one instance finds of its settings, the ways to both clusters, and the clusters themselves. */
+export type InstanceCheck = {
+  readonly name: string
+  /** Empty where it could not be asked; `error` says why. */
+  readonly rows: readonly CheckRow[]
+  readonly error: string | null
+}
+
+/** Both clusters' schemas and limits, compared. */
+export type SchemaReport = {
+  readonly keyspaces: readonly string[]
+  /** Too large to be compared with the rest: to be asked for by name. */
+  readonly unread: readonly string[]
+  readonly tables: number
+  readonly errors: number
+  readonly warnings: number
+  readonly notes: number
+  /** The worst first; at most DIFFERENCES_MAX of them. */
+  readonly differences: readonly Difference[]
+}
+
+/** Whether a migration between the two clusters can succeed. */
+export type CheckReport = {
+  readonly checkedAt: string
+  /** No check failed and no difference loses writes. */
+  readonly isFeasible: boolean
+  /** The one that was asked first. */
+  readonly instances: readonly InstanceCheck[]
+  /** Null where it was not asked for, or a schema could not be read: a row says why. */
+  readonly schema: SchemaReport | null
+}
+
+/** What is kept of the last check that compared schemas. */
+export type LastCheck = {
+  readonly checkedAt: string
+  readonly keyspaces: readonly string[]
+  /** Checks that failed, and differences that lose writes. */
+  readonly faults: number
 }
 
 export type LogLevelReport = { readonly level: LogLevel }

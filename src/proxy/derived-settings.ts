@@ -126,7 +126,7 @@ const VERSIONS_BY_NAME: Readonly<Record<string, Version>> = {
 /** config/ has put versions into the one spelling that each has here. */
 const versionNamed = (name: string): Version => VERSIONS_BY_NAME[name]!
 
-const blockedVersions = (settings: Settings): readonly Version[] =>
+export const blockedVersions = (settings: Settings): readonly Version[] =>
   settings.blockedProtocolVersions.map(versionNamed)
 
 /** What files and services say beyond the settings. */

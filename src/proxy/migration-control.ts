@@ -18,6 +18,7 @@ import type {
   AsyncReadEvidence,
   AuditEntry,
   CertificateEvidence,
+  CheckReport,
   ClusterStatus,
   CommittedChange,
   ConfigEntry,
@@ -39,6 +40,7 @@ import type { FailedTable, PlaneSeries } from '../metrics/plane-series.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import { Cluster } from '../routing/cluster.ts'
 import { bindAddress, routingSetting } from './derived-settings.ts'
+import { Feasibility } from './feasibility.ts'
 import type { ProxyInstance } from './instance.ts'
 
 const SAMPLE_EVERY_MS = 1000
@@ -81,6 +83,7 @@ export class MigrationControl implements AdminApi {
   readonly #switch: MigrationSwitch
   readonly #failures: FailureBook
   readonly #traffic: TrafficWindow
+  readonly #feasibility: Feasibility
   readonly #startedAt: string
   readonly #sampleTimer: Timer
   #adminPort: number
@@ -91,6 +94,7 @@ export class MigrationControl implements AdminApi {
     this.#adminPort = settings.adminPort
     this.#startedAt = new Date(clock.wallMs()).toISOString()
     this.#failures = new FailureBook(clock.wallMs())
+    this.#feasibility = new Feasibility(instance, clock)
     this.#traffic = new TrafficWindow(
       boundsInSeconds(settings.metricsOriginLatencyBucketsMs),
       boundsInSeconds(settings.metricsTargetLatencyBucketsMs),
@@ -160,12 +164,24 @@ export class MigrationControl implements AdminApi {
       failedWrites: this.#failures.read(failedTables(planes)),
       asyncReads: evidence.asyncReads(),
       certificates: evidence.certificates(),
+      lastCheck: this.#feasibility.latest,
       instances: this.#names(),
     }
   }
 
   config(): readonly ConfigEntry[] {
     return this.#options.config()
+  }
+
+  async check(keyspaces: readonly string[] | null): Promise<CheckReport> {
+    const { rows, schema } = await this.#feasibility.run(keyspaces)
+    return {
+      checkedAt: new Date(this.#options.clock.wallMs()).toISOString(),
+      // The row of the schemas fails where a difference loses writes.
+      isFeasible: rows.every(({ verdict }) => verdict !== 'fail'),
+      instances: [{ name: this.name, rows, error: null }],
+      schema,
+    }
   }
 
   prepare(request: PrepareRequest, via: string): Promise<PreparedChange> {
@@ -234,6 +250,7 @@ export class MigrationControl implements AdminApi {
       name: this.name,
       status: () => this.status(),
       config: () => Promise.resolve(this.config()),
+      check: () => this.check(null),
       prepare: (request) => this.prepare(request, via),
       commit: (id) => this.commit(id, via),
       abort: (id) => Promise.resolve(this.abort(id)),

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { OPERATIONS, type Operation, type OperationId } from '../../src/admin/api-operations.ts'
 import { ref, SCHEMAS } from '../../src/admin/api-schemas.ts'
+import type { CheckReport } from '../../src/control/report.ts'
 import type { MigrationControl } from '../../src/proxy/migration-control.ts'
 import { ask, startTestControl, testApp } from '../support/controlled.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -196,6 +197,41 @@ test('a reconciliation begins the count anew', async () => {
   })
 })
 
+describe('a check', () => {
+  test('asks both clusters over connections of its own, one at a time', async () => {
+    const before = rig.origin.openConnections.length
+    const [first, second] = await Promise.all([
+      ask(app, 'GET', '/v1/check'),
+      ask(app, 'GET', '/v1/check'),
+    ])
+    expect(first).toMatchObject({
+      status: 200,
+      body: { instances: [{ name: control.name, error: null }] },
+    })
+    expect(second).toMatchObject({ status: 409, body: { code: 'CHECK_IN_PROGRESS' } })
+    await rig.origin.waitUntil(() => rig.origin.openConnections.length === before)
+    expect((await ask(app, 'GET', '/v1/check')).status).toBe(200)
+  })
+
+  test('of a cluster that is down says what is wrong, and does not count as a comparison', async () => {
+    await rig.target.stopListening()
+    const { body } = await ask(app, 'GET', '/v1/check')
+    expect(body).toMatchObject({ isFeasible: false, schema: null })
+    const { instances } = body as CheckReport
+    expect(instances[0]!.rows).toContainEqual(
+      expect.objectContaining({ subject: 'Target', name: 'TCP', verdict: 'fail' }),
+    )
+    expect((await control.status()).lastCheck).toBeNull()
+  })
+
+  test('uses the credentials in effect and shows none', async () => {
+    const settings = { ...rig.instance.settings, originUsername: 'u', originPassword: 'hunter2' }
+    rig.instance.reconfigure(settings)
+    const { body } = await ask(app, 'GET', '/v1/check')
+    expect(JSON.stringify(body)).not.toContain('hunter2')
+  })
+})
+
 describe('mismatches', () => {
   const sample = {
     atMs: 0,
@@ -248,6 +284,9 @@ describe('every answer is as the document says', () => {
     ['getPlan', '/v1/plan?verb=advance', null],
     ['getPlan', '/v1/plan?verb=rollback', null],
     ['getPlan', '/v1/plan?verb=advance&to=cut-over', null],
+    ['getCheck', '/v1/check?keyspace=a&keyspace=b', null],
+    ['getCheck', '/v1/check?scope=instance&schema=false', null],
+    ['getCheck', '/v1/check?scope=nowhere', null],
     ['advance', '/v1/advance', ADVANCE],
     ['advance', '/v1/advance', { to: 'cut-over' }],
     ['rollback', '/v1/rollback', { leave: true }],

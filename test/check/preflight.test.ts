@@ -3,12 +3,13 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { preflight } from '../../src/check/preflight.ts'
+import { type Preflight, preflight, type Question } from '../../src/check/preflight.ts'
 import type { CheckRow } from '../../src/check/verdict.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
 import type { Settings } from '../../src/config/settings.ts'
 import { ErrorCode, Opcode, Version } from '../../src/cql/protocol.ts'
 import { encodeBigint } from '../../src/cql/values.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import { passwordAuthenticator } from '../support/fake-cluster/answers.ts'
 import type { FakeCluster, FakeClusterOptions } from '../support/fake-cluster/cluster.ts'
 import { rowsAnswer } from '../support/fake-cluster/results.ts'
@@ -45,10 +46,36 @@ const tellTime = (cluster: FakeCluster, aheadMs: number): void => {
   react(cluster, /toUnixTimestamp/, respond(rowsAnswer({ name: NAME, columns, rows })))
 }
 
-const SCHEMA_COLUMNS = [
-  { name: 'keyspace_name', type: 'varchar' },
-  { name: 'table_name', type: 'varchar' },
-] as const
+/** The names of tables by keyspace; every other table of system_schema is empty. */
+const tellSchema = (cluster: FakeCluster, keyspaces: Readonly<Record<string, string[]>>): void => {
+  const tell = (text: RegExp, names: readonly string[], rows: readonly string[][]): void => {
+    const columns = names.map((name) => ({ name, type: 'varchar' }) as const)
+    react(cluster, text, respond(rowsAnswer({ name: NAME, columns, rows })))
+  }
+  const names = Object.keys(keyspaces)
+  tell(
+    /system_schema\.keyspaces/,
+    ['keyspace_name'],
+    names.map((name) => [name]),
+  )
+  for (const [name, tables] of Object.entries(keyspaces)) {
+    const rows = tables.map((table) => [name, table])
+    tell(new RegExp(`system_schema\\.tables .*'${name}'`), ['keyspace_name', 'table_name'], rows)
+    const columns = rows.map(([, table]) => [table!, 'id', 'int', 'partition_key'])
+    const columnNames = ['table_name', 'column_name', 'type', 'kind']
+    tell(new RegExp(`system_schema\\.columns .*'${name}'`), columnNames, columns)
+  }
+  tell(/system_schema\.(?!keyspaces|tables|columns)/, ['keyspace_name'], [])
+}
+
+const tellSettings = (cluster: FakeCluster, settings: Readonly<Record<string, string>>): void => {
+  const columns = [
+    { name: 'name', type: 'varchar' },
+    { name: 'value', type: 'varchar' },
+  ] as const
+  const rows = Object.entries(settings)
+  react(cluster, /system_views\.settings/, respond(rowsAnswer({ name: NAME, columns, rows })))
+}
 
 type RigOptions = {
   readonly origin?: Partial<FakeClusterOptions>
@@ -67,15 +94,10 @@ const startRig = async (options: RigOptions = {}): Promise<Rig> => {
   const hostId = '00000000-0000-4000-8000-00000000000b'
   const nodes = [{ hostId }]
   const target = await startCluster({ name: 'target', nodes, ...options.target })
-  const rows = [
-    ['ks', 'a'],
-    ['ks', 'b'],
-    ['system_auth', 'roles'],
-  ]
   for (const cluster of [origin, target]) {
     tellTime(cluster, 0)
-    const schema = rowsAnswer({ name: NAME, columns: SCHEMA_COLUMNS, rows })
-    react(cluster, /system_schema/, respond(schema))
+    tellSchema(cluster, { ks: ['a', 'b'], system_auth: ['roles'] })
+    tellSettings(cluster, { batch_size_fail_threshold: '50KiB' })
   }
   return { origin, target, settings: settingsFor(origin, target, options.settings) }
 }
@@ -83,11 +105,22 @@ const startRig = async (options: RigOptions = {}): Promise<Rig> => {
 const resolveNothing = (name: string): Promise<readonly string[]> =>
   Promise.reject(new Error(`no such name: ${name}`))
 
-const check = (
+const examine = (
+  settings: Settings,
+  question: Partial<Question> = {},
+  clock: Clock = CLOCK,
+): Promise<Preflight> =>
+  preflight(
+    settings,
+    { keyspaces: [], faultIs: 'fail', warnings: [], timeoutMs: 60_000, ...question },
+    { clock, resolve: resolveNothing },
+  )
+
+const check = async (
   settings: Settings,
   warnings: readonly string[] = [],
   clock: Clock = CLOCK,
-): Promise<readonly CheckRow[]> => preflight(settings, warnings, { clock, resolve: resolveNothing })
+): Promise<readonly CheckRow[]> => (await examine(settings, { warnings }, clock)).rows
 
 const find = (rows: readonly CheckRow[], subject: string, name: string): CheckRow =>
   rows.find((row) => row.subject === subject && row.name === name)!
@@ -116,13 +149,18 @@ describe('two clusters that are well', () => {
       ).settings,
     )
     const cluster =
-      'names: pass, TCP: pass, TLS: skipped, protocol version: pass, credentials: pass, datacenter: pass, nodes: pass, clock: pass, schema: pass'
+      'names: pass, TCP: pass, TLS: skipped, protocol version: pass, credentials: pass, datacenter: pass, nodes: pass, release: pass, clock: pass, schema: pass'
     expect(verdicts(rows, 'Settings')).toBe(
       'values: pass, files: skipped, certificates: skipped, proxy topology: pass',
     )
     expect(verdicts(rows, 'Origin')).toBe(cluster)
     expect(verdicts(rows, 'Target')).toBe(cluster)
-    expect(verdicts(rows, 'Both')).toBe('two clusters: pass, clocks: pass')
+    expect(verdicts(rows, 'Both')).toBe(
+      'two clusters: pass, releases: pass, client protocol: pass, partitioners: pass, clocks: pass, node settings: pass, schemas: pass',
+    )
+    expect(find(rows, 'Both', 'schemas').detail).toBe(
+      '2 tables in keyspaces ks: 0 errors, 0 warnings, 2 notes',
+    )
     expect(find(rows, 'Origin', 'schema').detail).toBe('2 tables in 1 keyspaces can be read')
     expect(find(rows, 'Origin', 'protocol version').detail).toBe('version 5')
   })
@@ -154,13 +192,15 @@ describe('a cluster where something is wrong', () => {
     await origin.stopListening()
     const rows = await check(settings)
     expect(verdicts(rows, 'Origin')).toBe(
-      'names: pass, TCP: fail, TLS: skipped, protocol version: skipped, credentials: skipped, datacenter: skipped, nodes: skipped, clock: skipped, schema: skipped',
+      'names: pass, TCP: fail, TLS: skipped, protocol version: skipped, credentials: skipped, datacenter: skipped, nodes: skipped, release: skipped, clock: skipped, schema: skipped',
     )
     expect(find(rows, 'Origin', 'TCP').detail).toContain('ECONNREFUSED')
     expect(find(rows, 'Origin', 'TCP').remedy).toContain('origin_port')
     expect(find(rows, 'Origin', 'schema').detail).toBe('needs "TCP" first')
     expect(find(rows, 'Target', 'schema').verdict).toBe('pass')
-    expect(verdicts(rows, 'Both')).toBe('two clusters: skipped, clocks: skipped')
+    expect(verdicts(rows, 'Both')).toBe(
+      'two clusters: skipped, releases: skipped, client protocol: skipped, partitioners: skipped, clocks: skipped, node settings: skipped, schemas: skipped',
+    )
   })
 
   test('a contact point that does not listen, beside one that does, is a warning', async () => {
@@ -250,10 +290,32 @@ describe('a cluster where something is wrong', () => {
 
   test('a schema that may not be read', async () => {
     const { settings, origin } = await startRig()
-    react(origin, /system_schema/, respondError(ErrorCode.UNAUTHORIZED, 'no SELECT'))
+    react(origin, /system_schema\.keyspaces/, respondError(ErrorCode.UNAUTHORIZED, 'no SELECT'))
     const row = find(await check(settings), 'Origin', 'schema')
     expect(row.verdict).toBe('fail')
     expect(row.detail).toContain('no SELECT')
+  })
+
+  test('a cluster without system_schema (2.x) is warned of: it can be used', async () => {
+    const { settings, origin } = await startRig()
+    const gone = respondError(ErrorCode.INVALID, 'Keyspace system_schema does not exist')
+    react(origin, /system_schema\.keyspaces/, gone)
+    const { rows, schema } = await examine(settings)
+    expect(find(rows, 'Origin', 'schema')).toMatchObject({ verdict: 'warn' })
+    expect(find(rows, 'Both', 'schemas').verdict).toBe('skipped')
+    expect(schema).toBeNull()
+  })
+
+  test('a check that takes too long ends, and says so', async () => {
+    const { settings, origin } = await startRig()
+    react(origin, /system_schema\.columns .*'ks'/, drop())
+    const clock = new FakeClock()
+    const done = examine(settings, { timeoutMs: 1000 }, clock)
+    await origin.waitFor(({ text }) => text?.includes('system_schema.columns') === true)
+    clock.advance(1000)
+    const row = find((await done).rows, 'Origin', 'schema')
+    expect(row).toMatchObject({ verdict: 'fail' })
+    expect(row.detail).toContain('the check has taken too long')
   })
 
   test('a clock that cannot be asked is a warning, and the schema is still checked', async () => {
@@ -325,5 +387,81 @@ describe('settings', () => {
     const addresses = ['127.0.0.1', 'proxy-1.example']
     const rows = await check({ ...settings, proxyTopologyAddresses: addresses })
     expect(find(rows, 'Settings', 'proxy topology')).toMatchObject({ verdict: 'fail' })
+  })
+})
+
+describe('both clusters', () => {
+  test('one that is older than Origin is warned of', async () => {
+    const { settings } = await startRig({
+      origin: { releaseVersion: '4.1.3' },
+      target: { releaseVersion: '4.0.9' },
+    })
+    expect(find((await examine(settings)).rows, 'Both', 'releases')).toMatchObject({
+      verdict: 'warn',
+      detail: 'Origin 4.1.3, Target 4.0.9: what only the newer one knows fails on Target',
+    })
+  })
+
+  test('without a protocol version in common no client gets in', async () => {
+    const { settings } = await startRig({
+      origin: { maxVersion: Version.V3 },
+      target: { minVersion: Version.V4 },
+    })
+    expect(find((await examine(settings)).rows, 'Both', 'client protocol').verdict).toBe('fail')
+    const blocked = { ...(await startRig()).settings, blockedProtocolVersions: ['3', '4', '5'] }
+    expect(find((await examine(blocked)).rows, 'Both', 'client protocol').remedy).toContain(
+      'blocked_protocol_versions',
+    )
+  })
+
+  test('a table that Target lacks fails the check, or warns before a start', async () => {
+    const { settings, target } = await startRig()
+    tellSchema(target, { ks: ['a'] })
+    const found = await examine(settings)
+    expect(find(found.rows, 'Both', 'schemas')).toMatchObject({
+      verdict: 'fail',
+      detail: '2 tables in keyspaces ks: 1 errors, 0 warnings, 2 notes',
+    })
+    expect(found.schema?.differences[0]).toMatchObject({ severity: 'error', subject: 'ks.b' })
+    const before = await examine(settings, { faultIs: 'warn' })
+    expect(find(before.rows, 'Both', 'schemas').verdict).toBe('warn')
+  })
+
+  test('only the keyspaces that were asked for are compared, and must be there', async () => {
+    const { settings, origin, target } = await startRig()
+    tellSchema(origin, { ks: ['a'], other: ['x'] })
+    tellSchema(target, { ks: ['a'], new: [] })
+    const wanted = await examine(settings, { keyspaces: ['ks'] })
+    expect(wanted.schema).toMatchObject({ keyspaces: ['ks'], tables: 1 })
+    expect(find(wanted.rows, 'Both', 'schemas').verdict).toBe('pass')
+    const lost = await examine(settings, { keyspaces: ['ks', 'nope', 'new'] })
+    expect(find(lost.rows, 'Both', 'keyspaces')).toMatchObject({
+      verdict: 'fail',
+      detail: 'Origin does not have nope (nor has Target), new (Target has it)',
+    })
+  })
+
+  test('schemas are left alone where nobody asks for them', async () => {
+    const { settings, origin } = await startRig()
+    const { rows, schema } = await examine(settings, { keyspaces: null })
+    expect(schema).toBeNull()
+    expect(find(rows, 'Origin', 'schema').verdict).toBe('skipped')
+    expect(origin.received.some(({ text }) => text?.includes('system_schema'))).toBe(false)
+  })
+
+  test('a limit that is stricter in Target is a warning among the differences', async () => {
+    const { settings, target } = await startRig()
+    tellSettings(target, { batch_size_fail_threshold: '10KiB' })
+    const { rows, schema } = await examine(settings)
+    expect(find(rows, 'Both', 'node settings')).toMatchObject({ verdict: 'warn' })
+    expect(schema?.differences[0]).toMatchObject({ subject: 'batch_size_fail_threshold' })
+  })
+
+  test('what the settings leave to the clusters is noted, until it is turned on', async () => {
+    const { settings } = await startRig()
+    const subjects = async (changes: Partial<Settings>): Promise<string[]> =>
+      (await examine({ ...settings, ...changes })).schema!.differences.map((one) => one.subject)
+    expect(await subjects({})).toEqual(['replace_cql_functions', 'unify_write_timestamps'])
+    expect(await subjects({ replaceCqlFunctions: true, unifyWriteTimestamps: true })).toEqual([])
   })
 })

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { type CheckRow, hasFailed, renderRows, type Verdict } from '../../src/check/verdict.ts'
+import type { Difference } from '../../src/check/schema.ts'
+import {
+  type CheckRow,
+  hasFailed,
+  renderDifferences,
+  renderRows,
+  type Verdict,
+} from '../../src/check/verdict.ts'
 
 const row = (verdict: Verdict, changes: Partial<CheckRow> = {}): CheckRow => ({
   subject: 'Origin',
@@ -27,21 +34,42 @@ describe('renderRows', () => {
       row('skipped', { name: 'schema', detail: 'needs "TCP" first' }),
       row('warn', { name: 'clock' }),
     ]
-    expect(renderRows(rows)).toBe(
-      [
-        'Settings  values  ok       found',
-        'Origin    TCP     FAILED   nobody listens',
-        '                           → start it',
-        'Origin    schema  skipped  needs "TCP" first',
-        'Origin    clock   WARNING  found',
-        '',
-        '4 checks: 1 ok, 1 warnings, 1 failed, 1 skipped',
-        '',
-      ].join('\n'),
-    )
+    expect(renderRows(rows)).toEqual([
+      'Settings  values  ok       found',
+      'Origin    TCP     FAILED   nobody listens',
+      '                           → start it',
+      'Origin    schema  skipped  needs "TCP" first',
+      'Origin    clock   WARNING  found',
+      '',
+      '4 checks: 1 ok, 1 warnings, 1 failed, 1 skipped',
+    ])
   })
 
   test('shows nothing but the summary of no rows', () => {
-    expect(renderRows([])).toBe('\n0 checks: 0 ok, 0 warnings, 0 failed, 0 skipped\n')
+    expect(renderRows([])).toEqual(['', '0 checks: 0 ok, 0 warnings, 0 failed, 0 skipped'])
+  })
+})
+
+describe('renderDifferences', () => {
+  const one: Difference = {
+    severity: 'error',
+    subject: 'ks.t',
+    text: 'is\nmissing',
+    remedy: 'make it',
+  }
+
+  test('has a line per difference, aligned, with what to do below, the word painted', () => {
+    const found = [one, { ...one, severity: 'note', subject: 'k', remedy: '' } as const]
+    expect(renderDifferences(found, (text, verdict) => `<${verdict} ${text}>`)).toEqual([
+      '',
+      'Differences',
+      '<fail error>  ks.t  is missing',
+      '             → make it',
+      '<skipped note >  k     is missing',
+    ])
+  })
+
+  test('is nothing where nothing differs', () => {
+    expect(renderDifferences([])).toEqual([])
   })
 })

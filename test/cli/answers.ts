@@ -1,6 +1,7 @@
 /** What an admin API says, for tests of what the command makes of it. */
 import type {
   ChangeReport,
+  CheckReport,
   CheckResult,
   DeploymentStatus,
   InstanceStatus,
@@ -74,6 +75,7 @@ export const statusOf = (overrides: Partial<InstanceStatus> = {}): InstanceStatu
   },
   asyncReads: { windowSeconds: 600, reads: 5000, errors: 0, mismatches: 0 },
   certificates: [],
+  lastCheck: null,
   instances: ['http://127.0.0.1:14003'],
   ...overrides,
 })
@@ -139,5 +141,27 @@ export const mismatchOf = (overrides: Partial<Mismatch> = {}): Mismatch => ({
   isPartial: false,
   keyOf: 'partition_key',
   keyHash: '0123456789abcdef',
+  ...overrides,
+})
+
+export const checkReportOf = (overrides: Partial<CheckReport> = {}): CheckReport => ({
+  checkedAt: '2026-01-02T03:04:05.000Z',
+  isFeasible: true,
+  instances: [
+    {
+      name: 'http://10.0.0.1:14003',
+      rows: [{ subject: 'Origin', name: 'TCP', verdict: 'pass', detail: 'reached', remedy: '' }],
+      error: null,
+    },
+  ],
+  schema: {
+    keyspaces: ['shop'],
+    unread: [],
+    tables: 1,
+    errors: 0,
+    warnings: 0,
+    notes: 0,
+    differences: [],
+  },
   ...overrides,
 })

@@ -9,7 +9,15 @@ import { describe, expect, test } from 'vitest'
 import { adminUrl } from '../../src/cli/access.ts'
 import { runZdm } from '../../src/cli/program.ts'
 import { afterTest } from '../support/after-test.ts'
-import { deploymentOf, FAILED, mismatchOf, planOf, reportOf, statusOf } from './answers.ts'
+import {
+  checkReportOf,
+  deploymentOf,
+  FAILED,
+  mismatchOf,
+  planOf,
+  reportOf,
+  statusOf,
+} from './answers.ts'
 
 type Asked = {
   readonly method: string
@@ -134,6 +142,39 @@ describe('views', () => {
     expect(api.asked[0]?.path).toBe('/v1/plan?verb=advance&to=target-reads')
   })
 
+  const FAILED_ROW = {
+    subject: 'Target',
+    name: 'TCP',
+    verdict: 'fail',
+    detail: 'refused',
+    remedy: 'start it',
+  } as const
+  const OTHER = { name: 'http://10.0.0.2:14003', rows: [], error: 'it cannot be reached' }
+
+  test.each([
+    ['nothing is wrong', checkReportOf(), 0],
+    [
+      'a check failed',
+      checkReportOf({
+        isFeasible: false,
+        instances: [{ name: 'x', rows: [FAILED_ROW], error: null }, OTHER],
+      }),
+      3,
+    ],
+    [
+      'only an instance is away',
+      checkReportOf({ isFeasible: false, instances: [...checkReportOf().instances, OTHER] }),
+      1,
+    ],
+  ])('check where %s', async (_, report, status) => {
+    const api = await startApi({ 'GET /v1/check': [200, report] })
+    const ran = await run(['--address', api.url, 'check', '--keyspace', 'a', 'b'])
+    expect(ran).toMatchObject({ status, error: '' })
+    expect(api.asked[0]?.path).toBe('/v1/check?scope=deployment&keyspace=a&keyspace=b')
+    await run(['--address', api.url, 'check', '--this-instance'])
+    expect(api.asked[1]?.path).toBe('/v1/check?scope=instance')
+  })
+
   test('mismatches shows the samples of the instance that is asked', async () => {
     const report = { instance: 'x', isComparing: true, mismatches: [mismatchOf({ isOrder: true })] }
     const api = await startApi({ 'GET /v1/mismatches': [200, report] })
@@ -247,7 +288,7 @@ describe('changes', () => {
 describe('completion', () => {
   test.each(['bash', 'zsh', 'fish'])('for %s names every command', async (shell) => {
     const { out } = await run(['completion', shell])
-    for (const command of ['status', 'plan', 'advance', 'rollback', 'set', 'audit']) {
+    for (const command of ['status', 'plan', 'advance', 'rollback', 'set', 'audit', 'check']) {
       expect(out).toContain(command)
     }
     expect(out).toContain('target-reads')

@@ -1,9 +1,19 @@
 import { describe, expect, test } from 'vitest'
 import { renderChange, renderChecks, renderPlan } from '../../src/cli/render-checks.ts'
+import { renderFeasibility } from '../../src/cli/render-feasibility.ts'
 import { describeMismatch, renderMismatches } from '../../src/cli/render-mismatches.ts'
 import { mergeFailedWrites, renderStatus, renderWay } from '../../src/cli/render-status.ts'
 import { COLOURED, formatMs, formatRate, PLAIN, styleFor, table } from '../../src/cli/style.ts'
-import { deploymentOf, FAILED, mismatchOf, PASSED, planOf, reportOf, statusOf } from './answers.ts'
+import {
+  checkReportOf,
+  deploymentOf,
+  FAILED,
+  mismatchOf,
+  PASSED,
+  planOf,
+  reportOf,
+  statusOf,
+} from './answers.ts'
 
 const text = (lines: readonly string[]): string => lines.join('\n')
 
@@ -198,5 +208,59 @@ describe('mismatches', () => {
     expect(shown).toContain('SELECT total FROM shop.orders WHERE id = ?')
     expect(shown).toContain('primary ORIGIN, partition key #0123456789abcdef')
     expect(shown).toContain('zdm reconciled')
+  })
+})
+
+describe('a check of both clusters', () => {
+  const difference = {
+    severity: 'error',
+    subject: 'shop.orders',
+    text: 'is missing in Target',
+    remedy: 'create it',
+  } as const
+  const schema = checkReportOf().schema!
+
+  test('that finds nothing says so', () => {
+    const shown = text(renderFeasibility(checkReportOf(), PLAIN))
+    expect(shown).toContain('Origin  TCP  ok  reached')
+    expect(shown).toContain('Nothing found that stands in the way')
+  })
+
+  test('has every difference with what to do, and counts what it does not show', () => {
+    const found = { ...schema, errors: 3, differences: [difference] }
+    const shown = text(renderFeasibility(checkReportOf({ schema: found }), PLAIN))
+    expect(shown).toMatch(/error {2}shop.orders {2}is missing in Target\n +→ create it/)
+    expect(shown).toContain('… and 2 more')
+  })
+
+  test('with warnings alone is no obstacle, but no end either', () => {
+    const found = { ...schema, warnings: 2 }
+    expect(text(renderFeasibility(checkReportOf({ schema: found }), PLAIN))).toContain(
+      'Settle the 2 warnings before Target serves reads',
+    )
+  })
+
+  test('shows of other instances what is odd, and who could not be asked', () => {
+    const [first] = checkReportOf().instances
+    const failed = { ...first!.rows[0]!, verdict: 'fail', detail: 'refused' } as const
+    const instances = [
+      first!,
+      { ...first!, name: 'fine' },
+      { name: 'odd', rows: [...first!.rows, failed], error: null },
+      { name: 'lost', rows: [], error: 'no answer' },
+    ]
+    const lines = renderFeasibility(checkReportOf({ isFeasible: false, instances }), PLAIN)
+    const shown = text(lines)
+    expect(lines).toContain('fine  ok')
+    expect(shown).toMatch(/odd\nOrigin {2}TCP {2}FAILED {2}refused\n/)
+    expect(shown).toMatch(/lost\nno answer\n/)
+    expect(shown).toContain('1 checks failed, 1 instances could not be asked')
+  })
+
+  test('paints words by how bad they are', () => {
+    const found = { ...schema, errors: 1, differences: [difference] }
+    const shown = text(renderFeasibility(checkReportOf({ schema: found }), COLOURED))
+    expect(shown).toContain(COLOURED.bad('error'))
+    expect(shown).toContain(COLOURED.good('ok'))
   })
 })

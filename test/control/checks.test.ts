@@ -174,6 +174,7 @@ describe('what is looked at', () => {
       'instances-reachable',
       'instances-agree',
       'configuration-equal',
+      'clusters-checked',
     ]
     for (const id of CHECKS.filter((known) => !elsewhere.includes(known))) {
       expect([...(outcomes.get(id) ?? [])], id).toEqual(expect.arrayContaining(['pass', 'fail']))

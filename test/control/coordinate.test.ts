@@ -1,6 +1,7 @@
 /** Three instances changed as one, with each of them failing at each step. */
 import { describe, expect, test } from 'vitest'
 import {
+  checkEverywhere,
   coordinateChange,
   deploymentStatus,
   planChange,
@@ -9,7 +10,7 @@ import {
 import { ControlError } from '../../src/control/errors.ts'
 import type { Phase } from '../../src/control/phase.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { type FakeInstance, failuresOf, fakeInstance, stateIn } from './instances.ts'
+import { checkOf, type FakeInstance, failuresOf, fakeInstance, stateIn } from './instances.ts'
 
 const clock = new FakeClock()
 const WHO = { by: 'ada', reason: 'as planned', force: false }
@@ -238,4 +239,55 @@ test('the deployment says who cannot be reached', async () => {
 test('force without a reason is refused', async () => {
   const change = coordinateChange(three(), TO_TARGET, { ...FORCED, reason: ' ' }, clock)
   await expect(change).rejects.toBeInstanceOf(ControlError)
+})
+
+describe('before the data is copied', () => {
+  const TO_MIGRATE: Wish = { verb: 'advance', to: 'migrate' }
+  const lastCheck = (checkedAt: string, faults: number) => ({
+    checkedAt,
+    keyspaces: ['ks'],
+    faults,
+  })
+
+  test('nobody has compared the clusters: that is told, and refuses nothing', async () => {
+    const all = three('connect')
+    const { checks, outcome } = await coordinateChange(all, TO_MIGRATE, WHO, clock)
+    expect(outcome).toBe('done')
+    const told = checks.filter(({ id }) => id === 'clusters-checked')
+    expect(told).toMatchObject([{ outcome: 'warn', remedy: 'zdm check', instance: null }])
+  })
+
+  test('the latest comparison decides, whichever instance made it', async () => {
+    const all = three('connect')
+    all[0]!.lastCheck = lastCheck('2026-01-02T00:00:00.000Z', 0)
+    all[2]!.lastCheck = lastCheck('2026-01-03T00:00:00.000Z', 2)
+    const refused = await coordinateChange(all, TO_MIGRATE, WHO, clock)
+    expect(refused.outcome).toBe('refused')
+    expect(refused.message).toContain('2026-01-03T00:00:00.000Z, of 1 keyspaces, found 2 faults')
+    all[1]!.lastCheck = lastCheck('2026-01-04T00:00:00.000Z', 0)
+    expect(await coordinateChange(all, TO_MIGRATE, WHO, clock)).toMatchObject({ outcome: 'done' })
+  })
+
+  test('later phases do not ask for it, and going back never does', async () => {
+    for (const wish of [TO_TARGET, BACK]) {
+      const all = three()
+      all[0]!.lastCheck = lastCheck('2026-01-02T00:00:00.000Z', 2)
+      const { checks, outcome } = await coordinateChange(all, wish, WHO, clock)
+      expect(outcome).toBe('done')
+      expect(checks.map(({ id }) => id)).not.toContain('clusters-checked')
+    }
+  })
+})
+
+describe('a check from everywhere', () => {
+  test('has what each instance sees, and one that cannot be asked makes it incomplete', async () => {
+    const [, b, c] = three()
+    const whole = await checkEverywhere(Promise.resolve(checkOf('a')), [b!, c!])
+    expect(whole.instances.map(({ name }) => name)).toEqual(['a', 'b', 'c'])
+    expect(whole.isFeasible).toBe(true)
+    c!.faults = { check: 'refuse' }
+    const lacking = await checkEverywhere(Promise.resolve(checkOf('a')), [b!, c!])
+    expect(lacking.isFeasible).toBe(false)
+    expect(lacking.instances[2]).toEqual({ name: 'c', rows: [], error: 'connection refused' })
+  })
 })

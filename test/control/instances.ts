@@ -8,7 +8,13 @@ import {
   type MigrationState,
 } from '../../src/control/migration-state.ts'
 import { PHASE_TABLE, type Phase, type Routing } from '../../src/control/phase.ts'
-import type { ConfigEntry, FailedWrites, InstanceStatus } from '../../src/control/report.ts'
+import type {
+  CheckReport,
+  ConfigEntry,
+  FailedWrites,
+  InstanceStatus,
+  LastCheck,
+} from '../../src/control/report.ts'
 import { FORGETFUL_STORE, type StateStore } from '../../src/control/state-store.ts'
 import { MigrationSwitch } from '../../src/control/switch.ts'
 import { createLogger } from '../../src/log.ts'
@@ -63,9 +69,10 @@ export type FakeInstance = InstanceClient & {
   readonly switch: MigrationSwitch
   readonly audit: AuditLog
   /** What goes wrong with each call; `lost answer` carries the call out first. */
-  faults: Partial<Record<'status' | 'prepare' | 'commit', 'refuse' | 'lost answer'>>
+  faults: Partial<Record<'status' | 'check' | 'prepare' | 'commit', 'refuse' | 'lost answer'>>
   evidence: Partial<Evidence>
   configuration: readonly ConfigEntry[]
+  lastCheck: LastCheck | null
   readonly applied: MigrationState[]
 }
 
@@ -95,7 +102,7 @@ export const fakeInstance = (name: string, options: FakeInstanceOptions = {}): F
     },
   })
   const faulty = async <T>(
-    call: 'status' | 'prepare' | 'commit',
+    call: 'status' | 'check' | 'prepare' | 'commit',
     work: () => Promise<T>,
   ): Promise<T> => {
     const fault = instance.faults[call]
@@ -110,9 +117,15 @@ export const fakeInstance = (name: string, options: FakeInstanceOptions = {}): F
     faults: {},
     evidence: {},
     configuration: [{ key: 'read_mode', value: 'PRIMARY_ONLY', source: 'default' }],
+    lastCheck: null,
     applied,
-    status: () => faulty('status', () => Promise.resolve(statusOf(name, own, evidence()))),
+    status: () =>
+      faulty('status', async () => ({
+        ...statusOf(name, own, evidence()),
+        lastCheck: instance.lastCheck,
+      })),
     config: () => Promise.resolve(instance.configuration),
+    check: () => faulty('check', () => Promise.resolve(checkOf(name))),
     prepare: (request) => faulty('prepare', () => own.prepare(request, 'test')),
     commit: (id) => faulty('commit', () => own.commit(id, 'test')),
     abort: (id) => Promise.resolve(own.abort(id)),
@@ -120,6 +133,14 @@ export const fakeInstance = (name: string, options: FakeInstanceOptions = {}): F
   }
   return instance
 }
+
+/** What an instance says that finds nothing wrong. */
+export const checkOf = (name: string): CheckReport => ({
+  checkedAt: START,
+  isFeasible: true,
+  instances: [{ name, rows: [], error: null }],
+  schema: null,
+})
 
 const statusOf = (name: string, own: MigrationSwitch, evidence: Evidence): InstanceStatus => {
   const { clusters, isStateKept, settingsRouting, failedWrites, asyncReads, certificates } =
@@ -153,6 +174,7 @@ const statusOf = (name: string, own: MigrationSwitch, evidence: Evidence): Insta
     failedWrites,
     asyncReads,
     certificates,
+    lastCheck: null,
     instances: [name],
   }
 }
