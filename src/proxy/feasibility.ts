@@ -68,7 +68,8 @@ export class Feasibility {
       const tools = { clock: this.#clock, resolve: systemResolve }
       const { rows, schema } = await preflight(this.#instance.settings, question, tools)
       const report = schema === null ? null : reportOf(schema)
-      if (report !== null) this.#latest = this.#summary(rows, report)
+      // A name that nobody has says nothing of the clusters.
+      if (report !== null && report.keyspaces.length > 0) this.#latest = this.#summary(rows, report)
       return { rows, schema: report }
     } finally {
       this.#isBusy = false

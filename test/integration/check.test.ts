@@ -210,6 +210,7 @@ describe('the command', () => {
     expect(refused.status).toBe(3)
     expect(refused.out).toMatch(/clusters-checked: zdm check at .* found \d+ faults/)
     await zdm('check', '--keyspace', SAME)
+    await zdm('check', '--keyspace', 'a_typing_error')
     const allowed = await zdm('plan', 'advance')
     expect(allowed.out).toMatch(/✓ clusters-checked: .* found nothing that loses writes/)
     expect(allowed.status).toBe(0)
