@@ -20,7 +20,7 @@ import type {
 import { isSystemKeyspace } from './schema.ts'
 
 /** Of one cluster, over all keyspaces; thousands of tables have as many. */
-export const COLUMNS_MAX = 50_000
+const COLUMNS_MAX = 50_000
 const KINDS: readonly string[] = ['partition_key', 'clustering', 'static']
 
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
@@ -118,10 +118,12 @@ type Contents = { -readonly [K in keyof Omit<Schema, 'keyspaces' | 'unread'>]: S
 class SchemaReader {
   readonly #connection: UpstreamConnection
   readonly #contents: Contents = { tables: [], views: [], indexes: [], types: [], routines: [] }
+  readonly #columnsMax: number
   #columnCount = 0
 
-  constructor(connection: UpstreamConnection) {
+  constructor(connection: UpstreamConnection, columnsMax: number) {
     this.#connection = connection
+    this.#columnsMax = columnsMax
   }
 
   async read(isWanted: (keyspace: string) => boolean): Promise<Schema> {
@@ -169,7 +171,7 @@ class SchemaReader {
     let count = 0
     for await (const rows of selectPages(this.#connection, text)) {
       count += rows.length
-      if (this.#columnCount + count > COLUMNS_MAX) return null
+      if (this.#columnCount + count > this.#columnsMax) return null
       for (const row of rows) {
         const column = readColumn(row)
         // What COMPACT STORAGE hides: a column without a value that no statement can name.
@@ -199,7 +201,8 @@ class SchemaReader {
 export const readSchema = (
   connection: UpstreamConnection,
   keyspaces: readonly string[] = [],
+  columnsMax: number = COLUMNS_MAX,
 ): Promise<Schema> =>
-  new SchemaReader(connection).read((name) =>
+  new SchemaReader(connection, columnsMax).read((name) =>
     keyspaces.length === 0 ? !isSystemKeyspace(name) : keyspaces.includes(name),
   )

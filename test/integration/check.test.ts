@@ -8,10 +8,9 @@ import { runZdm } from '../../src/cli/program.ts'
 import { systemClock } from '../../src/clock.ts'
 import type { CheckReport, Difference } from '../../src/control/report.ts'
 import type { ProxyInstance } from '../../src/proxy/instance.ts'
-import { afterTest } from '../support/after-test.ts'
+import { afterFile, afterTest } from '../support/after-test.ts'
 import { startTestControl, testApp } from '../support/controlled.ts'
 import {
-  afterFile,
   connectDirect,
   createKeyspace,
   newKeyspaceName,
@@ -21,6 +20,9 @@ import {
 const KS = newKeyspaceName()
 const SAME = newKeyspaceName()
 const ONLY_ORIGIN = newKeyspaceName()
+
+/** More columns than a page of system_schema has rows; the last of them comes last. */
+const WIDE = Array.from({ length: 1100 }, (_, at) => `c${at} int`).join(', ')
 
 /** What each cluster is given; `$` is the keyspace. */
 const SCHEMAS: Readonly<Record<'origin' | 'target', readonly string[]>> = {
@@ -38,6 +40,7 @@ const SCHEMAS: Readonly<Record<'origin' | 'target', readonly string[]>> = {
     `CREATE INDEX by_changed ON $.columns (changed)`,
     `CREATE TABLE $.renamed_index (p int PRIMARY KEY, v int)`,
     `CREATE INDEX one_name ON $.renamed_index (v)`,
+    `CREATE TABLE $.wide (p int PRIMARY KEY, ${WIDE}, zz int)`,
   ],
   target: [
     `CREATE TYPE $.address (street text, zip text)`,
@@ -51,6 +54,7 @@ const SCHEMAS: Readonly<Record<'origin' | 'target', readonly string[]>> = {
     `CREATE TABLE $.renamed_index (p int PRIMARY KEY, v int)`,
     `CREATE INDEX another_name ON $.renamed_index (v)`,
     `CREATE TABLE $.more (p int PRIMARY KEY)`,
+    `CREATE TABLE $.wide (p int PRIMARY KEY, ${WIDE})`,
   ],
 }
 
@@ -147,6 +151,7 @@ describe('two keyspaces that differ', () => {
     ['error', 'expires', 'for ever in Origin and 60 s in Target: writes are lost'],
     ['note', 'compact', 'COMPACT STORAGE yes and no'],
     ['note', 'more', 'is in Target only'],
+    ['error', 'wide.zz', 'missing in Target'],
   ])('%s: %s', (severity, subject, text) => {
     expect(found.find((one) => one.subject === `${KS}.${subject}`)).toMatchObject({
       severity,
@@ -158,7 +163,7 @@ describe('two keyspaces that differ', () => {
     const subjects = found.map(({ subject }) => subject.slice(KS.length))
     expect(subjects.filter((subject) => /same|renamed|hits|one_name/.test(subject))).toEqual([])
     expect(found.find(({ subject }) => subject === KS)).toMatchObject({ severity: 'note' })
-    expect(found).toHaveLength(15)
+    expect(found).toHaveLength(16)
   })
 
   test('can be made alike by what the remedies say', async () => {
@@ -166,7 +171,7 @@ describe('two keyspaces that differ', () => {
     const statements = found.flatMap(
       ({ remedy }) => /^on Target: ((?:ALTER|CREATE) .*)$/.exec(remedy)?.[1] ?? [],
     )
-    expect(statements).toHaveLength(4)
+    expect(statements).toHaveLength(5)
     for (const text of statements) await target.execute(text)
     const { schema } = await report('--keyspace', KS)
     const left = schema!.differences.map(({ subject }) => subject)
