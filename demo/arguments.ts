@@ -7,11 +7,13 @@ export const SECONDS_MAX = 3600
 
 export const USAGE = `Usage: npm run demo -- [--keep] [--seconds N]
 
-Starts two Cassandra clusters (Origin 4.1, Target 5.0) and the proxy between them, runs a driver
-through it, and proves that every row is in both clusters with equal values and write times.
+Starts two Cassandra clusters (Origin 4.1, Target 5.0) and three proxies between them, and walks a
+migration from its first phase to its last and once back, while a driver works. Proves at each
+step that no request failed and where each read was served, and that every row is in both clusters with
+equal values and write times.
 
   --keep       leave everything running afterwards, and print the addresses to try
-  --seconds N  how long the driver works, 1 to ${SECONDS_MAX} (default ${SECONDS_DEFAULT})
+  --seconds N  about how long the driver works, 1 to ${SECONDS_MAX} (default ${SECONDS_DEFAULT})
   --help       this text
 
 Exit codes: 0 PASS, 1 differences or a failure, 2 wrong options, 130 Ctrl-C.

@@ -1,7 +1,8 @@
 /**
- * The line that shows the proxy at work: requests per second and latency per cluster over the last
- * interval. On a terminal it is rewritten every second, elsewhere printed every few.
+ * The line that shows the proxies at work: requests per second and latency per cluster over the last
+ * interval. On a terminal it is rewritten every second, elsewhere printed now and then.
  */
+import type { ContactPoint } from '../clusters/cluster.ts'
 import type { StatusLine } from '../clusters/status-line.ts'
 import {
   type ClusterLatencies,
@@ -47,11 +48,13 @@ export const renderInterval = (interval: Interval): string => {
 }
 
 const TERMINAL_INTERVAL_MS = 1000
-const PLAIN_INTERVAL_MS = 3000
+/** The steps of the walk have lines of their own. */
+const PLAIN_INTERVAL_MS = 10_000
 
 export interface LiveReportOptions {
   readonly line: StatusLine
-  readonly httpPort: number
+  /** Where the proxies' metrics are. */
+  readonly metrics: readonly ContactPoint[]
   readonly countRequests: () => number
 }
 
@@ -73,7 +76,7 @@ export class LiveReport {
   }
 
   static async start(options: LiveReportOptions): Promise<LiveReport> {
-    return new LiveReport(options, await scrapeLatencies(options.httpPort))
+    return new LiveReport(options, await scrapeLatencies(options.metrics))
   }
 
   stop(): void {
@@ -86,7 +89,7 @@ export class LiveReport {
     if (this.#isBusy) return
     this.#isBusy = true
     try {
-      const latencies = await scrapeLatencies(this.#options.httpPort)
+      const latencies = await scrapeLatencies(this.#options.metrics)
       if (!this.#isOver) this.#show(performance.now(), latencies)
     } catch {
       // The next tick tries again; a proxy that is gone is noticed elsewhere.

@@ -1,7 +1,7 @@
 /**
- * The demo: two real clusters, the proxy between them, a driver at work, and the proof that both
- * clusters hold the same. This file is its course from beginning to end; whatever way it ends,
- * everything that was started is stopped in reverse order.
+ * The demo: two real clusters, three proxies between them, a driver at work, a migration from its first phase
+ * to its last, and the proof that both clusters hold the same. This file is its course from beginning to end;
+ * whatever way it ends, everything that was started is stopped in reverse order.
  */
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -17,13 +17,17 @@ import { StatusLine, standardOutput } from '../clusters/status-line.ts'
 import { unlessAborted } from '../clusters/unless-aborted.ts'
 import { parseArguments, USAGE } from './arguments.ts'
 import { type Comparison, compareRows } from './comparison.ts'
-import { renderAddresses } from './keep.ts'
+import { exportLine, renderAddresses } from './keep.ts'
 import { LiveReport } from './live-line.ts'
 import { latenciesDelta, scrapeLatencies } from './metrics-scrape.ts'
-import { ProxyError, type RunningProxy, startProxy } from './proxy-process.ts'
+import { Operator } from './operator.ts'
+import type { Place } from './place.ts'
+import { ProxyError, type RunningProxies, startProxies } from './proxy-process.ts'
+import { isGoodStep, renderChanged, renderStep, WALK_HEADER } from './render-walk.ts'
 import { createClient, readAllRows, readReleaseVersion } from './stored-rows.ts'
 import { type Findings, isPass, renderFindings } from './verdict.ts'
-import { createSchema, Workload } from './workload.ts'
+import { STEPS, walk } from './walk.ts'
+import { addWork, createSchema, type Workload } from './workload.ts'
 
 const EXIT_PASS = 0
 const EXIT_FAIL = 1
@@ -43,9 +47,13 @@ interface Run {
   readonly cleanup: AsyncDisposableStack
 }
 
-const say = ({ line }: Run, mark: string, text: string): void => {
-  const { hasColours } = line.output
-  line.print(`${hasColours ? styleText('green', mark, { validateStream: false }) : mark} ${text}`)
+type Style = Parameters<typeof styleText>[0]
+
+const styled = ({ line }: Run, style: Style, text: string): string =>
+  line.output.hasColours ? styleText(style, text, { validateStream: false }) : text
+
+const say = (run: Run, mark: string, text: string): void => {
+  run.line.print(`${styled(run, 'green', mark)} ${text}`)
 }
 
 /** The driver does not know our signal: what it still does when the demo stops is let go. */
@@ -65,23 +73,23 @@ const startClusters = async (run: Run): Promise<ClusterPair> => {
   return pair
 }
 
-const startProxyBetween = async (run: Run, pair: ClusterPair): Promise<RunningProxy> => {
+const startProxiesBetween = async (run: Run, pair: ClusterPair): Promise<RunningProxies> => {
   const { line, stopper, cleanup } = run
   const directory = await mkdtemp(join(tmpdir(), 'zdm-demo-'))
   cleanup.defer(() => rm(directory, { recursive: true, force: true }))
-  line.show('starting the proxy')
+  line.show('starting the proxies')
   const contactPoints = { origin: contactPoint(pair.origin), target: contactPoint(pair.target) }
-  const proxy = await startProxy(contactPoints, directory, stopper.signal)
+  const proxies = await startProxies(contactPoints, directory, stopper.signal)
   line.clear()
-  let isWanted = true
+  let areWanted = true
   cleanup.defer(async () => {
-    isWanted = false
-    await proxy.stop()
+    areWanted = false
+    await proxies.stop()
   })
-  void proxy.exited.then(async () => {
-    if (isWanted) stopper.abort(await proxy.describeEnd())
+  void proxies.exited.then(async () => {
+    if (areWanted) stopper.abort(await proxies.describeEnd())
   })
-  return proxy
+  return proxies
 }
 
 const connect = async (
@@ -96,37 +104,60 @@ const connect = async (
   return client
 }
 
-/** The workload for its time, with the live line; rejects if the demo is stopped meanwhile. */
-const work = async (run: Run, proxy: RunningProxy, workload: Workload) => {
-  const { line, seconds, stopper } = run
-  const before = await scrapeLatencies(proxy.httpPort)
-  const startedAtMs = performance.now()
-  const countRequests = () => workload.done.requests
-  const report = await LiveReport.start({ line, httpPort: proxy.httpPort, countRequests })
-  try {
-    const timeIsUp = AbortSignal.any([stopper.signal, AbortSignal.timeout(seconds * 1000)])
-    await unlessStopped(run, workload.run(timeIsUp))
-    const durationMs = performance.now() - startedAtMs
-    const after = await scrapeLatencies(proxy.httpPort)
-    return { durationMs, latencies: latenciesDelta(before, after) }
-  } catch (error) {
-    // If the proxy ended, that is what to tell, and it comes a little later than broken connections.
-    if (!stopper.signal.aborted) await Promise.race([proxy.exited, delay(PATIENCE_MS)])
-    throw proxy.isOver() ? await proxy.describeEnd() : error
-  } finally {
-    report.stop()
-  }
-}
-
 interface DirectClients {
   readonly origin: cassandra.Client
   readonly target: cassandra.Client
 }
 
+/** The walk with its lines and the live line; rejects if the demo is stopped meanwhile. */
+const work = async (
+  run: Run,
+  proxies: RunningProxies,
+  client: cassandra.Client,
+  direct: DirectClients,
+) => {
+  const { line, seconds, stopper } = run
+  const { metrics, place } = proxies
+  const before = await scrapeLatencies(metrics)
+  const startedAtMs = performance.now()
+  const workloads: Workload[] = []
+  const countRequests = () => workloads.reduce((sum, { done }) => sum + done.requests, 0)
+  const report = await LiveReport.start({ line, metrics, countRequests })
+  const walking = walk({
+    operator: new Operator(place, stopper.signal),
+    client,
+    ...direct,
+    stayMs: (seconds * 1000) / STEPS.length,
+    signal: stopper.signal,
+    onWork: (workload) => workloads.push(workload),
+    onCommand: (text) => line.print(`${styled(run, 'dim', '$')} ${styled(run, 'bold', text)}`),
+    onSaid: (text) => line.print(styled(run, 'dim', `  ${text}`)),
+    onChanged: (...changed) => {
+      for (const text of renderChanged(...changed)) line.print(styled(run, 'dim', `  ${text}`))
+    },
+    onStep: (step) => {
+      const [mark, colour] = isGoodStep(step) ? (['✔', 'green'] as const) : (['✘', 'red'] as const)
+      line.print(`${styled(run, colour, mark)} ${renderStep(step)}`)
+    },
+  })
+  try {
+    const steps = await unlessStopped(run, walking)
+    const durationMs = performance.now() - startedAtMs
+    const after = await scrapeLatencies(metrics)
+    return { steps, durationMs, latencies: latenciesDelta(before, after) }
+  } catch (error) {
+    // If a proxy ended, that is what to tell, and it comes a little later than broken connections.
+    if (!stopper.signal.aborted) await Promise.race([proxies.exited, delay(PATIENCE_MS)])
+    throw proxies.isOver() ? await proxies.describeEnd() : error
+  } finally {
+    report.stop()
+  }
+}
+
 const compareClusters = async (
   run: Run,
   clients: DirectClients,
-  workload: Workload,
+  workloads: readonly Workload[],
 ): Promise<Comparison> => {
   run.line.show('reading every row of both clusters')
   const { signal } = run.stopper
@@ -136,23 +167,25 @@ const compareClusters = async (
   ] as const
   const [origin, target] = await unlessStopped(run, Promise.all(reading))
   run.line.clear()
-  return compareRows(origin, target, workload.written())
+  const written = new Map(workloads.flatMap((workload) => [...workload.written()]))
+  return compareRows(origin, target, written)
 }
 
-const printVerdict = ({ line }: Run, findings: Findings): void => {
-  const { hasColours } = line.output
+const printVerdict = (run: Run, findings: Findings): void => {
+  const { line } = run
   line.print()
   for (const text of renderFindings(findings)) line.print(text)
   line.print()
-  const [word, colour] = isPass(findings)
-    ? (['PASS', 'green'] as const)
-    : (['FAIL', 'red'] as const)
-  line.print(hasColours ? styleText(['bold', colour], word, { validateStream: false }) : word)
+  line.print(
+    isPass(findings)
+      ? styled(run, ['bold', 'green'], 'PASS')
+      : styled(run, ['bold', 'red'], 'FAIL'),
+  )
 }
 
-const keepRunning = async (run: Run, pair: ClusterPair, proxy: RunningProxy): Promise<void> => {
+const keepRunning = async (run: Run, pair: ClusterPair, proxies: RunningProxies): Promise<void> => {
   const addresses = {
-    proxy,
+    proxies,
     origin: contactPoint(pair.origin),
     target: contactPoint(pair.target),
     localDatacenter: pair.origin.localDatacenter,
@@ -177,21 +210,36 @@ const perform = async (run: Run): Promise<number> => {
   const targetVersion = await readReleaseVersion(target)
   say(run, '✔', `Origin: Cassandra ${originVersion} on ${originAt.address}:${originAt.port}`)
   say(run, '✔', `Target: Cassandra ${targetVersion} on ${targetAt.address}:${targetAt.port}`)
-  const proxy = await startProxyBetween(run, pair)
-  say(run, '✔', `Proxy on ${proxy.address}:${proxy.port}, between the two`)
-  const throughProxy = await connect(run, proxy, localDatacenter)
-  await unlessStopped(run, createSchema(throughProxy))
-  say(run, '✔', 'Keyspace and table created through the proxy')
-  say(run, '✔', `A driver works through the proxy for ${run.seconds} s`)
-  const workload = new Workload(throughProxy)
-  const { durationMs, latencies } = await work(run, proxy, workload)
-  const comparison = await compareClusters(run, { origin, target }, workload)
-  const { done } = workload
-  const findings = { originVersion, targetVersion, durationMs, done, comparison, latencies }
+  const proxies = await startProxiesBetween(run, pair)
+  const { place } = proxies
+  say(run, '✔', `Between them ${describePlace(place)}`)
+  const throughProxies = await connect(run, proxies.contactPoint, localDatacenter)
+  await unlessStopped(run, createSchema(throughProxies))
+  say(
+    run,
+    '✔',
+    'Keyspace and table created through the proxies; a marker of its own in each cluster',
+  )
+  say(run, '✔', `A driver works through the proxies from now on, for about ${run.seconds} s`)
+  run.line.print()
+  run.line.print(`${styled(run, 'dim', '$')} ${styled(run, 'bold', exportLine(place))}`)
+  run.line.print(styled(run, 'dim', `  ${WALK_HEADER}`))
+  const direct = { origin, target }
+  const { steps, durationMs, latencies } = await work(run, proxies, throughProxies, direct)
+  const workloads = steps.map(({ workload }) => workload)
+  const comparison = await compareClusters(run, direct, workloads)
+  const done = addWork(workloads.map((workload) => workload.done))
+  const versions = { originVersion, targetVersion }
+  const findings = { ...versions, durationMs, done, steps, comparison, latencies }
   printVerdict(run, findings)
-  if (run.keep) await keepRunning(run, pair, proxy)
+  if (run.keep) await keepRunning(run, pair, proxies)
   return isPass(findings) ? EXIT_PASS : EXIT_FAIL
 }
+
+const describePlace = ({ addresses, port }: Place): string =>
+  addresses.length === 1
+    ? `one proxy on ${addresses[0]}:${port}: this machine has no other loopback addresses`
+    : `${addresses.length} proxies on ${addresses.join(', ')}, port ${port}`
 
 /** The second Ctrl-C does not wait: the guards of the processes end them. */
 const stopOnSignals = (stopper: AbortController): (() => boolean) => {

@@ -1,7 +1,8 @@
 /**
- * Latency per cluster out of the proxy's /metrics (operations §3.2): the histograms of all nodes and
- * request types of a cluster added up, and what changed between two scrapes.
+ * Latency per cluster out of the proxies' /metrics (operations §3.2): the histograms of all instances, nodes
+ * and request types of a cluster added up, and what changed between two scrapes.
  */
+import type { ContactPoint } from '../clusters/cluster.ts'
 
 export interface Histogram {
   readonly count: number
@@ -85,10 +86,15 @@ export const latenciesDelta = (
   target: histogramDelta(before.target, after.target),
 })
 
-/** Rejects if the proxy does not answer with metrics in time. */
-export const scrapeLatencies = async (httpPort: number): Promise<ClusterLatencies> => {
-  const url = `http://127.0.0.1:${httpPort}/metrics`
+const scrape = async ({ address, port }: ContactPoint): Promise<string> => {
+  const url = `http://${address}:${port}/metrics`
   const response = await fetch(url, { signal: AbortSignal.timeout(SCRAPE_TIMEOUT_MS) })
   if (!response.ok) throw new Error(`${url} answered ${response.status}`)
-  return parseLatencies(await response.text())
+  return await response.text()
 }
+
+/** Of all instances together. Rejects if one of them does not answer with metrics in time. */
+export const scrapeLatencies = async (
+  instances: readonly ContactPoint[],
+): Promise<ClusterLatencies> =>
+  parseLatencies((await Promise.all(instances.map(scrape))).join('\n'))

@@ -1,6 +1,8 @@
 /**
  * The demo's table and its statements. A row is an order of a customer; each customer is a partition.
- * Only columns that have a write time: no counters, no collections but a frozen one.
+ * Only columns that have a write time: no counters, no collections but a frozen one. Each partition has a
+ * marker, written to each cluster past the proxy and with another value there: every read tells by it which
+ * cluster has served it.
  */
 
 export const KEYSPACE = 'zdm_demo'
@@ -9,8 +11,11 @@ export const TABLE = `${KEYSPACE}.orders`
 export const SCHEMA: readonly string[] = [
   `CREATE KEYSPACE IF NOT EXISTS ${KEYSPACE} WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}`,
   `CREATE TABLE IF NOT EXISTS ${TABLE} (customer int, order_no int, item text, quantity int, paid boolean, ` +
-    'notes frozen<list<text>>, PRIMARY KEY (customer, order_no))',
+    'notes frozen<list<text>>, marker text static, PRIMARY KEY (customer, order_no))',
 ]
+
+/** What the marker says: the cluster whose it is, as `zdm` spells it. */
+export const INSERT_MARKER = `INSERT INTO ${TABLE} (customer, marker) VALUES (?, ?)`
 
 /** The columns whose values and write times are compared. */
 export const COLUMNS = ['item', 'quantity', 'paid', 'notes'] as const
@@ -62,12 +67,12 @@ export const deletePrepared = ({ customer, orderNo }: Order): Statement => ({
 })
 
 export const selectPrepared = ({ customer, orderNo }: Order): Statement => ({
-  query: `SELECT item, quantity, paid, notes FROM ${TABLE} WHERE customer = ? AND order_no = ?`,
+  query: `SELECT item, quantity, paid, notes, marker FROM ${TABLE} WHERE customer = ? AND order_no = ?`,
   params: [customer, orderNo],
 })
 
 export const selectLiteral = ({ customer, orderNo }: Order): Statement => ({
-  query: `SELECT item, quantity, paid, notes FROM ${TABLE} WHERE customer = ${customer} AND order_no = ${orderNo}`,
+  query: `SELECT item, quantity, paid, notes, marker FROM ${TABLE} WHERE customer = ${customer} AND order_no = ${orderNo}`,
   params: [],
 })
 
@@ -75,3 +80,6 @@ export const selectLiteral = ({ customer, orderNo }: Order): Statement => ({
 export const SELECT_ALL = `SELECT customer, order_no, ${COLUMNS.join(', ')}, ${COLUMNS.map(
   (column) => `WRITETIME(${column}) AS ${column}_time`,
 ).join(', ')} FROM ${TABLE}`
+
+/** The same of one customer. */
+export const SELECT_OF_CUSTOMER = `${SELECT_ALL} WHERE customer = ?`

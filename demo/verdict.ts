@@ -2,13 +2,17 @@
 import type { Comparison } from './comparison.ts'
 import { formatCount, renderLatency } from './live-line.ts'
 import type { ClusterLatencies } from './metrics-scrape.ts'
+import { isGoodStep, renderRollback } from './render-walk.ts'
+import { STEPS, type StepResult } from './walk.ts'
 import type { WorkDone } from './workload.ts'
 
 export interface Findings {
   readonly originVersion: string
   readonly targetVersion: string
   readonly durationMs: number
+  /** Of all steps together. */
   readonly done: Readonly<WorkDone>
+  readonly steps: readonly StepResult[]
   readonly comparison: Comparison
   /** Of the whole run. */
   readonly latencies: ClusterLatencies
@@ -16,7 +20,9 @@ export interface Findings {
 
 const SHOWN_MAX = 10
 
-export const isPass = ({ done, comparison }: Findings): boolean =>
+export const isPass = ({ done, steps, comparison }: Findings): boolean =>
+  steps.length === STEPS.length &&
+  steps.every(isGoodStep) &&
   done.failures.length === 0 &&
   done.wrongReads.length === 0 &&
   done.counts.read > 0 &&
@@ -45,10 +51,11 @@ const renderComparison = ({ comparison, originVersion, targetVersion }: Findings
 ]
 
 export const renderFindings = (findings: Findings): string[] => {
-  const { done, comparison, durationMs, latencies } = findings
+  const { done, steps, comparison, durationMs, latencies } = findings
   const { counts, wrongReads, failures } = done
   const perSecond = formatCount((done.requests * 1000) / durationMs)
   const reads = formatCount(counts.read)
+  const misplaced = steps.flatMap(({ workload }) => workload.served.misplaced)
   return [
     line('Requests', `${formatCount(done.requests)}, ${perSecond} per second`),
     line(
@@ -57,14 +64,16 @@ export const renderFindings = (findings: Findings): string[] => {
         `${formatCount(counts.batch)} batches`,
     ),
     line(
-      'Reads, through the proxy',
+      'Reads, through the proxies',
       wrongReads.length === 0 ? `${reads}, each returned what had been written` : reads,
     ),
+    line('Rollback', renderRollback(steps)),
     line('Latency', renderLatency('Origin', latencies.origin)),
     line('', renderLatency('Target', latencies.target)),
     ...renderComparison(findings),
     ...renderList('Requests that failed', failures.length, failures),
     ...renderList('Reads that returned something else', wrongReads.length, wrongReads),
+    ...renderList('Reads that the wrong cluster served', misplaced.length, misplaced),
     ...renderList('Differences', comparison.differenceCount, comparison.differences),
   ]
 }

@@ -1,14 +1,16 @@
 /**
- * An application at work: a real driver, connected to the proxy only, that writes with prepared and
- * unprepared statements and with batches, and checks what its reads return. The driver gives each
- * write its time stamp, as drivers do, so both clusters store the same.
+ * An application at work: a real driver, connected to the proxies only, that writes with prepared and
+ * unprepared statements and with batches, and checks what its reads return and which cluster has served
+ * them. The driver gives each write its time stamp, as drivers do, so both clusters store the same.
  */
 import type cassandra from 'cassandra-driver'
+import type { ClusterWord } from '../src/control/phase.ts'
 import { messageOf } from '../src/message-of.ts'
 import { Ledger, type Operation, type Values, valuesOf } from './ledger.ts'
 import {
   type Column,
   deletePrepared,
+  INSERT_MARKER,
   insertLiteral,
   insertPrepared,
   type Order,
@@ -18,8 +20,10 @@ import {
   selectPrepared,
   updatePrepared,
 } from './schema.ts'
+import type { ServedReads } from './served-reads.ts'
 
-const CUSTOMERS = 24
+/** At work at the same time, each with one request under way. */
+export const CUSTOMERS = 24
 /** After so many failed requests there is nothing more to learn. */
 const FAILURES_MAX = 10
 
@@ -30,6 +34,34 @@ export interface WorkDone {
   /** Reads that did not return what had been written, and requests that failed: lines for a person. */
   readonly wrongReads: string[]
   readonly failures: string[]
+}
+
+/** Of several workloads together. */
+export const addWork = (all: readonly Readonly<WorkDone>[]): WorkDone => {
+  const sum = (read: (done: Readonly<WorkDone>) => number): number =>
+    all.reduce((total, done) => total + read(done), 0)
+  return {
+    requests: sum(({ requests }) => requests),
+    counts: {
+      prepared: sum(({ counts }) => counts.prepared),
+      unprepared: sum(({ counts }) => counts.unprepared),
+      batch: sum(({ counts }) => counts.batch),
+      read: sum(({ counts }) => counts.read),
+    },
+    wrongReads: all.flatMap(({ wrongReads }) => wrongReads),
+    failures: all.flatMap(({ failures }) => failures),
+  }
+}
+
+/** Written to one cluster, past the proxy: what its reads tell is where they come from. */
+export const writeMarkers = async (
+  direct: cassandra.Client,
+  cluster: ClusterWord,
+  customers: readonly number[],
+): Promise<void> => {
+  const write = (customer: number) =>
+    direct.execute(INSERT_MARKER, [customer, cluster], { prepare: true })
+  await Promise.all(customers.map(write))
 }
 
 export const createSchema = async (client: cassandra.Client): Promise<void> => {
@@ -70,11 +102,16 @@ export class Workload {
     wrongReads: [],
     failures: [],
   }
+  readonly customers: readonly number[]
+  readonly served: ServedReads
   readonly #client: cassandra.Client
-  readonly #ledgers = Array.from({ length: CUSTOMERS }, (_, i) => new Ledger(i + 1))
+  readonly #ledgers: readonly Ledger[]
 
-  constructor(client: cassandra.Client) {
+  constructor(client: cassandra.Client, customers: readonly number[], served: ServedReads) {
     this.#client = client
+    this.customers = customers
+    this.served = served
+    this.#ledgers = customers.map((customer) => new Ledger(customer))
   }
 
   /** What every order must be now, by `orderKey`. */
@@ -135,7 +172,9 @@ export class Workload {
   async #read(order: Order, isPrepared: boolean): Promise<void> {
     this.done.counts.read += 1
     const statement = isPrepared ? selectPrepared(order) : selectLiteral(order)
+    const startedAtMs = performance.now()
     const { rows } = await execute(this.#client, statement, isPrepared)
+    this.served.note(rows[0]?.['marker'], startedAtMs, performance.now())
     const wrong = checkRead(order, rows)
     if (wrong !== undefined) this.done.wrongReads.push(wrong)
   }

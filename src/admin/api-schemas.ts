@@ -161,6 +161,7 @@ const CHANGE_REPORT = object({
   message: TEXT,
   checks: list(ref('CheckResult')),
   instances: list(ref('InstanceOutcome')),
+  askedAt: described(TIME, 'When the instance that was asked began with it.'),
   skewMs: NUMBER_OR_NULL,
   finish: TEXT_OR_NULL,
   revert: TEXT_OR_NULL,

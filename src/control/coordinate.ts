@@ -199,13 +199,21 @@ class Coordination {
   readonly #requester: Requester
   readonly #clock: Clock
   readonly #seen: readonly Seen[]
+  readonly #askedAt: string
   #checks: readonly CheckResult[] = []
 
-  constructor(wish: Wish, requester: Requester, clock: Clock, seen: readonly Seen[]) {
+  constructor(
+    wish: Wish,
+    requester: Requester,
+    clock: Clock,
+    seen: readonly Seen[],
+    askedAt: string,
+  ) {
     this.#wish = wish
     this.#requester = requester
     this.#clock = clock
     this.#seen = seen
+    this.#askedAt = askedAt
   }
 
   async run(clients: readonly InstanceClient[]): Promise<ChangeReport> {
@@ -410,6 +418,7 @@ class Coordination {
       message: '',
       checks: this.#checks,
       instances: [],
+      askedAt: this.#askedAt,
       skewMs: null,
       finish: null,
       revert: null,
@@ -439,5 +448,7 @@ export const coordinateChange = async (
   if (requester.force && requester.reason.trim() === '') {
     throw new ControlError(ControlErrorCode.REASON_MISSING, 'force needs a reason: it is recorded')
   }
-  return new Coordination(wish, requester, clock, await lookAtAll(clients)).run(clients)
+  const askedAt = new Date(clock.wallMs()).toISOString()
+  const seen = await lookAtAll(clients)
+  return new Coordination(wish, requester, clock, seen, askedAt).run(clients)
 }

@@ -215,6 +215,8 @@ export type ChangeReport = {
   readonly message: string
   readonly checks: readonly CheckResult[]
   readonly instances: readonly InstanceOutcome[]
+  /** When the instance that was asked began with it. */
+  readonly askedAt: string
   /** No two instances changed further apart than this; null where fewer than one did. */
   readonly skewMs: number | null
   /** The commands that finish and that revert a partial change. */

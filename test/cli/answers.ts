@@ -120,6 +120,7 @@ export const reportOf = (overrides: Partial<ChangeReport> = {}): ChangeReport =>
       error: null,
     },
   ],
+  askedAt: '2026-03-04T05:06:07.000Z',
   skewMs: 0.8,
   finish: null,
   revert: null,

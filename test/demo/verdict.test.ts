@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type Findings, isPass, renderFindings } from '../../demo/verdict.ts'
+import { goodSteps, stepOf } from './steps.ts'
 
 const nothing = { count: 0, sumSeconds: 0, buckets: [] }
 
@@ -13,6 +14,7 @@ const GOOD: Findings = {
     wrongReads: [],
     failures: [],
   },
+  steps: goodSteps(),
   comparison: {
     originRows: 1100,
     targetRows: 1100,
@@ -43,6 +45,11 @@ describe('the verdict', () => {
     { what: 'a difference', findings: withComparison({ differenceCount: 1 }) },
     { what: 'a read that was wrong', findings: withDone({ wrongReads: ['x'] }) },
     { what: 'a request that failed', findings: withDone({ failures: ['x'] }) },
+    { what: 'a step less', findings: { ...GOOD, steps: GOOD.steps.slice(1) } },
+    {
+      what: 'a read that the wrong cluster served',
+      findings: { ...GOOD, steps: [stepOf({ markers: ['TARGET'] }), ...GOOD.steps.slice(1)] },
+    },
     { what: 'no rows to compare', findings: withComparison({ writtenRows: 0 }) },
     {
       what: 'no reads to check',
@@ -62,6 +69,9 @@ describe('the report', () => {
     expect(text).toMatch(/Rows in Origin 4\.1\.10 +1,100/)
     expect(text).toMatch(/Rows in Target 5\.0\.6 +1,100/)
     expect(text).toContain('4,400 values and write times, no differences')
+    expect(text).toContain(
+      'all reads from Origin on 3 instances 9.9 ms after the proxies were asked',
+    )
   })
 
   test('shows what differs, and how much is not shown', () => {

@@ -1,122 +1,96 @@
 /**
- * A migration from end to end on two real clusters, with a driver that writes and reads all the time: no
- * error reaches it, a row that differs between the clusters shows where reads are served, and nothing is
- * missing on either cluster in the end.
+ * A migration from end to end on two real clusters and three instances, each a process of its own, with a
+ * driver that writes and reads all the time: the demo's walk, held to what it shows. No error reaches the
+ * driver, a marker that differs between the clusters tells where each read was served, and nothing is missing on
+ * either cluster after any step.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Client, types } from 'cassandra-driver'
-import type { FastifyInstance } from 'fastify'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Client } from 'cassandra-driver'
+import { beforeAll, expect, inject, test } from 'vitest'
+import { Operator } from '../../demo/operator.ts'
+import { type RunningProxies, startProxies, statePath } from '../../demo/proxy-process.ts'
+import { renderRollback } from '../../demo/render-walk.ts'
+import { KEYSPACE } from '../../demo/schema.ts'
+import { createClient } from '../../demo/stored-rows.ts'
+import { STEPS, type StepResult, walk } from '../../demo/walk.ts'
+import { createSchema } from '../../demo/workload.ts'
+import { PHASE_TABLE } from '../../src/control/phase.ts'
+import type { ChangeReport } from '../../src/control/report.ts'
 import { readStateFile } from '../../src/control/state-store.ts'
-import { ask, startTestControl, testApp } from '../support/controlled.ts'
-import { testSettings } from '../support/instance.ts'
-import {
-  connectDirect,
-  connectDriver,
-  createKeyspace,
-  newKeyspaceName,
-  plainRows,
-  startRealInstance,
-} from '../support/real-instance.ts'
+import { afterFile } from '../support/after-test.ts'
+import { connectDirect } from '../support/real-instance.ts'
 
-const keyspace = newKeyspaceName()
-const directory = mkdtempSync(join(tmpdir(), 'zdm-switch-'))
-const statePath = join(directory, 'state.json')
-const WORKERS = 8
+const STAY_MS = 1000
 
-let driver: Client
+let proxies: RunningProxies
+let operator: Operator
+let client: Client
 let direct: { readonly origin: Client; readonly target: Client }
-let app: FastifyInstance
-let ended = false
-let written = 0
-const failures: string[] = []
-
-/** Writes a row, reads it back, and reads the marker. */
-const work = async (worker: number): Promise<void> => {
-  const insert = `INSERT INTO ${keyspace}.t (w, k, v) VALUES (?, ?, ?)`
-  const select = `SELECT v FROM ${keyspace}.t WHERE w = ? AND k = ?`
-  for (let k = 0; !ended; k++) {
-    try {
-      await driver.execute(insert, [worker, k, `${worker}/${k}`], { prepare: true })
-      written++
-      const { rows } = await driver.execute(select, [worker, k], { prepare: true })
-      if (rows[0]?.['v'] !== `${worker}/${k}`) failures.push(`${worker}/${k} was not read back`)
-    } catch (error) {
-      failures.push(String(error))
-    }
-  }
-}
-
-const served = async (): Promise<unknown> => {
-  const { rows } = await driver.execute(`SELECT v FROM ${keyspace}.marker WHERE k = 1`)
-  return rows[0]?.['v']
-}
-
-const grown = async (count: number): Promise<void> => {
-  const until = written + count
-  while (written < until) await new Promise((resolve) => setTimeout(resolve, 5))
-}
+const stopper = new AbortController()
 
 beforeAll(async () => {
-  const real = await startRealInstance({ dataPlaneThreads: 2 })
-  driver = await connectDriver(`127.0.0.1:${real.port}`)
+  const { origin, target } = inject('clusters')
   direct = await connectDirect()
-  await driver.execute(createKeyspace(keyspace))
-  await driver.execute(`CREATE TABLE ${keyspace}.t (w int, k int, v text, PRIMARY KEY (w, k))`)
-  await driver.execute(`CREATE TABLE ${keyspace}.marker (k int PRIMARY KEY, v text)`)
-  await direct.origin.execute(`INSERT INTO ${keyspace}.marker (k, v) VALUES (1, 'ORIGIN')`)
-  await direct.target.execute(`INSERT INTO ${keyspace}.marker (k, v) VALUES (1, 'TARGET')`)
-  const settings = testSettings({ routingStatePath: statePath, proxyListenPort: real.port })
-  app = testApp(startTestControl(settings, real.instance))
+  const dropRows = async () => {
+    for (const one of [direct.origin, direct.target]) {
+      await one.execute(`DROP KEYSPACE IF EXISTS ${KEYSPACE}`)
+    }
+  }
+  await dropRows()
+  afterFile(dropRows)
+  const directory = await mkdtemp(join(tmpdir(), 'zdm-switch-'))
+  afterFile(() => rm(directory, { recursive: true }))
+  const clusters = { origin: origin.contactPoints[0]!, target: target.contactPoints[0]! }
+  proxies = await startProxies(clusters, directory, stopper.signal)
+  afterFile(() => proxies.stop())
+  operator = new Operator(proxies.place, stopper.signal)
+  client = createClient(proxies.contactPoint, origin.localDatacenter)
+  afterFile(() => client.shutdown())
+  await createSchema(client)
 })
 
-afterAll(() => rmSync(directory, { recursive: true }))
-
-/** Verb, the phase that it leads to, where reads are then. */
-const WALK = [
-  ['advance', 'migrate', 'ORIGIN'],
-  ['advance', 'dual-read', 'ORIGIN'],
-  ['advance', 'target-reads', 'TARGET'],
-  ['rollback', 'rolled-back', 'ORIGIN'],
-  ['advance', 'target-reads', 'TARGET'],
-  ['advance', 'cut-over', 'TARGET'],
-] as const
+test('three instances refuse to mirror reads before a reconciliation was recorded', async () => {
+  await operator.change(['advance', 'migrate'])
+  const { exitCode, content } = await operator.change(['advance', 'dual-read'])
+  expect(exitCode).toBe(3)
+  expect(content).toMatchObject({ outcome: 'refused' } satisfies Partial<ChangeReport>)
+  expect(content.message).toContain('no reconciliation has been recorded')
+  await operator.change(['rollback', '--reason', 'the walk begins at the beginning'])
+})
 
 test('connect → migrate → dual-read → target-reads → rollback → target-reads → cut-over', async () => {
-  const workers = Array.from({ length: WORKERS }, (_, worker) => work(worker))
-  expect(await served()).toBe('ORIGIN')
-  const early = await ask(app, 'POST', '/v1/advance', { to: 'migrate' })
-  expect(early.body).toMatchObject({ outcome: 'done' })
-  const unproven = await ask(app, 'POST', '/v1/advance', { to: 'dual-read' })
-  expect(JSON.stringify(unproven.body)).toContain('no reconciliation has been recorded')
-  const recorded = { reason: 'nothing was there before' }
-  expect((await ask(app, 'POST', '/v1/reconciliations', recorded)).status).toBe(200)
-  for (const [verb, to, cluster] of WALK) {
-    await grown(100)
-    const payload = verb === 'advance' ? { to } : {}
-    const { status, body } = await ask(app, 'POST', `/v1/${verb}`, { ...payload, by: 'test' })
-    expect(status, JSON.stringify(body)).toBe(200)
-    expect(await served()).toBe(cluster)
-    expect(readStateFile(statePath)).toMatchObject({ phase: to, routing: { primary: cluster } })
+  const steps: StepResult[] = []
+  const kept: (string | undefined)[][] = []
+  await walk({
+    operator,
+    client,
+    ...direct,
+    stayMs: STAY_MS,
+    signal: stopper.signal,
+    onWork: () => undefined,
+    onCommand: () => undefined,
+    onSaid: () => undefined,
+    onChanged: () => undefined,
+    onStep: (step) => {
+      steps.push(step)
+      const { directory, place } = proxies
+      kept.push(place.addresses.map((_, i) => readStateFile(statePath(directory, i))?.phase))
+    },
+  })
+  expect(steps.map(({ phase }) => phase)).toEqual(STEPS.map(({ phase }) => phase))
+  for (const [at, { phase, cluster, workload, comparison, change }] of steps.entries()) {
+    expect(workload.done, phase).toMatchObject({ failures: [], wrongReads: [] })
+    expect(workload.served.misplaced, phase).toEqual([])
+    expect(cluster).toBe(PHASE_TABLE[phase].routing.primary)
+    // Of the reads that began after the command had returned, each one.
+    expect(workload.served.settled, phase).toBeGreaterThanOrEqual(100)
+    expect(comparison, phase).toMatchObject({ differences: [], differenceCount: 0 })
+    expect(comparison.writtenRows, phase).toBeGreaterThan(0)
+    if (at === 0) continue
+    expect(change?.report.instances.map(({ outcome }) => outcome)).toEqual(Array(3).fill('changed'))
+    expect(kept[at]).toEqual(Array(3).fill(phase))
   }
-  await grown(100)
-  ended = true
-  await Promise.all(workers)
-  expect(failures).toEqual([])
-  const query = `SELECT w, k, v, writetime(v) AS at FROM ${keyspace}.t`
-  const options = { fetchSize: 100_000, consistency: types.consistencies.one }
-  const [origin, target] = await Promise.all([
-    direct.origin.execute(query, [], options),
-    direct.target.execute(query, [], options),
-  ])
-  expect(origin.rows.length).toBe(written)
-  const inOrder = (result: types.ResultSet): string[] =>
-    plainRows(result)
-      .map((row) => JSON.stringify(row))
-      .sort()
-  expect(inOrder(target)).toEqual(inOrder(origin))
-  const { body } = await ask(app, 'GET', '/v1/status')
-  expect(body).toMatchObject({ failedWrites: { originOnly: 0, targetOnly: 0 } })
+  process.stderr.write(`Rollback under load: ${renderRollback(steps)}\n`)
 }, 120_000)
