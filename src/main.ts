@@ -120,7 +120,7 @@ const run = async (
   ]
   await instance.start()
   await stopped
-  control.close()
+  await control.close()
   await Promise.all(servers.map((server) => server?.close()))
   return status
 }

@@ -211,6 +211,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     targetOnly: COUNT,
     both: COUNT,
     tables: list(ref('TableFailures')),
+    gaps: described(list(TEXT), 'What the counts may lack: after a kill, or a damaged file.'),
   }),
   AsyncReadEvidence: object({
     windowSeconds: NUMBER,
@@ -260,6 +261,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     isOriginComplete: FLAG,
     missingOnOrigin: list(ref('TableFailures')),
     since: TIME,
+    gaps: described(list(TEXT), 'What the counts may lack, by instance.'),
     steps: list(TEXT),
   }),
   ChangeReport: CHANGE_REPORT,

@@ -42,6 +42,7 @@ const renderLeave = (leave: LeaveReport, style: Style): string[] => [
     ? `  Origin has every write that was acknowledged since ${leave.since}.`
     : style.bad(`  Origin may lack writes since ${leave.since}:`),
   ...(leave.missingOnOrigin.length === 0 ? [] : renderTableFailures(leave.missingOnOrigin)),
+  ...leave.gaps.map((gap) => style.bad(`  Not counted: ${gap}`)),
   `  Clients connected: ${formatCount(leave.clientConnections)}`,
   ...leave.steps.map((step, at) => `  ${at + 1}. ${step}`),
 ]

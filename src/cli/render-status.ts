@@ -93,6 +93,7 @@ export const mergeFailedWrites = (books: readonly FailedWrites[]): FailedWrites 
     tables: [...addTables(books.flatMap((book) => book.tables))].sort(
       (a, b) => b.originOnly + b.targetOnly - (a.originOnly + a.targetOnly),
     ),
+    gaps: [...new Set(books.flatMap((book) => book.gaps))],
   }
 }
 
@@ -114,6 +115,7 @@ const divergenceLines = (instances: readonly Answering[], style: Style): string[
   return [
     isClean ? style.good(text) : style.bad(text),
     ...(isClean ? [] : renderTableFailures(failed.tables.slice(0, TABLES_SHOWN_MAX))),
+    ...failed.gaps.map((gap) => style.bad(`not counted: ${gap}`)),
     ...(reads.length === 0
       ? []
       : [

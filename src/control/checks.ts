@@ -49,6 +49,10 @@ type Check = (evidence: Evidence, from: MigrationState, to: AlignedState) => Fin
 const pass = (evidence: string): Finding => ({ evidence, remedy: null })
 const fault = (evidence: string, remedy: string): Finding => ({ evidence, remedy })
 
+/** Of counts that nobody can complete. */
+const mayLack = (gaps: readonly string[]): string =>
+  gaps.length === 0 ? '' : `; this may lack ${gaps.join('; ')}`
+
 const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 
 const serving: Check = ({ serving: state }) =>
@@ -78,15 +82,20 @@ const stateKept: Check = ({ isStateKept, settingsRouting }, _from, to) => {
   )
 }
 
-const failedWrites: Check = ({ failedWrites: { since, originOnly, targetOnly, tables } }) => {
-  if (originOnly + targetOnly === 0) return pass(`none on one cluster only since ${since}`)
+const failedWrites: Check = ({ failedWrites: { since, originOnly, targetOnly, tables, gaps } }) => {
+  if (originOnly + targetOnly === 0) {
+    const none = `none on one cluster only since ${since}`
+    if (gaps.length === 0) return pass(none)
+    const remedy = 'if a cluster was in trouble then, compare, and record it: zdm reconciled'
+    return { evidence: `${none}${mayLack(gaps)}`, remedy, isWarning: true }
+  }
   const worst = tables
     .filter((table) => table.originOnly + table.targetOnly > 0)
     .slice(0, 5)
     .map(({ keyspace, table }) => `${keyspace}.${table}`)
     .join(', ')
   return fault(
-    `since ${since} ${plural(originOnly, 'write')} failed on Origin only and ${targetOnly} on Target only, in ${worst || 'unknown tables'}`,
+    `since ${since} ${plural(originOnly, 'write')} failed on Origin only and ${targetOnly} on Target only, in ${worst || 'unknown tables'}${mayLack(gaps)}`,
     'compare and correct these tables, then record it: zdm reconciled',
   )
 }
@@ -154,20 +163,23 @@ const dualReadSkipped: Check = (_, from) => {
     : fault('Target has never had production reads', 'advance to dual-read first')
 }
 
-const originComplete: Check = ({ failedWrites: { originOnly, since, tables } }, { routing }) => {
+const originComplete: Check = ({ failedWrites }, { routing }) => {
+  const { originOnly, since, tables, gaps } = failedWrites
   if (routing.writeMode === 'target_only') {
     return fault(
       'writes go to Target only: Origin lacks them, and reads from it would show old data',
       'copy them back to Origin first; force the rollback if old data is better than none',
     )
   }
-  if (originOnly === 0) return pass(`no write failed on Origin only since ${since}`)
+  if (originOnly === 0) {
+    return pass(`no write failed on Origin only since ${since}${mayLack(gaps)}`)
+  }
   const where = tables
     .filter((table) => table.originOnly > 0)
     .map((t) => `${t.keyspace}.${t.table}`)
   // Never a reason to hold a rollback up.
   return pass(
-    `Origin lacks up to ${plural(originOnly, 'write')} since ${since}, in ${where.slice(0, 5).join(', ')}: copy them back`,
+    `Origin lacks up to ${plural(originOnly, 'write')} since ${since}, in ${where.slice(0, 5).join(', ')}${mayLack(gaps)}: copy them back`,
   )
 }
 

@@ -165,6 +165,11 @@ export const addTables = (all: readonly TableFailures[]): readonly TableFailures
   return [...sums.values()]
 }
 
+const COPY_BACK =
+  'Copy what Origin lacks from Target (the tables above), then record it: zdm reconciled'
+const COMPARE =
+  'Compare both clusters, since not all failed writes are known, then record it: zdm reconciled'
+
 /** What remains until the clients use Origin alone again. */
 export const leaveReport = (seen: readonly Seen[]): LeaveReport => {
   const all = statusesOf(seen)
@@ -174,7 +179,10 @@ export const leaveReport = (seen: readonly Seen[]): LeaveReport => {
   const clients = all.reduce((sum, { traffic }) => sum + (traffic?.clientConnections ?? 0), 0)
   const isWritten = all.every(({ state }) => state.routing.writeMode !== 'target_only')
   const isKnown = seen.every(({ status }) => status !== null)
-  const isComplete = missing.length === 0 && isWritten && isKnown
+  const gaps = all.flatMap(({ name, failedWrites }) =>
+    failedWrites.gaps.map((gap) => `${name}: ${gap}`),
+  )
+  const isComplete = missing.length === 0 && isWritten && isKnown && gaps.length === 0
   const since =
     all
       .map(({ failedWrites }) => failedWrites.since)
@@ -185,12 +193,9 @@ export const leaveReport = (seen: readonly Seen[]): LeaveReport => {
     isOriginComplete: isComplete,
     missingOnOrigin: missing,
     since,
+    gaps,
     steps: [
-      ...(isComplete
-        ? []
-        : [
-            'Copy what Origin lacks from Target (the tables above), then record it: zdm reconciled',
-          ]),
+      ...(isComplete ? [] : [missing.length === 0 ? COMPARE : COPY_BACK]),
       `Point the clients at Origin and restart them one by one: ${clients} connections are open now`,
       'When no connection is left, stop the proxies; empty the tables on Target before another attempt',
     ],

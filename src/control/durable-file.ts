@@ -1,8 +1,10 @@
 /**
  * Files that survive a kill and a power cut: written beside, synced, and renamed over; the directory synced
- * too, or the rename itself could be lost. Synchronous: a few milliseconds, a few times a migration.
+ * too, or the rename itself could be lost. Synchronous: a few milliseconds, a few times a migration; but for
+ * what is written while clients are served (`replaceFile`).
  */
 import { closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs'
+import { open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 const OWNER_ONLY = 0o600
@@ -38,6 +40,24 @@ export const stageFile = (path: string, text: string): void => {
 export const commitFile = (path: string): void => {
   renameSync(nextPath(path), path)
   syncDirectory(path)
+}
+
+/** Both at once, without keeping the thread. One at a time for each path. */
+export const replaceFile = async (path: string, text: string): Promise<void> => {
+  const next = await open(nextPath(path), 'w', OWNER_ONLY)
+  try {
+    await next.writeFile(text)
+    await next.sync()
+  } finally {
+    await next.close()
+  }
+  await rename(nextPath(path), path)
+  const directory = await open(dirname(path), 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
 }
 
 export const discardStaged = (path: string): void => {

@@ -58,6 +58,8 @@ export type FailedWrites = {
   readonly targetOnly: number
   readonly both: number
   readonly tables: readonly TableFailures[]
+  /** What the counts may lack, each a sentence for a person: after a kill, or a damaged file. */
+  readonly gaps: readonly string[]
 }
 
 /** What mirrored reads have shown over the last `windowSeconds`. */
@@ -202,6 +204,8 @@ export type LeaveReport = {
   /** What Origin may lack, by table. */
   readonly missingOnOrigin: readonly TableFailures[]
   readonly since: string
+  /** What the counts may lack, by instance. */
+  readonly gaps: readonly string[]
   readonly steps: readonly string[]
 }
 

@@ -2,15 +2,13 @@
  * The state file: the migration's state over restarts (architecture §2.5). A file that says nothing sound
  * stops the start; an older state is never made up in its place.
  */
-import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { messageOf } from '../message-of.ts'
+import { isFields, parseChecked, renderChecked } from './checked-file.ts'
 import { commitFile, discardStaged, stageFile } from './durable-file.ts'
 import { ControlError, ControlErrorCode } from './errors.ts'
 import type { MigrationState } from './migration-state.ts'
 import { PHASES } from './phase.ts'
-
-const VERSION = 1
 
 export interface StateStore {
   /** Whether what is committed outlives a restart. */
@@ -31,16 +29,9 @@ export const FORGETFUL_STORE: StateStore = {
   discard: () => undefined,
 }
 
-const digest = (stateText: string): string => createHash('sha256').update(stateText).digest('hex')
+/** The state's compact JSON is what its checksum is over. */
+export const renderStateFile = (state: MigrationState): string => renderChecked('state', state)
 
-/** One value a line, so that people can read it; the checksum is over the state's compact JSON. */
-export const renderStateFile = (state: MigrationState): string => {
-  const checksum = digest(JSON.stringify(state))
-  return `${JSON.stringify({ version: VERSION, checksum, state }, null, 2)}\n`
-}
-
-type Fields = Readonly<Record<string, unknown>>
-const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null
 const isOneOf = (value: unknown, words: readonly unknown[]): boolean => words.includes(value)
 
 const isRouting = (value: unknown): boolean =>
@@ -59,24 +50,8 @@ const isState = (value: unknown): value is MigrationState =>
   (value['reconciledAt'] === null || typeof value['reconciledAt'] === 'string')
 
 /** The state that a file's text holds, or what is wrong with it. */
-export const parseStateFile = (text: string): MigrationState | { readonly fault: string } => {
-  let content: unknown
-  try {
-    content = JSON.parse(text)
-  } catch (error) {
-    return { fault: `it is no JSON: ${messageOf(error)}` }
-  }
-  if (!isFields(content)) return { fault: 'it holds no object' }
-  if (content['version'] !== VERSION) {
-    return { fault: `its version is ${String(content['version'])}; this release knows ${VERSION}` }
-  }
-  const { state } = content
-  if (!isState(state)) return { fault: 'its state lacks a field, or a field has no valid value' }
-  if (content['checksum'] !== digest(JSON.stringify(state))) {
-    return { fault: 'its checksum does not fit: it was cut off, or changed by hand' }
-  }
-  return state
-}
+export const parseStateFile = (text: string): MigrationState | { readonly fault: string } =>
+  parseChecked(text, 'state', isState)
 
 /** What was committed last, or null where there is no file yet. Throws STATE_UNREADABLE. */
 export const readStateFile = (path: string): MigrationState | null => {

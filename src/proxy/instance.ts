@@ -84,6 +84,8 @@ export class ProxyInstance {
   #stopped: Promise<void> | null = null
   #routing: RoutingState
   #logLevel: LogLevel | LogLevels
+  /** Of planes that are gone. */
+  #lastSeries: PlaneSeries[] | null = null
 
   /** `routing`: what it begins with, where that is not what the settings say. */
   constructor(settings: Settings, tools: InstanceTools, routing = initialRouting(settings)) {
@@ -130,6 +132,7 @@ export class ProxyInstance {
 
   /** The counters of all data planes; null before the first start attempt has succeeded. */
   series(): Promise<PlaneSeries[]> | null {
+    if (this.#lastSeries !== null) return Promise.resolve(this.#lastSeries)
     return this.#service?.planes.series() ?? null
   }
 
@@ -252,6 +255,7 @@ export class ProxyInstance {
         const why = force.aborted ? 'told again to stop' : `${timeoutMs} ms are over`
         log.warn({ code: 'SHUTDOWN_CUT_SHORT' }, `closing with requests in flight: ${why}`)
       }
+      this.#lastSeries = await service.planes.series().catch(() => null)
       service.certificates.close()
       await service.planes.close()
       service.control.close()

@@ -11,7 +11,7 @@ import type { Settings } from '../config/settings.ts'
 import type { AuditLog } from '../control/audit-log.ts'
 import { evidenceOf } from '../control/checks.ts'
 import type { InstanceClient } from '../control/coordinate.ts'
-import { FailureBook } from '../control/failure-book.ts'
+import { FailureStore, failuresPath } from '../control/failure-store.ts'
 import { hasPhaseRouting, type MigrationState, routingStateOf } from '../control/migration-state.ts'
 import { PHASE_TABLE } from '../control/phase.ts'
 import type {
@@ -81,7 +81,7 @@ export type MigrationControlOptions = {
 export class MigrationControl implements AdminApi {
   readonly #options: MigrationControlOptions
   readonly #switch: MigrationSwitch
-  readonly #failures: FailureBook
+  readonly #failures: FailureStore
   readonly #traffic: TrafficWindow
   readonly #feasibility: Feasibility
   readonly #startedAt: string
@@ -93,8 +93,11 @@ export class MigrationControl implements AdminApi {
     this.#options = options
     this.#adminPort = settings.adminPort
     this.#startedAt = new Date(clock.wallMs()).toISOString()
-    this.#failures = new FailureBook(clock.wallMs())
     this.#feasibility = new Feasibility(instance, clock)
+    const { routingStatePath } = settings
+    const path = routingStatePath === '' ? null : failuresPath(routingStatePath)
+    this.#failures = new FailureStore(path, { clock, log })
+    if (state.reconciledAt !== null) this.#failures.settle(Date.parse(state.reconciledAt))
     this.#traffic = new TrafficWindow(
       boundsInSeconds(settings.metricsOriginLatencyBucketsMs),
       boundsInSeconds(settings.metricsTargetLatencyBucketsMs),
@@ -115,8 +118,11 @@ export class MigrationControl implements AdminApi {
     this.#sampleTimer = clock.setInterval(() => void this.#sample(), SAMPLE_EVERY_MS)
   }
 
-  close(): void {
+  /** Once the instance has stopped. */
+  async close(): Promise<void> {
     this.#options.clock.clearInterval(this.#sampleTimer)
+    const planes = await this.#planes().catch(() => null)
+    await this.#failures.close(planes && failedTables(planes))
   }
 
   get version(): string {
@@ -199,7 +205,7 @@ export class MigrationControl implements AdminApi {
   async reconciled(at: string, requester: Omit<Requester, 'force'>, via: string): Promise<void> {
     const planes = await this.#planes()
     this.#switch.reconciled(at, requester, via)
-    this.#failures.reset(failedTables(planes), Date.parse(at))
+    await this.#failures.reset(failedTables(planes), Date.parse(at))
   }
 
   audit(limit: number): readonly AuditEntry[] {
@@ -294,6 +300,7 @@ export class MigrationControl implements AdminApi {
     const nowMs = this.#options.clock.now()
     this.#traffic.sample(planes, nowMs)
     this.#options.evidence.sample(planes, nowMs)
+    this.#failures.sample(failedTables(planes))
   }
 
   async #sample(): Promise<void> {

@@ -72,6 +72,7 @@ export const statusOf = (overrides: Partial<InstanceStatus> = {}): InstanceStatu
     targetOnly: 0,
     both: 0,
     tables: [],
+    gaps: [],
   },
   asyncReads: { windowSeconds: 600, reads: 5000, errors: 0, mismatches: 0 },
   certificates: [],

@@ -93,6 +93,7 @@ describe('status', () => {
       tables: [
         { keyspace: 'ks', table, originOnly: 0, targetOnly, both: 1, firstAt, lastAt: firstAt },
       ],
+      gaps: [`${table} was killed`],
     })
     const merged = mergeFailedWrites([
       book('a', 2, '2026-01-03'),
@@ -100,6 +101,7 @@ describe('status', () => {
       book('a', 3, '2026-01-01'),
     ])
     expect(merged).toMatchObject({ originOnly: 0, targetOnly: 14, both: 3 })
+    expect(merged.gaps).toEqual(['a was killed', 'b was killed'])
     expect(merged.tables).toMatchObject([
       { table: 'b', targetOnly: 9 },
       { table: 'a', targetOnly: 5, firstAt: '2026-01-01', lastAt: '2026-01-03' },
@@ -169,11 +171,13 @@ describe('checks, plans and changes', () => {
         },
       ],
       since: '2026-01-01',
+      gaps: ['b: the last 5 s before it was killed'],
       steps: ['Copy shop.orders from Target.', 'Point clients at Origin.'],
     }
     const lines = text(renderChange(reportOf({ leave }), PLAIN))
     expect(lines).toContain('Origin may lack writes since 2026-01-01:')
     expect(lines).toMatch(/shop\.orders +2 +0/)
+    expect(lines).toContain('Not counted: b: the last 5 s before it was killed')
     expect(lines).toContain('2. Point clients at Origin.')
   })
 })

@@ -40,12 +40,13 @@ export const noFailures: FailedWrites = {
   targetOnly: 0,
   both: 0,
   tables: [],
+  gaps: [],
 }
 
 export const failuresOf = (originOnly: number, targetOnly: number): FailedWrites => {
   const counts = { originOnly, targetOnly, both: 0 }
   const row = { keyspace: 'ks', table: 't', ...counts, firstAt: START, lastAt: START }
-  return { since: START, ...counts, tables: [row] }
+  return { since: START, ...counts, tables: [row], gaps: [] }
 }
 
 /** Nothing that any check finds fault with. */

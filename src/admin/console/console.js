@@ -267,9 +267,11 @@ const renderDivergence = (statuses) => {
     reads.length === 0
       ? ''
       : ` Mirrored reads: ${reads.reduce((n, one) => n + one.mismatches, 0)} mismatches, ${reads.reduce((n, one) => n + one.errors, 0)} errors in ${reads.reduce((n, one) => n + one.reads, 0)}.`
+  const uncounted = statuses.flatMap((status) => status.failedWrites.gaps)
+  const gaps = uncounted.map((gap) => ` Not counted: ${gap}.`).join('')
   setText(
     'divergence-summary',
-    `Writes that failed on one cluster only since ${statuses[0].failedWrites.since}: Origin ${origin}, Target ${target}.${mirrored}`,
+    `Writes that failed on one cluster only since ${statuses[0].failedWrites.since}: Origin ${origin}, Target ${target}.${gaps}${mirrored}`,
   )
   byId('divergence-summary').className = origin + target > 0 ? 'bad' : 'good'
   const rows = mergeTables(statuses).map(([name, one]) =>
