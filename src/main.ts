@@ -118,6 +118,7 @@ const run = async (
     await serveHealth(settings, version, instance, series, controlOptions),
     await serveAdmin(control, controlOptions),
   ]
+  if (settings.adminEnabled) await control.catchUp()
   await instance.start()
   await stopped
   await control.close()

@@ -172,7 +172,7 @@ const AUDIT_ENTRY = object({
   at: TIME,
   instance: TEXT,
   changeId: TEXT,
-  event: word('begun', 'committed', 'refused', 'failed', 'reconciled', 'log-level'),
+  event: word('begun', 'committed', 'refused', 'failed', 'adopted', 'reconciled', 'log-level'),
   verb: { type: ['string', 'null'], enum: ['advance', 'rollback', 'route', 'align', null] },
   by: TEXT,
   via: TEXT,

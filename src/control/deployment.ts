@@ -37,7 +37,8 @@ const OWN_SETTINGS: ReadonlySet<string> = new Set([
   'log_level',
 ])
 
-const keyOf = ({ phase, rolledBackFrom, routing }: AlignedState): string =>
+/** Equal where two states are the same but for who made them, and when. */
+export const stateKey = ({ phase, rolledBackFrom, routing }: AlignedState): string =>
   JSON.stringify([phase, rolledBackFrom, routing.primary, routing.readMode, routing.writeMode])
 
 export const statusesOf = (seen: readonly Seen[]): readonly InstanceStatus[] =>
@@ -45,7 +46,16 @@ export const statusesOf = (seen: readonly Seen[]): readonly InstanceStatus[] =>
 
 /** All that were reached are in the same state at the same revision. */
 export const agree = (seen: readonly Seen[]): boolean =>
-  new Set(statusesOf(seen).map(({ state }) => `${state.revision} ${keyOf(state)}`)).size <= 1
+  new Set(statusesOf(seen).map(({ state }) => `${state.revision} ${stateKey(state)}`)).size <= 1
+
+/** Where each that was reached is. */
+export const statesText = (seen: readonly Seen[]): string =>
+  statusesOf(seen)
+    .map(
+      ({ name, state }) =>
+        `${name}: ${state.phase}, reads from ${state.routing.primary}, revision ${state.revision}`,
+    )
+    .join('; ')
 
 type Finding = {
   readonly evidence: string
@@ -70,12 +80,7 @@ const inAgreement = (seen: readonly Seen[]): Finding => {
     return { evidence: `all at revision ${all[0]?.state.revision ?? 0}`, remedy: null }
   }
   return {
-    evidence: all
-      .map(
-        ({ name, state }) =>
-          `${name}: ${state.phase}, reads from ${state.routing.primary}, revision ${state.revision}`,
-      )
-      .join('; '),
+    evidence: statesText(seen),
     remedy: 'zdm align --like the instance that is right',
   }
 }

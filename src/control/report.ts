@@ -262,7 +262,14 @@ export type AuditEntry = {
   readonly at: string
   readonly instance: string
   readonly changeId: string
-  readonly event: 'begun' | 'committed' | 'refused' | 'failed' | 'reconciled' | 'log-level'
+  readonly event:
+    | 'begun'
+    | 'committed'
+    | 'refused'
+    | 'failed'
+    | 'adopted'
+    | 'reconciled'
+    | 'log-level'
   readonly verb: Verb | null
   readonly by: string
   /** Where the request came from. */

@@ -144,6 +144,32 @@ export class MigrationSwitch {
     this.#prepared = null
   }
 
+  /**
+   * Takes over what the others of the deployment have changed while this instance was down. Where that cannot
+   * be written down it is done all the same, and said: an older state would read from the wrong cluster.
+   */
+  async adopt(state: MigrationState, via: string): Promise<void> {
+    const { store, audit, log, apply } = this.#tools
+    const before = this.#state
+    // A change that reaches this instance meanwhile brings it further than this would.
+    const isOvertaken = this.#isBusy || this.#current() !== null
+    if (isOvertaken || state.revision <= before.revision) return
+    const { phase, revision, routing, changedAt, changedBy: by, reason } = state
+    const text = `changed while this instance was down: ${before.phase}, revision ${before.revision} → ${phase}, revision ${revision}, reads from ${routing.primary}, as ${by || 'somebody'} changed it at ${changedAt} on ${via}`
+    try {
+      store.stage(state)
+      const states = { from: before, to: state }
+      audit.append({ ...this.#blank(via), event: 'adopted', by, reason, ...states, message: text })
+      store.commit()
+    } catch (error) {
+      store.discard()
+      this.#complain(error)
+    }
+    this.#state = state
+    await apply(state)
+    log.warn({ code: 'STATE_ADOPTED', from: before, to: state }, text)
+  }
+
   /** Both clusters were compared and made equal. */
   reconciled(at: string, { by, reason }: Omit<Requester, 'force'>, via: string): void {
     if (this.#isBusy || this.#current() !== null) throw this.#inProgress()

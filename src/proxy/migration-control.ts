@@ -9,6 +9,7 @@ import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { Settings } from '../config/settings.ts'
 import type { AuditLog } from '../control/audit-log.ts'
+import { askOthers, CATCH_UP_TIMEOUT_MS } from '../control/catch-up.ts'
 import { evidenceOf } from '../control/checks.ts'
 import type { InstanceClient } from '../control/coordinate.ts'
 import { FailureStore, failuresPath } from '../control/failure-store.ts'
@@ -125,6 +126,32 @@ export class MigrationControl implements AdminApi {
     await this.#failures.close(planes && failedTables(planes))
   }
 
+  /** Before clients are served: takes over what has been changed while it was down (catch-up.ts). */
+  async catchUp(): Promise<void> {
+    const { access, clock, log } = this.#options
+    const quick = { ...access(), timeoutMs: CATCH_UP_TIMEOUT_MS }
+    const others = this.#otherNames().map((name) => new HttpInstanceClient(name, quick))
+    const found = await askOthers(this.state, others, clock)
+    const here = `this instance begins in ${this.state.phase}, revision ${this.state.revision}, reads from ${this.state.routing.primary}`
+    switch (found.kind) {
+      case 'current':
+        break
+      case 'adopt':
+        await this.#switch.adopt(found.state, found.from)
+        if (this.state.reconciledAt !== null) {
+          this.#failures.settle(Date.parse(this.state.reconciledAt))
+        }
+        break
+      case 'silent':
+        log.warn({ code: 'OTHERS_SILENT' }, `${here}; no other instance answers: ${found.text}`)
+        break
+      case 'disagree': {
+        const text = `${here}, the others are elsewhere: ${found.text}. Give all the state of the one that is right: zdm align --like …`
+        log.error({ code: 'INSTANCES_DISAGREE' }, text)
+      }
+    }
+  }
+
   get version(): string {
     return this.#options.version
   }
@@ -234,8 +261,7 @@ export class MigrationControl implements AdminApi {
   }
 
   deployment(via: string): readonly InstanceClient[] {
-    const others = this.#names().filter((name) => name !== this.name)
-    return [this.#asClient(via), ...others.map((name) => this.#peer(name))]
+    return [this.#asClient(via), ...this.#otherNames().map((name) => this.#peer(name))]
   }
 
   series(): ControlSeries {
@@ -266,6 +292,10 @@ export class MigrationControl implements AdminApi {
 
   #peer(name: string): InstanceClient {
     return new HttpInstanceClient(name, this.#options.access())
+  }
+
+  #otherNames(): readonly string[] {
+    return this.#names().filter((name) => name !== this.name)
   }
 
   #names(): readonly string[] {
