@@ -9,7 +9,9 @@ import {
   ROUTE_CHECKS,
   type Routing,
 } from '../../src/control/phase.ts'
-import { failuresOf, goodEvidence, ON_ORIGIN, START, stateIn } from './instances.ts'
+import { failuresOf, goodEvidence, noFailures, ON_ORIGIN, START, stateIn } from './instances.ts'
+
+const KILLED = { ...noFailures, gaps: ['the last 5 s'] }
 
 const check = (
   id: CheckId,
@@ -72,6 +74,9 @@ const CASES: readonly (readonly [CheckId, Partial<Evidence>, MigrationState, Pha
     'target-reads',
     'fail',
   ],
+  // A kill alone holds nobody up, but is told.
+  ['failed-writes', { failedWrites: KILLED }, stateIn('dual-read'), 'target-reads', 'warn'],
+  ['origin-complete', { failedWrites: KILLED }, stateIn('target-reads'), 'rolled-back', 'pass'],
   ['reconciled', {}, stateIn('migrate'), 'dual-read', 'pass'],
   ['reconciled', {}, stateIn('migrate', { reconciledAt: null }), 'dual-read', 'fail'],
   ['async-reads', {}, stateIn('dual-read'), 'target-reads', 'pass'],

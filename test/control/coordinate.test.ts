@@ -10,7 +10,7 @@ import {
 import { ControlError } from '../../src/control/errors.ts'
 import type { Phase } from '../../src/control/phase.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { checkOf, type FakeInstance, failuresOf, fakeInstance, stateIn } from './instances.ts'
+import { checkOf, type FakeInstance, failuresOf, fakeInstance, noFailures, stateIn } from './instances.ts'
 
 const clock = new FakeClock()
 const WHO = { by: 'ada', reason: 'as planned', force: false }
@@ -196,6 +196,15 @@ describe('rollback', () => {
       instance.evidence = { clusters: { origin, target } }
     }
     expect((await coordinateChange(all, BACK, WHO, clock)).outcome).toBe('done')
+  })
+
+  test('with leave does not call Origin complete where an instance may not have counted all', async () => {
+    const all = three('target-reads')
+    all[1]!.evidence = { failedWrites: { ...noFailures, gaps: ['the last 5 s'] } }
+    const { leave } = await coordinateChange(all, { ...BACK, leave: true }, WHO, clock)
+    expect(leave).toMatchObject({ isOriginComplete: false, missingOnOrigin: [] })
+    expect(leave!.gaps).toEqual(['b: the last 5 s'])
+    expect(leave!.steps[0]).toContain('Compare both clusters')
   })
 
   test('with leave tells what Origin lacks, of all instances', async () => {
