@@ -35,7 +35,14 @@ const OWN_SETTINGS: ReadonlySet<string> = new Set([
   'routing_state_path',
   'audit_log_path',
   'log_level',
+  'log_levels',
 ])
+
+/** Where a file is, is each machine's business; whether there is one is not. */
+const comparable = ({ key, value }: ConfigEntry): unknown => {
+  if (!key.endsWith('_path')) return value
+  return value === '' ? 'not set' : 'set'
+}
 
 /** Equal where two states are the same but for who made them, and when. */
 export const stateKey = ({ phase, rolledBackFrom, routing }: AlignedState): string =>
@@ -88,9 +95,10 @@ const inAgreement = (seen: readonly Seen[]): Finding => {
 const equalConfiguration = (seen: readonly Seen[]): Finding => {
   const values = new Map<string, Set<string>>()
   for (const { config } of seen) {
-    for (const { key, value } of config ?? []) {
+    for (const entry of config ?? []) {
+      const { key } = entry
       if (OWN_SETTINGS.has(key)) continue
-      values.set(key, (values.get(key) ?? new Set()).add(JSON.stringify(value)))
+      values.set(key, (values.get(key) ?? new Set()).add(JSON.stringify(comparable(entry))))
     }
   }
   const different = [...values].filter(([, all]) => all.size > 1)

@@ -138,6 +138,17 @@ describe('three instances', () => {
     expect(report.message).toContain('configuration-equal: different: read_mode')
   })
 
+  test.each([
+    ['/etc/zdm/a.crt', '/etc/zdm/b.crt', 'done'],
+    ['/etc/zdm/a.crt', '', 'refused'],
+  ] as const)('with files at %j and %j: %s', async (path, other, outcome) => {
+    const all = three()
+    for (const [i, value] of [path, path, other].entries()) {
+      all[i]!.configuration = [{ key: 'admin_tls_cert_path', value, source: 'file' }]
+    }
+    expect(await coordinateChange(all, TO_TARGET, WHO, clock)).toMatchObject({ outcome })
+  })
+
   test('at different revisions do not go on', async () => {
     const all = [...three(), fakeInstance('d', { state: stateIn('dual-read', { revision: 3 }) })]
     const report = await coordinateChange(all, TO_TARGET, WHO, clock)
