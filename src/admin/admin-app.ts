@@ -23,7 +23,7 @@ import { messageOf } from '../message-of.ts'
 import type { AdminApi } from './admin-api.ts'
 import { OPERATIONS, type Operation, type OperationId } from './api-operations.ts'
 import { SCHEMAS } from './api-schemas.ts'
-import { addConsole } from './console-routes.ts'
+import { addConsole, CONSOLE_PATHS } from './console-routes.ts'
 import { Guard, type GuardOptions } from './guard.ts'
 import { createHttpApp } from './http-server.ts'
 import { openApiDocument } from './openapi.ts'
@@ -223,11 +223,14 @@ const schemaOf = ({ body, query, answers }: Operation): object => ({
   ),
 })
 
+const DOCUMENT_PATH = '/openapi.json'
+const PUBLIC_ROUTES = new Set([DOCUMENT_PATH, ...CONSOLE_PATHS])
+
 /** An app with every operation and /openapi.json, not yet listening. */
 export const createAdminApp = (api: AdminApi, options: AdminAppOptions): FastifyInstance => {
   const { clock, log, https } = options
   const app = createHttpApp(log, { https, answerError })
-  const guard = new Guard(options, clock)
+  const guard = new Guard(options, PUBLIC_ROUTES, clock)
   // JSON alone: what a form of another site could send is not understood.
   app.removeContentTypeParser('text/plain')
   for (const [name, schema] of Object.entries(SCHEMAS)) app.addSchema({ $id: name, ...schema })
@@ -235,7 +238,7 @@ export const createAdminApp = (api: AdminApi, options: AdminAppOptions): Fastify
     reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
     const refusal = guard.refusal({
       method: request.method,
-      path: request.url,
+      route: request.routeOptions.url ?? null,
       remote: request.ip,
       isTls: https !== null,
       headers: request.headers,
@@ -261,7 +264,7 @@ export const createAdminApp = (api: AdminApi, options: AdminAppOptions): Fastify
     })
   }
   const document = openApiDocument(api.version)
-  app.get('/openapi.json', async () => document)
+  app.get(DOCUMENT_PATH, async () => document)
   addConsole(app)
   return app
 }

@@ -23,9 +23,16 @@ export type GuardOptions = {
   readonly hasMutualTls: boolean
 }
 
+/** The routes that need no token, because they say nothing; every other does, and what is no route too. */
+export type PublicRoutes = ReadonlySet<string>
+
 export type GuardedRequest = {
   readonly method: string
-  readonly path: string
+  /**
+   * The route that will answer, never the path as it was sent: a router takes many spellings for one. Null
+   * where there is none.
+   */
+  readonly route: string | null
   readonly remote: string
   readonly isTls: boolean
   readonly headers: IncomingHttpHeaders
@@ -38,8 +45,6 @@ const CHANGES = { burst: 20, perSecond: 2 }
 /** Guessing gets nowhere with 256 bits, but it need not be fast either. */
 const FAILURES = { burst: 10, perSecond: 0.2 }
 
-const PROTECTED = '/v1/'
-
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
 
 /** `127.0.0.1:14003` → `127.0.0.1`; brackets go. */
@@ -51,11 +56,13 @@ const hostName = (host: string): string => {
 export class Guard {
   readonly #tokenDigest: Buffer | null
   readonly #hasMutualTls: boolean
+  readonly #publicRoutes: PublicRoutes
   readonly #requests: RateLimit
   readonly #changes: RateLimit
   readonly #failures: RateLimit
 
-  constructor({ token, hasMutualTls }: GuardOptions, clock: Clock) {
+  constructor({ token, hasMutualTls }: GuardOptions, publicRoutes: PublicRoutes, clock: Clock) {
+    this.#publicRoutes = publicRoutes
     this.#tokenDigest = token === null ? null : digest(token)
     this.#hasMutualTls = hasMutualTls
     this.#requests = new RateLimit(REQUESTS, clock)
@@ -65,11 +72,12 @@ export class Guard {
 
   /** Null where the request may go on. */
   refusal(request: GuardedRequest): Refusal | null {
+    const isPublic = request.route !== null && this.#publicRoutes.has(request.route)
     return (
       this.#tooFast(request) ??
       this.#wrongHost(request) ??
       crossOrigin(request) ??
-      (request.path.startsWith(PROTECTED) ? this.#unauthorized(request) : null)
+      (isPublic ? null : this.#unauthorized(request))
     )
   }
 

@@ -14,7 +14,8 @@ compares their revisions, and then commits it on all. A client that coordinates 
 read \`/v1/status\` of all, prepare on each with \`expectedRevision\` and a common \`revision\` above all of them, commit on each, or abort where one refuses.
 
 Changes need \`content-type: application/json\`. Browsers of other sites are refused by \`Origin\` and \`Sec-Fetch-Site\`, and without a token \`Host\` must
-be an IP address or localhost. With \`admin_token_path\` every path below \`/v1\` needs \`authorization: Bearer …\`.`
+be an IP address or localhost. With \`admin_token_path\` every path needs \`authorization: Bearer …\`,
+but for this document and the files of the web console.`
 
 /** fastify names a shared schema `Name#`; the document keeps it among its components. */
 const documented = (value: unknown): Json => {

@@ -1,10 +1,13 @@
 /** The admin API: who gets in, what it answers, and that both are as its document says. */
+import { request as httpRequest } from 'node:http'
 import { Ajv } from 'ajv'
 import type { FastifyInstance } from 'fastify'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { OPERATIONS, type Operation, type OperationId } from '../../src/admin/api-operations.ts'
 import { ref, SCHEMAS } from '../../src/admin/api-schemas.ts'
 import type { CheckReport } from '../../src/control/report.ts'
+import { listenHttp } from '../../src/admin/http-server.ts'
+import { systemClock } from '../../src/clock.ts'
 import type { MigrationControl } from '../../src/proxy/migration-control.ts'
 import { ask, startTestControl, testApp } from '../support/controlled.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -19,6 +22,32 @@ beforeEach(async () => {
   control = startTestControl(settingsFor(rig.origin, rig.target), rig.instance)
   app = testApp(control)
 })
+
+const LOOPBACK = { address: '127.0.0.1', port: 0, purpose: 'a test' }
+
+/** Ways to write a path that a router may take for another. */
+const SPELLINGS: readonly (readonly ['GET' | 'HEAD' | 'POST', string])[] = [
+  ['GET', '/v1/log-level'],
+  ['HEAD', '/v1/log-level'],
+  ['GET', '/%761/log-level'],
+  ['GET', '/v%31/log-level'],
+  ['GET', '/v1%2Flog-level'],
+  ['GET', 'http://127.0.0.1/v1/log-level'],
+  ['GET', 'http://127.0.0.1/%761/log-level'],
+  ['GET', '//v1/log-level'],
+  ['GET', '/v1//log-level'],
+  ['GET', '/V1/log-level'],
+  ['GET', '/v1/LOG-LEVEL'],
+  ['GET', '/v1/log-level/'],
+  ['GET', '/./v1/log-level'],
+  ['GET', '/x/../v1/log-level'],
+  ['GET', '/v1/log-level?x=/openapi.json'],
+  ['GET', '/v1/log-level#/openapi.json'],
+  ['GET', '/v1/nothing'],
+  ['GET', '/nothing'],
+  ['POST', '/%761/rollback'],
+  ['POST', 'http://127.0.0.1/v1/rollback'],
+]
 
 const TOKEN = 'a-secret-of-32-characters-0000000'
 const ADVANCE = { to: 'migrate', by: 'ada', reason: 'all clients moved' }
@@ -82,7 +111,40 @@ describe('who gets in', () => {
     expect(document.status).toBe(200)
   })
 
-  test('with a wrong token not many times, nor with the right one then', async () => {
+  test('without the token nobody, however the path is written', async () => {
+    const guarded = testApp(control, { token: TOKEN })
+    const { port } = await listenHttp(guarded, LOOPBACK, systemClock)
+    const statusOf = (method: string, path: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const headers = { host: `127.0.0.1:${port}`, 'content-type': 'application/json' }
+        const options = { host: '127.0.0.1', port, method, path, headers, agent: false as const }
+        const request = httpRequest(options, (response) => {
+          response.resume()
+          resolve(response.statusCode)
+        })
+        request.on('error', reject)
+        request.end(method === 'POST' ? '{}' : undefined)
+      })
+    for (const [method, path] of SPELLINGS) {
+      expect([401, 429], `${method} ${path}`).toContain(await statusOf(method, path))
+    }
+    expect(control.state.revision).toBe(0)
+    // What says nothing needs none.
+    for (const path of ['/', '/console.js', '/phases.json', '/openapi.json', '/?x=/v1/status']) {
+      expect(await statusOf('GET', path), path).toBe(200)
+    }
+  })
+
+  test('with a wrong token not many times, however the path is written', async () => {
+    const clock = new FakeClock()
+    const guarded = testApp(control, { token: TOKEN, clock })
+    const get = (token: string, url: string): ReturnType<typeof ask> =>
+      ask(guarded, 'GET', url, undefined, { authorization: `Bearer ${token}` })
+    for (let i = 0; i < 10; i++) expect((await get('wrong', '/%761/status')).status).toBe(401)
+    expect((await get(TOKEN, '/v1/status')).status).toBe(429)
+  })
+
+  test('with a wrong token not many times,, nor with the right one then', async () => {
     const clock = new FakeClock()
     const guarded = testApp(control, { token: TOKEN, clock })
     const get = (token: string): ReturnType<typeof ask> =>
