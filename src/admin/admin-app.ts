@@ -10,11 +10,11 @@ import {
   checkEverywhere,
   coordinateChange,
   deploymentStatus,
-  planChange,
   type Wish,
 } from '../control/coordinate.ts'
 import { ControlError, type ControlErrorCode } from '../control/errors.ts'
 import type { Phase, Routing } from '../control/phase.ts'
+import { planChange } from '../control/plan.ts'
 import type { ChangeReport, PrepareRequest, Problem, Requester } from '../control/report.ts'
 import { nextPhase } from '../control/transitions.ts'
 import type { Logger } from '../log.ts'
@@ -89,7 +89,7 @@ const handlersFor = (api: AdminApi, clock: Clock): Record<OperationId, Handler> 
   }
   const plan = async ({ verb, to }: PlanQuery, via: string): Promise<Answer> => {
     const wish = await wishFor(api, verb, to)
-    return ok(await planChange(api.deployment(via), wish, clock.wallMs()))
+    return ok(await planChange(api.deployment(via), wish, clock))
   }
   return {
     getStatus: async () => ok(await api.status()),

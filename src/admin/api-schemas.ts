@@ -272,6 +272,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     routing: ref('Routing'),
     isAllowed: FLAG,
     message: TEXT,
+    steps: described(list(TEXT), 'What would be done, in order.'),
     checks: list(ref('CheckResult')),
     leave: orNull(ref('LeaveReport')),
   }),

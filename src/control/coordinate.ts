@@ -8,9 +8,17 @@
  */
 import type { Clock } from '../clock.ts'
 import { messageOf } from '../message-of.ts'
-import { evidenceOf, hasFailed, runChecks } from './checks.ts'
-import { agree, checkDeployment, leaveReport, type Seen, statusesOf } from './deployment.ts'
+import {
+  checkDeployment,
+  identityFault,
+  isAskedTwice,
+  isWhole,
+  leaveReport,
+  type Seen,
+  statusesOf,
+} from './deployment.ts'
 import { ControlError, ControlErrorCode } from './errors.ts'
+import { allInTime, type InTime, lookAtAll, lookInTime } from './look.ts'
 import {
   DEPLOYMENT_CHECKS,
   DEPLOYMENT_CHECKS_BACK,
@@ -28,7 +36,6 @@ import type {
   DeploymentStatus,
   InstanceOutcome,
   InstanceStatus,
-  Plan,
   PreparedChange,
   PrepareRequest,
   Requester,
@@ -58,30 +65,20 @@ export type Wish =
   /** `like`: the name of the instance that is right. */
   | { readonly verb: 'align'; readonly like: string }
 
-const look = async (client: InstanceClient): Promise<Seen> => {
-  const { name } = client
-  try {
-    const [status, config] = await Promise.all([client.status(), client.config()])
-    return { name, status, error: null, config }
-  } catch (error) {
-    return { name, status: null, error: messageOf(error), config: null }
-  }
-}
-
-export const lookAtAll = (clients: readonly InstanceClient[]): Promise<readonly Seen[]> =>
-  Promise.all(clients.map(look))
-
 export const deploymentStatus = async (
   clients: readonly InstanceClient[],
 ): Promise<DeploymentStatus> => {
   const seen = await lookAtAll(clients)
-  const isInAgreement = agree(seen) && seen.every(({ status }) => status !== null)
   const instances = seen.map(({ name, status, error }) => ({ name, status, error }))
-  return { isInAgreement, checks: checkDeployment(DEPLOYMENT_CHECKS, seen), instances }
+  return {
+    isInAgreement: isWhole(seen),
+    checks: checkDeployment(DEPLOYMENT_CHECKS, seen),
+    instances,
+  }
 }
 
 /** Throws NO_SUCH_WAY where `align` names an instance that cannot be seen. */
-const transitionFor = (wish: Wish, seen: readonly Seen[]): Transition => {
+export const transitionFor = (wish: Wish, seen: readonly Seen[]): Transition => {
   switch (wish.verb) {
     case 'advance':
     case 'route':
@@ -108,7 +105,7 @@ const transitionFor = (wish: Wish, seen: readonly Seen[]): Transition => {
   }
 }
 
-const deploymentChecks = (wish: Wish, seen: readonly Seen[]): readonly CheckResult[] => {
+export const deploymentChecks = (wish: Wish, seen: readonly Seen[]): readonly CheckResult[] => {
   const goesForward = wish.verb === 'advance' || wish.verb === 'route'
   // Of a phase's own checks, those that no instance can tell alone.
   const ofPhase = wish.verb === 'advance' ? PHASE_TABLE[wish.to].entryChecks : []
@@ -143,76 +140,48 @@ export const checkEverywhere = async (
   }
 }
 
-/** What a wish would do, and every check of every instance. Changes nothing. Throws NO_SUCH_WAY. */
-export const planChange = async (
-  clients: readonly InstanceClient[],
-  wish: Wish,
-  nowMs: number,
-): Promise<Plan> => {
-  const seen = await lookAtAll(clients)
-  const transition = transitionFor(wish, seen)
-  const all = statusesOf(seen)
-  const results = all.map(({ state }) => resultOf(state, transition))
-  const refused = results.find((result) => result.kind === 'refused')
-  const [first] = all
-  if (first === undefined || refused !== undefined) {
-    const message = refused?.message ?? 'no instance can be reached'
-    throw new ControlError(ControlErrorCode.NO_SUCH_WAY, message)
-  }
-  const checks = [
-    ...deploymentChecks(wish, seen),
-    ...all.flatMap((status, i) => {
-      const result = results[i]!
-      if (result.kind !== 'change') return []
-      const evidence = evidenceOf(status, nowMs)
-      return runChecks(result.checks, evidence, status.state, result.to, status.name)
-    }),
-  ]
-  const change = results.find((result) => result.kind === 'change')
-  const to = change?.to ?? first.state
-  const isAllowed = !hasFailed(checks)
-  return {
-    verb: wish.verb,
-    from: first.state.phase,
-    to: to.phase,
-    routing: to.routing,
-    isAllowed,
-    message: planMessage(change !== undefined, isAllowed, to.phase),
-    checks,
-    leave: wish.verb === 'rollback' && wish.leave ? leaveReport(seen) : null,
-  }
-}
+/**
+ * Going back puts reads on Origin within a second wherever an instance answers. One that hangs is waited for
+ * no longer than this, is gone after while the others change already, and is named.
+ */
+const RUSHED_LOOK_MS = 400
+const RUSHED_PREPARE_MS = 500
 
-const planMessage = (isChange: boolean, isAllowed: boolean, to: Phase): string => {
-  if (!isChange) return `all instances are in ${to} already`
-  return isAllowed ? 'would be done' : 'would be refused: see the checks that failed'
-}
+export const lookDeadline = ({ verb }: Wish): number | null =>
+  verb === 'rollback' ? RUSHED_LOOK_MS : null
 
 type Prepared = {
   readonly client: InstanceClient
   readonly change: PreparedChange | null
   readonly error: unknown
+  /** Whether it has said where it is. */
+  readonly isReached: boolean
 }
 
 class Coordination {
   readonly #wish: Wish
   readonly #requester: Requester
   readonly #clock: Clock
+  readonly #looks: readonly InTime<Seen>[]
   readonly #seen: readonly Seen[]
   readonly #askedAt: string
+  /** Names of those that answered later than the others were changed. */
+  readonly #late: string[] = []
   #checks: readonly CheckResult[] = []
+  #lastFlipMs = 0
 
   constructor(
     wish: Wish,
     requester: Requester,
     clock: Clock,
-    seen: readonly Seen[],
+    looks: readonly InTime<Seen>[],
     askedAt: string,
   ) {
     this.#wish = wish
     this.#requester = requester
     this.#clock = clock
-    this.#seen = seen
+    this.#looks = looks
+    this.#seen = looks.map(({ value }) => value)
     this.#askedAt = askedAt
   }
 
@@ -235,46 +204,79 @@ class Coordination {
       return this.#refused(failed.map((check) => `${check.id}: ${check.evidence}`).join('. '))
     }
     const revision = Math.max(...all.map(({ state }) => state.revision)) + 1
-    const prepared = await this.#prepareAll(clients, transition, revision)
+    const prepare = (client: InstanceClient, seen: Seen): Promise<Prepared> =>
+      this.#prepare(client, seen, transition, revision)
+    const works = await this.#prepareAll(clients, prepare)
+    const prepared = works.map(({ value }) => value)
     this.#checks = [...this.#checks, ...prepared.flatMap(checksOf)]
     const refusals = prepared.filter(({ change }) => change === null)
     if (refusals.length > 0 && !this.#mayGoOn(prepared, refusals)) {
-      await this.#abortAll(prepared)
+      await this.#abortAll(works)
       return this.#refused(refusals.map(refusalText).join('. '))
     }
-    return this.#commitAll(prepared, revision)
+    return this.#commitAll([...works, ...this.#lateLooks(clients, prepare)], revision)
   }
 
   /** Doing it again changes nothing. */
   #isDone(transition: Transition): boolean {
-    const isWhole = this.#seen.every(({ status }) => status !== null) && agree(this.#seen)
-    if (!isWhole) return false
+    if (!isWhole(this.#seen)) return false
     return (
       transition.verb === 'align' ||
       statusesOf(this.#seen).every(({ state }) => resultOf(state, transition).kind === 'unchanged')
     )
   }
 
+  /** Those that were reached; a process that was asked under two names is asked once. */
   #prepareAll(
     clients: readonly InstanceClient[],
+    prepare: (client: InstanceClient, seen: Seen) => Promise<Prepared>,
+  ): Promise<readonly InTime<Prepared>[]> {
+    const deadlineMs = this.#wish.verb === 'rollback' ? RUSHED_PREPARE_MS : null
+    const reached = this.#seen.flatMap((seen) => {
+      const client = clients.find(({ name }) => name === seen.name)
+      const isLeftOut = seen.status === null || isAskedTwice(seen, this.#seen)
+      return client === undefined || isLeftOut ? [] : [{ client, seen }]
+    })
+    const error = new Error(`not ready within ${deadlineMs} ms, so far`)
+    const works = reached.map(({ client, seen }) => ({
+      work: prepare(client, seen),
+      otherwise: (): Prepared => ({ client, change: null, error, isReached: true }),
+    }))
+    return allInTime(works, ({ change }) => change !== null, deadlineMs, this.#clock)
+  }
+
+  async #prepare(
+    client: InstanceClient,
+    { status, error }: Seen,
     transition: Transition,
     revision: number,
-  ): Promise<readonly Prepared[]> {
-    const reached = this.#seen.flatMap(({ name, status }) => {
-      const client = clients.find((candidate) => candidate.name === name)
-      return client === undefined || status === null ? [] : [{ client, status }]
+  ): Promise<Prepared> {
+    if (status === null) return { client, change: null, error, isReached: false }
+    const expectedRevision = status.state.revision
+    try {
+      const request = { ...this.#requester, transition, expectedRevision, revision }
+      return { client, change: await client.prepare(request), error: null, isReached: true }
+    } catch (cause) {
+      return { client, change: null, error: cause, isReached: true }
+    }
+  }
+
+  /** Whoever had not answered the look in time is prepared when it does. */
+  #lateLooks(
+    clients: readonly InstanceClient[],
+    prepare: (client: InstanceClient, seen: Seen) => Promise<Prepared>,
+  ): readonly InTime<Prepared>[] {
+    return this.#looks.flatMap(({ value, late }) => {
+      const client = clients.find(({ name }) => name === value.name)
+      if (client === undefined || late === null) return []
+      const { error } = value
+      return [
+        {
+          value: { client, change: null, error, isReached: false },
+          late: late.then((seen) => prepare(client, seen)),
+        },
+      ]
     })
-    return Promise.all(
-      reached.map(async ({ client, status }) => {
-        const expectedRevision = status.state.revision
-        try {
-          const request = { ...this.#requester, transition, expectedRevision, revision }
-          return { client, change: await client.prepare(request), error: null }
-        } catch (error) {
-          return { client, change: null, error }
-        }
-      }),
-    )
   }
 
   /** Going back is not held up by an instance that is lost; its own checks hold it up. */
@@ -283,40 +285,46 @@ class Coordination {
     return refusals.every(({ error }) => !isCheckFailure(error))
   }
 
-  async #abortAll(prepared: readonly Prepared[]): Promise<void> {
+  async #abortAll(works: readonly InTime<Prepared>[]): Promise<void> {
+    const abort = ({ client, change }: Prepared): Promise<void> =>
+      change === null ? Promise.resolve() : client.abort(change.id)
     await Promise.allSettled(
-      prepared.map(({ client, change }) => (change === null ? null : client.abort(change.id))),
+      works.map(({ value, late }) => (late === null ? abort(value) : late.then(abort))),
     )
   }
 
-  async #commitAll(prepared: readonly Prepared[], revision: number): Promise<ChangeReport> {
+  async #commitAll(works: readonly InTime<Prepared>[], revision: number): Promise<ChangeReport> {
     const startMs = this.#clock.now()
-    let lastFlipMs = startMs
+    this.#lastFlipMs = startMs
     const outcomes = await Promise.all(
-      prepared.map(async ({ client, change, error }): Promise<InstanceOutcome> => {
-        if (change === null) return this.#whereItIs(client, error, revision)
-        try {
-          const { state, quiescence } = await client.commit(change.id)
-          // It changed before it began to wait, hence no later than that.
-          lastFlipMs = Math.max(lastFlipMs, this.#clock.now() - quiescence.waitedMs)
-          const { phase } = state
-          const { name } = client
-          return {
-            name,
-            outcome: 'changed',
-            phase,
-            revision: state.revision,
-            quiescence,
-            error: null,
-          }
-        } catch (cause) {
-          // Else it would hold up whoever finishes or reverts, until it expires.
-          await client.abort(change.id).catch(() => undefined)
-          return this.#whereItIs(client, cause, revision)
-        }
+      works.map(async ({ value, late }) => {
+        if (late === null) return this.#commit(value, revision)
+        const outcome = await this.#commit(await late, revision)
+        if (outcome.outcome === 'changed') this.#late.push(outcome.name)
+        return outcome
       }),
     )
-    return this.#report(outcomes, prepared, revision, lastFlipMs - startMs)
+    const to = works.find(({ value }) => value.change !== null)?.value.change?.to.phase ?? null
+    return this.#report(outcomes, to, revision, this.#lastFlipMs - startMs)
+  }
+
+  async #commit(prepared: Prepared, revision: number): Promise<InstanceOutcome> {
+    const { client, change, error } = prepared
+    if (!prepared.isReached) return unreachable(client.name, error)
+    if (change === null) return this.#whereItIs(client, error, revision)
+    try {
+      const { state, quiescence } = await client.commit(change.id)
+      // It changed before it began to wait, hence no later than that.
+      this.#lastFlipMs = Math.max(this.#lastFlipMs, this.#clock.now() - quiescence.waitedMs)
+      const { name } = client
+      const { phase } = state
+      const { revision: reached } = state
+      return { name, outcome: 'changed', phase, revision: reached, quiescence, error: null }
+    } catch (cause) {
+      // Else it would hold up whoever finishes or reverts, until it expires.
+      await client.abort(change.id).catch(() => undefined)
+      return this.#whereItIs(client, cause, revision)
+    }
   }
 
   /** A commit that failed may have been carried out all the same: the answer may be what was lost. */
@@ -333,31 +341,34 @@ class Coordination {
       const { phase } = state
       return { name, outcome, phase, revision: state.revision, quiescence: null, error }
     } catch {
-      return { name, outcome: 'unreachable', phase: null, revision: null, quiescence: null, error }
+      return unreachable(name, error)
     }
   }
 
   #report(
     committed: readonly InstanceOutcome[],
-    prepared: readonly Prepared[],
+    to: Phase | null,
     revision: number,
     skewMs: number,
   ): ChangeReport {
-    const instances = [...committed, ...this.#lost()]
+    const instances = this.#inOrder([...committed, ...this.#lost()])
     const changed = instances.filter(({ outcome }) => outcome === 'changed')
     const others = instances.filter(({ outcome }) => outcome !== 'changed')
-    const to = prepared.find(({ change }) => change !== null)?.change?.to.phase ?? null
-    const isWhole = others.length === 0
-    const outcome = isWhole ? 'done' : changed.length === 0 ? 'refused' : 'partial'
+    const isAll = others.length === 0
+    const outcome = isAll ? 'done' : changed.length === 0 ? 'refused' : 'partial'
     const unchanged = others.find(({ phase }) => phase !== null)
     const isPartial = outcome === 'partial'
     return {
       ...this.#base(to),
       outcome,
       revision: changed.length === 0 ? null : revision,
-      message: isWhole
-        ? `all ${changed.length} instances are in ${to} at revision ${revision}`
-        : `${changed.length} of ${instances.length} instances are in ${to}; not: ${others.map(({ name, error, phase }) => `${name} (${phase ?? 'unknown'}: ${error})`).join(', ')}`,
+      message:
+        (isAll
+          ? `all ${changed.length} instances are in ${to} at revision ${revision}`
+          : `${changed.length} of ${instances.length} instances are in ${to}; not: ${others.map(({ name, error, phase }) => `${name} (${phase ?? 'unknown'}: ${error})`).join(', ')}`) +
+        (this.#late.length === 0
+          ? ''
+          : `; slow to answer, and changed after the others: ${this.#late.join(', ')}`),
       instances,
       skewMs: changed.length === 0 ? null : skewMs,
       finish: isPartial ? `zdm align --like ${changed[0]!.name}` : null,
@@ -365,17 +376,16 @@ class Coordination {
     }
   }
 
+  /** Those that nothing was asked of: they did not answer at all, or are another instance. */
   #lost(): readonly InstanceOutcome[] {
-    return this.#seen
-      .filter(({ status }) => status === null)
-      .map(({ name, error }) => ({
-        name,
-        outcome: 'unreachable',
-        phase: null,
-        revision: null,
-        quiescence: null,
-        error,
-      }))
+    return this.#looks.flatMap(({ value, late }) => {
+      if (isAskedTwice(value, this.#seen)) return [unreachable(value.name, identityFault(value))]
+      return value.status === null && late === null ? [unreachable(value.name, value.error)] : []
+    })
+  }
+
+  #inOrder(outcomes: readonly InstanceOutcome[]): readonly InstanceOutcome[] {
+    return this.#seen.flatMap(({ name }) => outcomes.filter((outcome) => outcome.name === name))
   }
 
   #unchanged(): ChangeReport {
@@ -400,11 +410,11 @@ class Coordination {
   }
 
   #asTheyAre(): readonly InstanceOutcome[] {
-    const known = statusesOf(this.#seen).map(({ name, state }): InstanceOutcome => {
-      const { phase, revision } = state
+    return this.#seen.map(({ name, status, error }): InstanceOutcome => {
+      if (status === null) return unreachable(name, error)
+      const { phase, revision } = status.state
       return { name, outcome: 'unchanged', phase, revision, quiescence: null, error: null }
     })
-    return [...known, ...this.#lost()]
   }
 
   #base(to: Phase | null): ChangeReport {
@@ -426,6 +436,15 @@ class Coordination {
     }
   }
 }
+
+const unreachable = (name: string, cause: unknown): InstanceOutcome => ({
+  name,
+  outcome: 'unreachable',
+  phase: null,
+  revision: null,
+  quiescence: null,
+  error: messageOf(cause),
+})
 
 const isCheckFailure = (error: unknown): error is { readonly checks: readonly CheckResult[] } =>
   error instanceof Error &&
@@ -449,6 +468,6 @@ export const coordinateChange = async (
     throw new ControlError(ControlErrorCode.REASON_MISSING, 'force needs a reason: it is recorded')
   }
   const askedAt = new Date(clock.wallMs()).toISOString()
-  const seen = await lookAtAll(clients)
-  return new Coordination(wish, requester, clock, seen, askedAt).run(clients)
+  const looks = await lookInTime(clients, lookDeadline(wish), clock)
+  return new Coordination(wish, requester, clock, looks, askedAt).run(clients)
 }

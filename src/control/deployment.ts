@@ -51,6 +51,28 @@ export const stateKey = ({ phase, rolledBackFrom, routing }: AlignedState): stri
 export const statusesOf = (seen: readonly Seen[]): readonly InstanceStatus[] =>
   seen.flatMap(({ status }) => status ?? [])
 
+/** What is wrong with who answered, or null: the one that was asked, or nobody. */
+export const identityFault = ({ name, status }: Seen): string | null => {
+  if (status === null || status.name === name) return null
+  const place = status.instances.indexOf(name)
+  const wanted = place < 0 ? '' : `, not ${place}`
+  return `${name} is answered by an instance that takes itself for ${status.name} (proxy_topology_index ${status.index}${wanted})`
+}
+
+/** Whether the process that answered is one that has been asked under its own name too. */
+export const isAskedTwice = (one: Seen, seen: readonly Seen[]): boolean =>
+  identityFault(one) !== null &&
+  seen.some(
+    ({ name, status }) =>
+      name === status?.name &&
+      name === one.status?.name &&
+      status.startedAt === one.status.startedAt,
+  )
+
+/** Every instance has answered, each under its own name, and all are alike. */
+export const isWhole = (seen: readonly Seen[]): boolean =>
+  seen.every((one) => one.status !== null && identityFault(one) === null) && agree(seen)
+
 /** All that were reached are in the same state at the same revision. */
 export const agree = (seen: readonly Seen[]): boolean =>
   new Set(statusesOf(seen).map(({ state }) => `${state.revision} ${stateKey(state)}`)).size <= 1
@@ -73,11 +95,25 @@ type Finding = {
 
 const reachable = (seen: readonly Seen[]): Finding => {
   const lost = seen.filter(({ status }) => status === null)
-  if (lost.length === 0) return { evidence: `all ${seen.length} answer`, remedy: null }
+  const strangers = seen.flatMap((one) => identityFault(one) ?? [])
+  if (lost.length + strangers.length === 0) {
+    return { evidence: `all ${seen.length} answer`, remedy: null }
+  }
+  const remedies = [
+    ...(lost.length === 0
+      ? []
+      : [
+          'start them or mend the way to their admin API (admin_address, admin_token_path); take those that are gone out of proxy_topology_addresses',
+        ]),
+    ...(strangers.length === 0
+      ? []
+      : [
+          'give every instance its own proxy_topology_index, the place of its address in proxy_topology_addresses counted from 0, and the same list; restart those that are wrong',
+        ]),
+  ]
   return {
-    evidence: lost.map(({ name, error }) => `${name}: ${error}`).join('; '),
-    remedy:
-      'start them or mend the way to their admin API (admin_address, admin_token_path); take those that are gone out of proxy_topology_addresses',
+    evidence: [...lost.map(({ name, error }) => `${name}: ${error}`), ...strangers].join('; '),
+    remedy: remedies.join('; '),
   }
 }
 

@@ -237,6 +237,8 @@ export type Plan = {
   readonly routing: Routing
   readonly isAllowed: boolean
   readonly message: string
+  /** What would be done, in order; none where nothing is to be done. */
+  readonly steps: readonly string[]
   readonly checks: readonly CheckResult[]
   readonly leave: LeaveReport | null
 }

@@ -98,6 +98,7 @@ export const planOf = (overrides: Partial<Plan> = {}): Plan => ({
   routing: { primary: 'TARGET', readMode: 'PRIMARY_ONLY', writeMode: 'both' },
   isAllowed: true,
   message: 'It may be done: zdm advance target-reads',
+  steps: ['prepare on 1 instance at revision 3', 'commit on it at revision 4'],
   checks: [PASSED],
   leave: null,
   ...overrides,

@@ -4,12 +4,13 @@ import {
   checkEverywhere,
   coordinateChange,
   deploymentStatus,
-  planChange,
   type Wish,
 } from '../../src/control/coordinate.ts'
 import { ControlError } from '../../src/control/errors.ts'
 import type { Phase } from '../../src/control/phase.ts'
+import { planChange } from '../../src/control/plan.ts'
 import { FakeClock } from '../support/fake-clock.ts'
+import { eventually } from '../support/plane.ts'
 import { checkOf, type FakeInstance, failuresOf, fakeInstance, noFailures, stateIn } from './instances.ts'
 
 const clock = new FakeClock()
@@ -199,6 +200,38 @@ describe('rollback', () => {
     expect(where(all)).toBe('a:target-reads@4 b:rolled-back@5 c:rolled-back@5')
   })
 
+  const PLACES = [
+    ['before it is looked at', 'status', 400],
+    ['before it is ready', 'prepare', 500],
+  ] as const
+  test.each(PLACES)('does not wait for an instance that hangs %s', async (_, call, deadlineMs) => {
+    const all = three('target-reads')
+    all[2]!.faults = { [call]: 'hang' }
+    const own = new FakeClock()
+    const change = coordinateChange(all, BACK, WHO, own)
+    await eventually(() => own.pendingTimers === 1)
+    own.advance(deadlineMs)
+    await eventually(() => where(all).startsWith('a:rolled-back@5 b:rolled-back@5'))
+    expect(where(all)).toContain('c:target-reads@4')
+    // It is gone after, and the answer says so.
+    all[2]!.goOn()
+    const report = await change
+    expect(report).toMatchObject({ outcome: 'done', revision: 5 })
+    expect(report.message).toContain('slow to answer, and changed after the others: c')
+    expect(where(all)).toBe('a:rolled-back@5 b:rolled-back@5 c:rolled-back@5')
+  })
+
+  test('waits for the only one that there is', async () => {
+    const [one] = three('target-reads')
+    one!.faults = { prepare: 'hang' }
+    const own = new FakeClock()
+    const change = coordinateChange([one!], BACK, WHO, own)
+    await eventually(() => own.pendingTimers === 1)
+    own.advance(1000)
+    one!.goOn()
+    expect((await change).outcome).toBe('done')
+  })
+
   test('needs no health: a dead Target is why one goes back', async () => {
     const all = three('target-reads')
     const target = { isUp: false, endpoint: null, failures: 9 }
@@ -228,11 +261,61 @@ describe('rollback', () => {
   })
 })
 
+describe('an instance that has the place of another', () => {
+  const INSTANCES = ['a', 'b', 'c']
+
+  test('is told with what it takes itself for, and nothing goes on', async () => {
+    const all = three()
+    for (const one of all) one.identity = { instances: INSTANCES }
+    all[1]!.identity = { name: 'a', index: 0, instances: INSTANCES, startedAt: 'later' }
+    const status = await deploymentStatus(all)
+    expect(status.isInAgreement).toBe(false)
+    const report = await coordinateChange(all, TO_TARGET, WHO, clock)
+    expect(report.outcome).toBe('refused')
+    expect(report.message).toContain(
+      'instances-reachable: b is answered by an instance that takes itself for a (proxy_topology_index 0, not 1)',
+    )
+    expect(where(all)).toBe(WAS)
+    // Back is back, for it too.
+    expect((await coordinateChange(all, BACK, WHO, clock)).outcome).toBe('done')
+    expect(all[1]!.switch.state.phase).toBe('rolled-back')
+  })
+
+  test('and asks itself twice does not take that for all', async () => {
+    const [own] = three('target-reads')
+    const itself = { ...own!, name: 'b' }
+    const report = await coordinateChange([own!, itself], BACK, WHO, clock)
+    expect(report.outcome).toBe('partial')
+    expect(report.instances.map(({ name, outcome }) => `${name} ${outcome}`)).toEqual([
+      'a changed',
+      'b unreachable',
+    ])
+  })
+})
+
 describe('the plan', () => {
+  test('names the steps, in order', async () => {
+    const { steps } = await planChange(three(), TO_TARGET, clock)
+    expect(steps).toEqual([
+      'prepare on 3 instances at revision 4: the checks below, and the new state written beside the old',
+      'commit on all 3 at revision 5: reads go Origin → Target and are no longer copied; writes stay as they are (both); connections stay',
+      'wait until every request that was routed before has been answered',
+    ])
+  })
+
+  test('sees a change that is being made', async () => {
+    const all = three()
+    const transition = { verb: 'advance', to: 'target-reads' } as const
+    await all[1]!.prepare({ ...WHO, transition, expectedRevision: 4, revision: 5 })
+    const plan = await planChange(all, TO_TARGET, clock)
+    expect(plan).toMatchObject({ isAllowed: false })
+    expect(plan.message).toContain('ada is making a change (advance) on b')
+  })
+
   test('has the checks of all, and changes nothing', async () => {
     const all = three()
     all[0]!.evidence = { failedWrites: failuresOf(1, 0) }
-    const plan = await planChange(all, TO_TARGET, Date.now())
+    const plan = await planChange(all, TO_TARGET, clock)
     expect(plan).toMatchObject({ isAllowed: false, from: 'dual-read', to: 'target-reads' })
     expect(
       plan.checks.filter(({ id }) => id === 'failed-writes').map(({ outcome }) => outcome),
@@ -242,7 +325,7 @@ describe('the plan', () => {
   })
 
   test('for a way that there is not says which there are', async () => {
-    const plan = planChange(three(), { verb: 'advance', to: 'cut-over' }, 0)
+    const plan = planChange(three(), { verb: 'advance', to: 'cut-over' }, clock)
     await expect(plan).rejects.toThrow('from here it goes to target-reads')
   })
 })

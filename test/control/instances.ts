@@ -70,7 +70,11 @@ export type FakeInstance = InstanceClient & {
   readonly switch: MigrationSwitch
   readonly audit: AuditLog
   /** What goes wrong with each call; `lost answer` carries the call out first. */
-  faults: Partial<Record<'status' | 'check' | 'prepare' | 'commit', 'refuse' | 'lost answer'>>
+  faults: Partial<Record<'status' | 'check' | 'prepare' | 'commit', 'refuse' | 'lost answer' | 'hang'>>
+  /** Ends the hanging. */
+  goOn(): void
+  /** Who it takes itself for, where that is not its name. */
+  identity: Partial<Pick<InstanceStatus, 'name' | 'index' | 'instances' | 'startedAt'>>
   evidence: Partial<Evidence>
   configuration: readonly ConfigEntry[]
   lastCheck: LastCheck | null
@@ -87,6 +91,7 @@ export const fakeInstance = (name: string, options: FakeInstanceOptions = {}): F
   const clock = options.clock ?? new FakeClock()
   const audit = new AuditLog(null)
   const applied: MigrationState[] = []
+  const { promise: hanging, resolve: goOn } = Promise.withResolvers<void>()
   let changes = 0
   const evidence = (): Evidence => goodEvidence(instance.evidence)
   const own = new MigrationSwitch(options.state ?? stateIn('connect'), {
@@ -107,6 +112,10 @@ export const fakeInstance = (name: string, options: FakeInstanceOptions = {}): F
     work: () => Promise<T>,
   ): Promise<T> => {
     const fault = instance.faults[call]
+    if (fault === 'hang') {
+      await hanging
+      return work()
+    }
     const result = fault === 'refuse' ? null : await work()
     if (fault !== undefined || result === null) throw new Error('connection refused')
     return result
@@ -116,6 +125,8 @@ export const fakeInstance = (name: string, options: FakeInstanceOptions = {}): F
     switch: own,
     audit,
     faults: {},
+    goOn,
+    identity: {},
     evidence: {},
     configuration: [{ key: 'read_mode', value: 'PRIMARY_ONLY', source: 'default' }],
     lastCheck: null,
@@ -124,6 +135,7 @@ export const fakeInstance = (name: string, options: FakeInstanceOptions = {}): F
       faulty('status', async () => ({
         ...statusOf(name, own, evidence()),
         lastCheck: instance.lastCheck,
+        ...instance.identity,
       })),
     config: () => Promise.resolve(instance.configuration),
     check: () => faulty('check', () => Promise.resolve(checkOf(name))),
