@@ -63,8 +63,9 @@ export const NO_EVIDENCE: EvidenceSources = {
 }
 
 export type MigrationControlOptions = {
+  /** As they were at the start. */
   readonly settings: Settings
-  /** Every setting in effect now. */
+  /** Every setting in effect now, secrets hidden. */
   readonly config: () => readonly ConfigEntry[]
   readonly version: string
   readonly instance: ProxyInstance

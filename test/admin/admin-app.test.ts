@@ -141,18 +141,31 @@ describe('who gets in', () => {
     const get = (token: string, url: string): ReturnType<typeof ask> =>
       ask(guarded, 'GET', url, undefined, { authorization: `Bearer ${token}` })
     for (let i = 0; i < 10; i++) expect((await get('wrong', '/%761/status')).status).toBe(401)
-    expect((await get(TOKEN, '/v1/status')).status).toBe(429)
+    expect((await get('wrong', '/v1/status')).status).toBe(429)
   })
 
-  test('with a wrong token not many times,, nor with the right one then', async () => {
+  test('with a wrong token not many times; the right one is not locked out by that', async () => {
     const clock = new FakeClock()
     const guarded = testApp(control, { token: TOKEN, clock })
     const get = (token: string): ReturnType<typeof ask> =>
       ask(guarded, 'GET', '/v1/status', undefined, { authorization: `Bearer ${token}` })
     for (let i = 0; i < 10; i++) expect((await get('wrong')).status).toBe(401)
-    expect((await get(TOKEN)).status).toBe(429)
-    clock.advance(5000)
+    expect((await get('wrong')).status).toBe(429)
     expect((await get(TOKEN)).status).toBe(200)
+    clock.advance(5000)
+    expect((await get('wrong')).status).toBe(401)
+    expect((await get('wrong')).status).toBe(429)
+  })
+
+  test('with the token not faster than its own limit, whatever others do from the same address', async () => {
+    const limited = testApp(control, { token: TOKEN, clock: new FakeClock() })
+    const get = (path: string, headers = {}): ReturnType<typeof ask> =>
+      ask(limited, 'GET', path, undefined, headers)
+    const shown = { authorization: `Bearer ${TOKEN}` }
+    for (let i = 0; i < 101; i++) await get('/openapi.json')
+    expect((await get('/openapi.json')).status).toBe(429)
+    for (let i = 0; i < 100; i++) expect((await get('/v1/status', shown)).status).toBe(200)
+    expect((await get('/v1/status', shown)).status).toBe(429)
   })
 
   test('not faster than the limits, and is told when to come again', async () => {
@@ -329,9 +342,17 @@ describe('mismatches', () => {
   })
 })
 
+test('the configuration that is shown is the one in effect', async () => {
+  rig.instance.reconfigure({ ...rig.instance.settings, proxyRequestTimeoutMs: 777 })
+  const { body } = await ask(app, 'GET', '/v1/config')
+  expect(body).toContainEqual(
+    expect.objectContaining({ key: 'proxy_request_timeout_ms', value: 777 }),
+  )
+})
+
 test('secrets are not shown', async () => {
-  const settings = { ...settingsFor(rig.origin, rig.target), originPassword: 'hunter2' }
-  const { body } = await ask(testApp(startTestControl(settings, rig.instance)), 'GET', '/v1/config')
+  rig.instance.reconfigure({ ...rig.instance.settings, originPassword: 'hunter2' })
+  const { body } = await ask(app, 'GET', '/v1/config')
   expect(JSON.stringify(body)).not.toContain('hunter2')
   expect(JSON.stringify(body)).toContain('origin_password')
 })
