@@ -57,34 +57,30 @@ export class Guard {
   readonly #tokenDigest: Buffer | null
   readonly #hasMutualTls: boolean
   readonly #publicRoutes: PublicRoutes
-  readonly #requests: RateLimit
-  readonly #changes: RateLimit
+  /** Of those who show the token. What others do from the same address does not count against them. */
+  readonly #known: Limits
+  readonly #others: Limits
   readonly #failures: RateLimit
 
   constructor({ token, hasMutualTls }: GuardOptions, publicRoutes: PublicRoutes, clock: Clock) {
     this.#publicRoutes = publicRoutes
     this.#tokenDigest = token === null ? null : digest(token)
     this.#hasMutualTls = hasMutualTls
-    this.#requests = new RateLimit(REQUESTS, clock)
-    this.#changes = new RateLimit(CHANGES, clock)
+    this.#known = limits(clock)
+    this.#others = limits(clock)
     this.#failures = new RateLimit(FAILURES, clock)
   }
 
   /** Null where the request may go on. */
   refusal(request: GuardedRequest): Refusal | null {
     const isPublic = request.route !== null && this.#publicRoutes.has(request.route)
+    const hasToken = this.#hasToken(request)
     return (
-      this.#tooFast(request) ??
+      tooFast(hasToken ? this.#known : this.#others, request) ??
       this.#wrongHost(request) ??
       crossOrigin(request) ??
-      (isPublic ? null : this.#unauthorized(request))
+      (isPublic || hasToken ? null : this.#unauthorized(request))
     )
-  }
-
-  #tooFast({ method, remote }: GuardedRequest): Refusal | null {
-    const isChange = method !== 'GET' && method !== 'HEAD'
-    const seconds = (isChange ? this.#changes : this.#requests).take(remote)
-    return seconds === 0 ? null : rateLimited(seconds)
   }
 
   /**
@@ -99,16 +95,36 @@ export class Guard {
     return { status: 403, code: 'HOST_NOT_ALLOWED', message }
   }
 
-  #unauthorized({ headers, remote }: GuardedRequest): Refusal | null {
-    if (this.#tokenDigest === null) return null
-    if (!this.#failures.hasRoom(remote)) return rateLimited(Math.ceil(1 / FAILURES.perSecond))
+  #hasToken({ headers }: GuardedRequest): boolean {
+    if (this.#tokenDigest === null) return false
     const shown = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? ''
     // Digests: of one length, so that nothing is told by the time it takes.
-    if (timingSafeEqual(digest(shown), this.#tokenDigest)) return null
-    this.#failures.take(remote)
+    return timingSafeEqual(digest(shown), this.#tokenDigest)
+  }
+
+  #unauthorized({ remote }: GuardedRequest): Refusal | null {
+    if (this.#tokenDigest === null) return null
+    const seconds = this.#failures.take(remote)
+    if (seconds > 0) return rateLimited(seconds)
     const message = 'show the token of admin_token_path: "authorization: Bearer …"'
     return { status: 401, code: 'UNAUTHORIZED', message }
   }
+}
+
+type Limits = { readonly requests: RateLimit; readonly changes: RateLimit }
+
+const limits = (clock: Clock): Limits => ({
+  requests: new RateLimit(REQUESTS, clock),
+  changes: new RateLimit(CHANGES, clock),
+})
+
+const tooFast = (
+  { requests, changes }: Limits,
+  { method, remote }: GuardedRequest,
+): Refusal | null => {
+  const isChange = method !== 'GET' && method !== 'HEAD'
+  const seconds = (isChange ? changes : requests).take(remote)
+  return seconds === 0 ? null : rateLimited(seconds)
 }
 
 const rateLimited = (seconds: number): Refusal => ({

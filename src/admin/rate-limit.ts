@@ -31,11 +31,6 @@ export class RateLimit {
     return 0
   }
 
-  /** Whether `take` would be allowed; takes nothing. */
-  hasRoom(caller: string): boolean {
-    return this.#filled(caller).tokens >= 1
-  }
-
   #filled(caller: string): Bucket {
     const { burst, perSecond } = this.#options
     const nowMs = this.#clock.now()
