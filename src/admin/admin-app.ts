@@ -43,6 +43,7 @@ const STATUS_OF: Readonly<Record<ControlErrorCode, number>> = {
   CHECKS_FAILED: 409,
   REASON_MISSING: 400,
   STATE_UNREADABLE: 503,
+  STATE_IN_USE: 503,
   STATE_NOT_WRITTEN: 503,
   AUDIT_NOT_WRITTEN: 503,
 }

@@ -124,7 +124,7 @@ export const OPERATIONS = {
     answers: {
       201: { schema: ref('PreparedChange'), when: 'Ready to be committed.' },
       409: problem('REVISION_MISMATCH, CHANGE_IN_PROGRESS, CHECKS_FAILED, NO_SUCH_WAY.'),
-      503: problem('STATE_NOT_WRITTEN, AUDIT_NOT_WRITTEN.'),
+      503: problem('STATE_IN_USE, STATE_NOT_WRITTEN, AUDIT_NOT_WRITTEN.'),
     },
   },
   commitChange: {

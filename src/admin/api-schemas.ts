@@ -135,7 +135,7 @@ const INSTANCE_STATUS = object({
   index: COUNT,
   version: TEXT,
   startedAt: TIME,
-  serving: word('starting', 'running', 'draining', 'stopped'),
+  serving: word('starting', 'running', 'stuck', 'draining', 'stopped'),
   clientPort: COUNT_OR_NULL,
   state: ref('MigrationState'),
   isPhaseRouting: FLAG,

@@ -12,6 +12,8 @@ export const ControlErrorCode = {
   REASON_MISSING: 'REASON_MISSING',
   /** The state file cannot be read, or says what no state file says. */
   STATE_UNREADABLE: 'STATE_UNREADABLE',
+  /** Another instance uses the same state file. */
+  STATE_IN_USE: 'STATE_IN_USE',
   STATE_NOT_WRITTEN: 'STATE_NOT_WRITTEN',
   AUDIT_NOT_WRITTEN: 'AUDIT_NOT_WRITTEN',
 } as const

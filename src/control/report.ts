@@ -114,7 +114,8 @@ export type Traffic = {
   readonly clusters: { readonly origin: ClusterTraffic; readonly target: ClusterTraffic }
 }
 
-export type Serving = 'starting' | 'running' | 'draining' | 'stopped'
+/** stuck: a thread of it does not answer, and its clients wait. */
+export type Serving = 'starting' | 'running' | 'stuck' | 'draining' | 'stopped'
 
 export type InstanceStatus = {
   /** How the deployment calls it: the address of its admin API. */

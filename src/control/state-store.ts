@@ -9,6 +9,7 @@ import { commitFile, discardStaged, stageFile } from './durable-file.ts'
 import { ControlError, ControlErrorCode } from './errors.ts'
 import type { MigrationState } from './migration-state.ts'
 import { PHASES } from './phase.ts'
+import { checkStateFileOwner } from './state-owner.ts'
 
 export interface StateStore {
   /** Whether what is committed outlives a restart. */
@@ -83,6 +84,7 @@ export class FileStateStore implements StateStore {
   }
 
   stage(state: MigrationState): void {
+    checkStateFileOwner(this.#path)
     this.#orThrow(() => stageFile(this.#path, renderStateFile(state)))
   }
 

@@ -127,7 +127,7 @@ export class MigrationSwitch {
     this.#makeDurable(prepared, via)
     this.#state = change.to
     this.#changes[request.transition.verb]++
-    const quiescence = await this.#tools.apply(change.to)
+    const quiescence = await this.#apply(prepared, via)
     this.#lastQuiescence = quiescence
     const text = describeChange(change.from, change.to, quiescence)
     this.#record('committed', prepared, via, text, true)
@@ -136,6 +136,15 @@ export class MigrationSwitch {
       text,
     )
     return { state: change.to, quiescence }
+  }
+
+  async #apply(prepared: Prepared, via: string): Promise<Quiescence> {
+    try {
+      return await this.#tools.apply(prepared.change.to)
+    } catch (error) {
+      this.#record('committed', prepared, via, `not by all threads: ${messageOf(error)}`, true)
+      throw error
+    }
   }
 
   abort(id: string): void {

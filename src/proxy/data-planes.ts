@@ -57,10 +57,16 @@ export class DataPlanes {
             (peers, index) =>
               new WorkerPlane(
                 { ...common, index, logLevel, peers },
+                clock,
                 (error) => options.onDeath(error),
                 schemaAgreement,
               ),
           )
+  }
+
+  /** A thread does not answer. */
+  get isStuck(): boolean {
+    return this.#planes.some((plane) => plane.isStuck)
   }
 
   get threads(): number {
@@ -78,9 +84,16 @@ export class DataPlanes {
     for (const plane of this.#planes) plane.setSnapshot(snapshot)
   }
 
-  /** Resolves when no request that was routed before is in flight on any plane, or the wait was given up. */
+  /**
+   * Resolves when no request that was routed before is in flight on any plane, or the wait was given up.
+   * Rejects when a thread does not answer; the others route the new way then.
+   */
   async setRouting(routing: RoutingState): Promise<Quiescence> {
-    const all = await Promise.all(this.#planes.map((plane) => plane.setRouting(routing)))
+    const settled = await Promise.allSettled(this.#planes.map((plane) => plane.setRouting(routing)))
+    const all = settled.map((result) => {
+      if (result.status === 'rejected') throw result.reason
+      return result.value
+    })
     return {
       inFlight: all.reduce((sum, { inFlight }) => sum + inFlight, 0),
       waitedMs: Math.max(...all.map(({ waitedMs }) => waitedMs)),

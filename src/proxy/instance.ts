@@ -100,6 +100,11 @@ export class ProxyInstance {
     return this.#phase
   }
 
+  /** A thread of it does not answer: its clients wait. */
+  get isStuck(): boolean {
+    return this.#service?.planes.isStuck === true
+  }
+
   /** In effect now. */
   get settings(): Settings {
     return this.#settings

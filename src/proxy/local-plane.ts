@@ -12,6 +12,8 @@ import type { Plane } from './plane.ts'
 import type { NodeStatus } from './plane-messages.ts'
 
 export class LocalPlane implements Plane {
+  /** Nobody could ask then. */
+  readonly isStuck = false
   readonly #plane: DataPlane
 
   constructor(options: Omit<DataPlaneOptions, 'askOthers'>) {

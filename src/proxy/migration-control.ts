@@ -182,7 +182,7 @@ export class MigrationControl implements AdminApi {
       index: settings.proxyTopologyIndex,
       version,
       startedAt: this.#startedAt,
-      serving: instance.phase,
+      serving: instance.isStuck ? 'stuck' : instance.phase,
       clientPort: instance.port,
       state,
       isPhaseRouting: hasPhaseRouting(state),

@@ -62,11 +62,15 @@ export type CallResult =
   | { readonly name: 'drain' }
   | { readonly name: 'close' }
 
+/** To a call of the control plane. */
+export type PlaneAnswer =
+  | { readonly kind: 'done'; readonly call: number; readonly result: CallResult }
+  | { readonly kind: 'failed'; readonly call: number; readonly message: string }
+
 export type FromPlane =
+  | PlaneAnswer
   | {
       readonly kind: 'schemaQuestion'
       readonly question: number
       readonly questions: readonly SchemaQuestion[]
     }
-  | { readonly kind: 'done'; readonly call: number; readonly result: CallResult }
-  | { readonly kind: 'failed'; readonly call: number; readonly message: string }

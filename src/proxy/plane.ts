@@ -11,6 +11,8 @@ import type { DataPlaneSettings } from './data-plane-options.ts'
 import type { NodeStatus } from './plane-messages.ts'
 
 export interface Plane {
+  /** Whether it owes an answer for too long. */
+  readonly isStuck: boolean
   /** Accepts clients; resolves with the port, rejects when it cannot be bound. */
   listen(port: number): Promise<number>
   setSnapshot(snapshot: Snapshot): void

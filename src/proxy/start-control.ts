@@ -10,6 +10,7 @@ import { AuditLog } from '../control/audit-log.ts'
 import { firstState, type MigrationState } from '../control/migration-state.ts'
 import type { ConfigEntry } from '../control/report.ts'
 import { FileStateStore, FORGETFUL_STORE, readStateFile } from '../control/state-store.ts'
+import { claimStateFile } from '../control/state-owner.ts'
 import type { RootLogger } from '../log.ts'
 import { messageOf } from '../message-of.ts'
 import { formatEndpoint } from '../net/dialer.ts'
@@ -24,9 +25,10 @@ const COMMIT_GRACE_MS = 5000
 
 type Tools = { readonly clock: Clock; readonly log: RootLogger }
 
-/** What the instance begins with. Throws a ControlError where the state file cannot be used. */
+/** What the instance begins with. Throws a ControlError where the state file cannot be used, or is another's. */
 export const loadState = (settings: Settings, { clock, log }: Tools): MigrationState => {
   const path = settings.routingStatePath
+  if (path !== '') claimStateFile(path)
   const kept = path === '' ? null : readStateFile(path)
   if (kept === null) return firstState(routingSetting(settings), isoNow(clock))
   log.info({ code: 'ROUTING_STATE_KEPT', state: kept }, describeKeptState(kept, path))

@@ -1,6 +1,7 @@
 /** A data plane in a thread of its own, as the control plane holds it. */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import type { MismatchSample } from '../async/mismatch-samples.ts'
+import type { Clock } from '../clock.ts'
 import type { LogLevels } from '../log-levels.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { TlsMaterial } from '../net/tls.ts'
@@ -11,31 +12,35 @@ import type { Quiescence } from '../session/quiescence.ts'
 import type { SchemaQuestion } from '../session/schema-changes.ts'
 import type { DataPlaneSettings, SchemaAgreementCall } from './data-plane-options.ts'
 import type { Plane } from './plane.ts'
+import { ANSWER_TIMEOUT_MS, PlaneCalls } from './plane-calls.ts'
 import type {
-  CallResult,
   FromPlane,
   NodeStatus,
-  PlaneCall,
   PlaneStart,
   ToPlane,
 } from './plane-messages.ts'
 
-type Pending = { resolve(result: CallResult): void; reject(error: Error): void }
+/** On top of the longest that a request may be in flight. */
+const ROUTE_GRACE_MS = 2500
 
 export class WorkerPlane implements Plane {
   readonly #worker: Worker
-  readonly #pending = new Map<number, Pending>()
+  readonly #calls: PlaneCalls
   readonly #schemaAgreement: SchemaAgreementCall
-  #nextCall = 0
+  #requestTimeoutMs: number
+  #lastSeries: PlaneSeries | null = null
   #isClosing = false
 
   /** `onDeath` hears of a thread that ended without having been told to. */
   constructor(
     start: PlaneStart,
+    clock: Clock,
     onDeath: (error: Error) => void,
     schemaAgreement: SchemaAgreementCall,
   ) {
     this.#schemaAgreement = schemaAgreement
+    this.#calls = new PlaneCalls(start.index, (message) => this.#post(message), clock)
+    this.#requestTimeoutMs = start.settings.requestTimeoutMs
     this.#worker = new Worker(new URL('./plane-worker.ts', import.meta.url), {
       workerData: start,
       transferList: [...start.peers],
@@ -46,15 +51,18 @@ export class WorkerPlane implements Plane {
     })
     this.#worker.on('exit', (code) => {
       const error = failure ?? new Error(`a data plane thread ended with code ${code}`)
-      for (const pending of this.#pending.values()) pending.reject(error)
-      this.#pending.clear()
+      this.#calls.fail(error)
       if (!this.#isClosing) onDeath(error)
     })
     this.#worker.on('message', (message: FromPlane) => this.#onMessage(message))
   }
 
+  get isStuck(): boolean {
+    return this.#calls.isStuck
+  }
+
   async listen(port: number): Promise<number> {
-    const result = await this.#call({ name: 'listen', port })
+    const result = await this.#calls.call({ name: 'listen', port }, null)
     return result.name === 'listen' ? result.port : port
   }
 
@@ -63,12 +71,14 @@ export class WorkerPlane implements Plane {
   }
 
   async setRouting(routing: RoutingState): Promise<Quiescence> {
-    const result = await this.#call({ name: 'route', routing })
+    const timeoutMs = this.#requestTimeoutMs + ROUTE_GRACE_MS
+    const result = await this.#calls.call({ name: 'route', routing }, timeoutMs)
     if (result.name !== 'route') throw new Error('a data plane answered another question')
     return result.quiescence
   }
 
   setSettings(settings: DataPlaneSettings): void {
+    this.#requestTimeoutMs = settings.requestTimeoutMs
     this.#post({ kind: 'settings', settings })
   }
 
@@ -88,39 +98,40 @@ export class WorkerPlane implements Plane {
     this.#post({ kind: 'event', event })
   }
 
+  /** Of a thread that is stuck what it said last: its counters only grow. */
   async series(): Promise<PlaneSeries> {
-    const result = await this.#call({ name: 'series' })
-    if (result.name !== 'series') throw new Error('a data plane answered another question')
-    return result.series
+    const last = this.#lastSeries
+    if (this.isStuck && last !== null) return last
+    try {
+      const result = await this.#calls.call({ name: 'series' }, ANSWER_TIMEOUT_MS)
+      if (result.name !== 'series') throw new Error('a data plane answered another question')
+      this.#lastSeries = result.series
+      return result.series
+    } catch (error) {
+      if (this.isStuck && last !== null) return last
+      throw error
+    }
   }
 
   async mismatches(): Promise<readonly MismatchSample[]> {
-    const result = await this.#call({ name: 'mismatches' })
+    const result = await this.#calls.call({ name: 'mismatches' }, ANSWER_TIMEOUT_MS)
     if (result.name !== 'mismatches') throw new Error('a data plane answered another question')
     return result.samples
   }
 
   async drain(announceMs: number): Promise<void> {
-    await this.#call({ name: 'drain', announceMs })
+    await this.#calls.call({ name: 'drain', announceMs }, null)
   }
 
   async close(): Promise<void> {
     if (this.#isClosing) return
     this.#isClosing = true
-    await this.#call({ name: 'close' }).catch(() => undefined)
+    await this.#calls.call({ name: 'close' }, ANSWER_TIMEOUT_MS).catch(() => undefined)
     await this.#worker.terminate()
   }
 
   #post(message: ToPlane): void {
     this.#worker.postMessage(message)
-  }
-
-  #call(what: PlaneCall): Promise<CallResult> {
-    const call = this.#nextCall++
-    return new Promise((resolve, reject) => {
-      this.#pending.set(call, { resolve, reject })
-      this.#post({ kind: 'call', call, what })
-    })
   }
 
   async #answerSchemaQuestion(question: number, asked: readonly SchemaQuestion[]): Promise<void> {
@@ -131,12 +142,9 @@ export class WorkerPlane implements Plane {
   #onMessage(message: FromPlane): void {
     if (message.kind === 'schemaQuestion') {
       void this.#answerSchemaQuestion(message.question, message.questions)
-      return
+    } else {
+      this.#calls.onAnswer(message)
     }
-    const pending = this.#pending.get(message.call)
-    this.#pending.delete(message.call)
-    if (message.kind === 'done') pending?.resolve(message.result)
-    else pending?.reject(new Error(message.message))
   }
 }
 
