@@ -31,6 +31,24 @@ export type InstanceAccess = {
 /** A check gives up by itself before. */
 const CHECK_TIMEOUT_MS = 30_000
 
+/** An instance that cannot be reached, or whose answer is none of this API's. */
+export class InstanceError extends Error {
+  /** Of its answer; null where there was none. */
+  readonly status: number | null
+  /** The code of what went wrong on the way, such as ECONNREFUSED; TIMEOUT; empty where there is none. */
+  readonly reason: string
+
+  constructor(message: string, status: number | null, reason: string, cause?: unknown) {
+    super(message, { cause })
+    this.name = 'InstanceError'
+    this.status = status
+    this.reason = reason
+  }
+}
+
+const codeOf = (cause: unknown): string =>
+  cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+
 export class HttpInstanceClient implements InstanceClient {
   /** `http://10.0.0.1:14003` */
   readonly name: string
@@ -72,7 +90,7 @@ export class HttpInstanceClient implements InstanceClient {
 
   /**
    * Any operation of docs/admin-api.yaml. Rejects with a ControlError where the instance refuses with one
-   * of its codes, and with an Error that names the instance for everything else.
+   * of its codes, and with an Error that names the instance for everything else (an InstanceError).
    */
   async ask<T>(
     method: string,
@@ -96,7 +114,8 @@ export class HttpInstanceClient implements InstanceClient {
     try {
       return { status, content: JSON.parse(content) }
     } catch {
-      throw new Error(`${this.name} answered ${method} ${path} with ${status} and no JSON`)
+      const text = `${this.name} answered ${method} ${path} with ${status} and no JSON: is it an admin API?`
+      throw new InstanceError(text, status, '')
     }
   }
 
@@ -131,7 +150,8 @@ export class HttpInstanceClient implements InstanceClient {
       })
     } catch (cause) {
       const why = signal.aborted ? `no answer within ${timeoutMs} ms` : messageOf(cause)
-      throw new Error(`${this.name} cannot be reached: ${why}`, { cause })
+      const reason = signal.aborted ? 'TIMEOUT' : codeOf(cause)
+      throw new InstanceError(`${this.name} cannot be reached: ${why}`, null, reason, cause)
     }
   }
 
@@ -141,7 +161,9 @@ export class HttpInstanceClient implements InstanceClient {
     const code = 'code' in fields ? String(fields.code) : ''
     const message = 'message' in fields ? String(fields.message) : `it answered ${status}`
     const known = Object.values(ControlErrorCode).find((candidate) => candidate === code)
-    if (known === undefined) return new Error(`${this.name}: ${message} (${code || status})`)
+    if (known === undefined) {
+      return new InstanceError(`${this.name}: ${message} (${code || status})`, status, '')
+    }
     const checks = 'checks' in fields && Array.isArray(fields.checks) ? fields.checks : []
     return new ControlError(known, message, { checks })
   }

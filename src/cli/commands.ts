@@ -16,7 +16,8 @@ import type {
   Plan,
 } from '../control/report.ts'
 import { CliError, ExitCode } from './exit.ts'
-import { renderChange, renderPlan } from './render-checks.ts'
+import { renderAudit } from './render-audit.ts'
+import { notPassed, renderChange, renderChecks, renderPlan } from './render-checks.ts'
 import { hasFaults, renderFeasibility } from './render-feasibility.ts'
 import { renderMismatches } from './render-mismatches.ts'
 import { renderStatus } from './render-status.ts'
@@ -40,8 +41,12 @@ const show = (session: Session, answer: unknown, render: () => readonly string[]
 export const status = async (session: Session): Promise<ExitCode> => {
   const deployment = await session.client.ask<DeploymentStatus>('GET', '/v1/deployment')
   show(session, deployment, () => renderStatus(deployment, session.style))
-  return deployment.instances.every((one) => one.status !== null) ? ExitCode.OK : ExitCode.FAILED
+  return exitOfDeployment(deployment)
 }
+
+/** A deployment that cannot go on as it is, is no success: pipelines ask for it. */
+const exitOfDeployment = ({ isInAgreement, checks }: DeploymentStatus): ExitCode =>
+  isInAgreement && checks.every(({ outcome }) => outcome !== 'fail') ? ExitCode.OK : ExitCode.FAILED
 
 export const plan = async (
   session: Session,
@@ -159,8 +164,9 @@ export const instances = async (session: Session): Promise<ExitCode> => {
       ),
     ]),
     deployment.isInAgreement ? style.good('They agree.') : style.bad('They do not agree.'),
+    ...renderChecks(notPassed(deployment.checks), style),
   ])
-  return deployment.isInAgreement ? ExitCode.OK : ExitCode.FAILED
+  return exitOfDeployment(deployment)
 }
 
 /** An instance asks both clusters for up to half a minute, whatever --timeout says of its own answers. */
@@ -198,22 +204,7 @@ export const logLevel = async (
 
 export const audit = async (session: Session, limit: number): Promise<ExitCode> => {
   const entries = await session.client.ask<AuditEntry[]>('GET', `/v1/audit?limit=${limit}`)
-  const phases = ({ from, to }: AuditEntry): string =>
-    from === null && to === null ? '' : `${from?.phase ?? '?'} → ${to?.phase ?? '?'}`
-  show(session, entries, () =>
-    entries.length === 0
-      ? ['Nothing has been changed yet.']
-      : table(
-          entries.map((entry) => [
-            entry.at,
-            entry.event + (entry.isForced ? ' (forced)' : ''),
-            entry.verb ?? '',
-            phases(entry),
-            `${entry.by} via ${entry.via}`,
-            entry.reason === '' ? entry.message : entry.reason,
-          ]),
-        ),
-  )
+  show(session, entries, () => renderAudit(entries, session.style))
   return ExitCode.OK
 }
 

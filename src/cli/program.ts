@@ -7,8 +7,14 @@ import { PHASES, type Phase } from '../control/phase.ts'
 import { messageOf } from '../message-of.ts'
 import { type AccessOptions, openClient } from './access.ts'
 import * as commands from './commands.ts'
-import { type CompletedCommand, completionScript, SHELLS, type Shell } from './completion.ts'
-import { CliError, ExitCode } from './exit.ts'
+import {
+  type CompletedCommand,
+  type CompletedOption,
+  completionScript,
+  SHELLS,
+  type Shell,
+} from './completion.ts'
+import { CliError, ExitCode, exitCodeOf, wayOut } from './exit.ts'
 import { styleFor } from './style.ts'
 
 export type Surroundings = {
@@ -37,7 +43,8 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace']
 
 const EXIT_HELP = `
 Exit status: 0 done, 1 an instance could not be reached or could not do it, 2 wrong arguments,
-3 a check failed and nothing changed, 4 some instances have changed and some have not.
+3 refused, or a check failed, and nothing changed, 4 some instances have changed and some have not.
+status and instances end with 1 too where the instances do not agree or are configured differently.
 
 The admin API is found by --address, else by ZDM_ADMIN_ADDRESS, ZDM_ADMIN_PORT and
 ZDM_ADMIN_TOKEN_PATH, else at http://127.0.0.1:14003.
@@ -104,12 +111,16 @@ class Zdm {
     return { by: by ?? this.#around.user, reason, force }
   }
 
-  #changing(name: string, description: string, parent: Command = this.program): Command {
+  #recorded(name: string, description: string, parent: Command = this.program): Command {
     return parent
       .command(name)
       .description(description)
       .option('--reason <text>', 'why, for the audit log')
       .option('--by <name>', 'who wants it, for the audit log')
+  }
+
+  #changing(name: string, description: string, parent: Command = this.program): Command {
+    return this.#recorded(name, description, parent)
       .option('--force', 'go on although checks fail; needs --reason')
       .hook('preAction', (_, command) => {
         const { force, reason } = command.opts<ChangeOptions>()
@@ -202,7 +213,7 @@ class Zdm {
       'origin_only',
       'target_only',
     ])
-    this.#changing('reconciled', 'records that both clusters were compared and made equal').action(
+    this.#recorded('reconciled', 'records that both clusters were compared and made equal').action(
       (options: ChangeOptions) =>
         this.#run((session) => commands.reconciled(session, this.#requester(options))),
     )
@@ -233,23 +244,8 @@ class Zdm {
       .description('a script that completes zdm: eval "$(zdm completion bash)"')
       .addArgument(new Argument('<shell>').choices([...SHELLS]))
       .action((shell: Shell) =>
-        this.#around.out(completionScript(shell, this.#completed(), this.#options())),
+        this.#around.out(completionScript(shell, completedCommands(this.program))),
       )
-  }
-
-  #completed(): CompletedCommand[] {
-    return this.program.commands.map((command) => ({
-      name: command.name(),
-      description: command.description(),
-      words: [
-        ...command.commands.map((sub) => sub.name()),
-        ...command.registeredArguments.flatMap((argument) => argument.argChoices ?? []),
-      ],
-    }))
-  }
-
-  #options(): string[] {
-    return this.program.options.flatMap(({ long }) => (long == null ? [] : [long]))
   }
 
   async #watch(session: commands.Session): Promise<ExitCode> {
@@ -269,6 +265,32 @@ class Zdm {
   }
 }
 
+const valueKind = ({ flags, argChoices, required, optional }: Option): CompletedOption['value'] => {
+  if (argChoices !== undefined) return argChoices
+  if (!required && !optional) return 'none'
+  return flags.includes('<path>') ? 'file' : 'text'
+}
+
+const completedCommands = (
+  command: Command,
+  path: readonly string[] = [],
+): readonly CompletedCommand[] => [
+  {
+    path,
+    description: command.description(),
+    words: [
+      ...command.commands.map((sub) => sub.name()),
+      ...command.registeredArguments.flatMap((argument) => argument.argChoices ?? []),
+    ],
+    options: command.options.flatMap((option) =>
+      option.long == null
+        ? []
+        : [{ name: option.long, description: option.description, value: valueKind(option) }],
+    ),
+  },
+  ...command.commands.flatMap((sub) => completedCommands(sub, [...path, sub.name()])),
+]
+
 /** Runs one command; resolves with the exit status and never rejects. */
 export const runZdm = async (argv: readonly string[], around: Surroundings): Promise<number> => {
   const zdm = new Zdm(around)
@@ -278,7 +300,8 @@ export const runZdm = async (argv: readonly string[], around: Surroundings): Pro
   } catch (error) {
     // Commander has written its text already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : ExitCode.USAGE
-    around.error(`zdm: ${messageOf(error)}\n`)
-    return error instanceof CliError ? error.exitCode : ExitCode.FAILED
+    const next = wayOut(error)
+    around.error(`zdm: ${messageOf(error)}\n${next === null ? '' : `     ${next}\n`}`)
+    return exitCodeOf(error)
   }
 }

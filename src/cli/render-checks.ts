@@ -18,6 +18,32 @@ export const renderChecks = (checks: readonly CheckResult[], style: Style): stri
     return isTold ? [line, `      → ${check.remedy}`] : [line]
   })
 
+export const notPassed = (checks: readonly CheckResult[]): readonly CheckResult[] =>
+  checks.filter(({ outcome }) => outcome !== 'pass')
+
+/**
+ * One line a check where all instances say the same of it, else one for each verdict. What passed is told
+ * once, whatever each has seen; what did not is told with every reason.
+ */
+export const groupChecks = (checks: readonly CheckResult[]): readonly CheckResult[] => {
+  const groups = new Map<string, CheckResult[]>()
+  for (const check of checks) {
+    const { id, outcome, evidence, instance } = check
+    const why = outcome === 'pass' ? '' : evidence
+    const key = JSON.stringify([id, outcome, why, instance === null])
+    groups.set(key, [...(groups.get(key) ?? []), check])
+  }
+  return [...groups.values()].map((group) => {
+    const first = group[0]!
+    const instances = group.flatMap(({ instance }) => instance ?? [])
+    const asked = checks.filter(({ id, instance }) => id === first.id && instance !== null)
+    const isAll = instances.length === asked.length && instances.length > 1
+    const isAlike = new Set(group.map(({ evidence }) => evidence)).size === 1
+    const all = `all ${instances.length} instances${isAlike ? '' : `; this is what ${instances[0]} sees`}`
+    return { ...first, instance: isAll ? all : instances.join(', ') || null }
+  })
+}
+
 const tableName = ({ keyspace, table: name }: TableFailures): string => {
   if (name === '') return '(no table)'
   return keyspace === '' ? name : `${keyspace}.${name}`
@@ -53,7 +79,15 @@ export const renderPlan = (plan: Plan, style: Style): string[] => {
     style.bold(`${plan.verb}: ${plan.from} → ${plan.to}`),
     `  reads ${primary}, read mode ${readMode}, writes ${writeMode}`,
     '',
-    ...renderChecks(plan.checks, style),
+    ...(plan.steps.length === 0
+      ? []
+      : [
+          style.bold('Steps, if you say so (nothing has been done)'),
+          ...plan.steps.map((step, at) => `  ${at + 1}. ${step}`),
+          '',
+          style.bold('Checks'),
+        ]),
+    ...renderChecks(groupChecks(plan.checks), style),
     '',
     plan.isAllowed ? style.good(plan.message) : style.bad(plan.message),
     ...(plan.leave === null ? [] : renderLeave(plan.leave, style)),
@@ -86,7 +120,7 @@ export const renderChange = (report: ChangeReport, style: Style): string[] => {
     isGood ? style.good(report.message) : style.bad(report.message),
     ...(report.checks.length === 0 || (isGood && report.checks.every((c) => c.outcome === 'pass'))
       ? []
-      : ['', ...renderChecks(report.checks, style)]),
+      : ['', ...renderChecks(groupChecks(report.checks), style)]),
     ...(report.instances.length === 0 ? [] : ['', ...renderInstances(report.instances)]),
     ...skew,
     ...(report.finish === null ? [] : ['', `To finish:  ${style.bold(report.finish)}`]),

@@ -2,7 +2,7 @@
 import { addTables } from '../control/deployment.ts'
 import { PHASE_TABLE, type Phase } from '../control/phase.ts'
 import type { DeploymentStatus, FailedWrites, InstanceStatus, Latency } from '../control/report.ts'
-import { renderChecks, renderTableFailures } from './render-checks.ts'
+import { notPassed, renderChecks, renderTableFailures } from './render-checks.ts'
 import { formatCount, formatMs, formatRate, type Style, table } from './style.ts'
 
 /** The way, without the phase that is nowhere on it. */
@@ -47,7 +47,7 @@ const instanceRows = (deployment: DeploymentStatus, style: Style): string[][] =>
 const RATES = [
   ['reads from Origin', 'readsOrigin'],
   ['reads from Target', 'readsTarget'],
-  ['writes to both', 'writes'],
+  ['writes', 'writes'],
 ] as const
 
 /** The slowest instance's figures: a mean would hide it. */
@@ -77,11 +77,11 @@ const trafficLines = (instances: readonly Answering[], style: Style): string[] =
   return [
     ...table(rows),
     `failed per second: reads ${failed(sum((one) => one.rates.failedReads))}, writes ${failed(sum((one) => one.rates.failedWrites))}` +
-      style.dim(`  (last ${traffic[0]!.windowSeconds} s)`),
+      style.dim(`  (last ${Math.round(traffic[0]!.windowSeconds)} s)`),
   ]
 }
 
-/** All instances' books as one: a table's counts add up, its times are the outermost. */
+/** All instances' books as one: a table's counts add up, its times are the outermost; `since` is the earliest. */
 export const mergeFailedWrites = (books: readonly FailedWrites[]): FailedWrites => {
   const sum = (pick: (book: FailedWrites) => number): number =>
     books.reduce((total, book) => total + pick(book), 0)
@@ -111,7 +111,10 @@ const divergenceLines = (instances: readonly Answering[], style: Style): string[
     }),
     { reads: 0, errors: 0, mismatches: 0 },
   )
-  const text = `writes that failed on one cluster only since ${failed.since}: Origin ${formatCount(failed.originOnly)}, Target ${formatCount(failed.targetOnly)}`
+  const later = instances.filter(({ status }) => status.failedWrites.since > failed.since)
+  const exceptions = later.map(({ name, status }) => `${name} since ${status.failedWrites.since}`)
+  const only = later.length === 0 ? '' : ` (but ${exceptions.join(', ')} only)`
+  const text = `writes that failed on one cluster only since ${failed.since}${only}: Origin ${formatCount(failed.originOnly)}, Target ${formatCount(failed.targetOnly)}`
   return [
     isClean ? style.good(text) : style.bad(text),
     ...(isClean ? [] : renderTableFailures(failed.tables.slice(0, TABLES_SHOWN_MAX))),
@@ -124,16 +127,50 @@ const divergenceLines = (instances: readonly Answering[], style: Style): string[
   ]
 }
 
+const reconciliationLine = ({ state }: InstanceStatus, style: Style): string =>
+  state.reconciledAt === null
+    ? style.warning(
+        'reconciled: never recorded (zdm reconciled, after both clusters were compared)',
+      )
+    : `reconciled: ${state.reconciledAt}`
+
+/** What the phase means; what it does not where the routing has left it. */
+const meaningOf = ({ state, isPhaseRouting }: InstanceStatus, style: Style): string => {
+  const { writeMode, primary, readMode } = state.routing
+  if (writeMode !== 'both') {
+    const [to, without] = writeMode === 'origin_only' ? ['Origin', 'Target'] : ['Target', 'Origin']
+    return style.bad(
+      `Outside the phases: every write goes to ${to} alone (${writeMode}); ${without} lacks them.`,
+    )
+  }
+  if (isPhaseRouting) return PHASE_TABLE[state.phase].meaning
+  return style.warning(
+    `Outside the phases: in ${state.phase}, but reads come from ${primary} with ${readMode}.`,
+  )
+}
+
+const rollbackStep = ({ state }: InstanceStatus): string =>
+  state.routing.writeMode === 'target_only'
+    ? 'zdm plan rollback    why it is refused now: Origin lacks what was written to Target alone'
+    : 'zdm rollback         every read back on Origin, at once'
+
+const pendingLines = (instances: readonly Answering[], style: Style): string[] =>
+  instances.flatMap(({ name, status: { pending } }) =>
+    pending === null
+      ? []
+      : [
+          style.warning(
+            `${name}: ${pending.by || 'somebody'} is making a change (${pending.verb}), until ${pending.expiresAt} at most`,
+          ),
+        ],
+  )
+
 const nextSteps = (first: InstanceStatus, isInAgreement: boolean): string[] => {
-  if (!isInAgreement)
-    return [
-      'zdm instances        see where they differ',
-      'zdm rollback         every read back on Origin',
-    ]
+  if (!isInAgreement) return ['zdm instances        see where they differ', rollbackStep(first)]
   const [next] = first.next
   return [
     ...(next === undefined ? [] : [`zdm plan advance     what ${next} needs`]),
-    'zdm rollback         every read back on Origin, at once, from any phase',
+    rollbackStep(first),
   ]
 }
 
@@ -148,21 +185,22 @@ export const renderStatus = (deployment: DeploymentStatus, style: Style): string
   }
   const { state } = first.status
   const { primary, readMode, writeMode } = state.routing
-  const notPassed = deployment.checks.filter(({ outcome }) => outcome !== 'pass')
+  const faults = renderChecks(notPassed(deployment.checks), style)
   return [
     renderWay(state.phase, style),
-    `${PHASE_TABLE[state.phase].meaning}`,
+    meaningOf(first.status, style),
     '',
     `reads ${style.bold(primary)}, read mode ${readMode}, writes ${writeMode}; revision ${state.revision}, changed ${state.changedAt} by ${state.changedBy}` +
       (state.reason === '' ? '' : ` (${state.reason})`),
+    reconciliationLine(first.status, style),
+    ...pendingLines(instances, style),
     ...(first.status.isStateKept
       ? []
       : [style.warning('a restart forgets this state: set routing_state_path')]),
     '',
     ...table(instanceRows(deployment, style)),
-    ...(deployment.isInAgreement
-      ? []
-      : ['', style.bad('The instances do not agree.'), ...renderChecks(notPassed, style)]),
+    ...(deployment.isInAgreement ? [] : ['', style.bad('The instances do not agree.')]),
+    ...(faults.length === 0 ? [] : ['', ...faults]),
     '',
     ...trafficLines(instances, style),
     '',

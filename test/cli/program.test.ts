@@ -1,4 +1,5 @@
 /** `zdm` from its arguments to its exit status, against an admin API that says what the test wants. */
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
@@ -86,6 +87,8 @@ describe('arguments', () => {
     [['align'], 2, '--like'],
     [['mismatches', '--limit', '1001'], 2, 'from 1 to 1000'],
     [['audit', '--limit', '2.5'], 2, 'from 1 to 1000'],
+    [['audit', '--limit', '0.5'], 2, 'from 1 to 1000'],
+    [['reconciled', '--force', '--reason', 'x'], 2, "unknown option '--force'"],
     [['--address', 'http://', 'status'], 2, '--address'],
     [['--token-file', '/does/not/exist', 'status'], 2, '/does/not/exist cannot be read'],
   ])('zdm %j ends with %i', async (argv, status, said) => {
@@ -132,6 +135,44 @@ describe('views', () => {
     const ran = await run(['--address', 'http://127.0.0.1:1', 'status'])
     expect(ran.status).toBe(1)
     expect(ran.error).toContain('http://127.0.0.1:1 cannot be reached')
+    expect(ran.error).toContain('--address http://10.0.0.1:14003, or ZDM_ADMIN_ADDRESS')
+  })
+
+  test('https to a port without TLS says so', async () => {
+    const api = await startApi({})
+    const ran = await run(['--address', api.url.replace('http:', 'https:'), 'status'])
+    expect(ran.status).toBe(1)
+    expect(ran.error).toContain('use --address http://…')
+  })
+
+  test.each(['status', 'instances'])('%s ends with 1 where settings differ', async (view) => {
+    const different = { ...FAILED, id: 'configuration-equal', instance: null } as const
+    const deployment = deploymentOf([statusOf()], { checks: [different] })
+    const api = await startApi({ 'GET /v1/deployment': [200, deployment] })
+    const ran = await run(['--address', api.url, view])
+    expect(ran.status).toBe(1)
+    expect(ran.out).toContain('✗ configuration-equal')
+  })
+
+  test('a plan for a way that there is not ends with 3, as the change does', async () => {
+    const problem = { code: 'NO_SUCH_WAY', message: 'there is no way from migrate to cut-over' }
+    const api = await startApi({ 'GET /v1/plan': [409, problem] })
+    const ran = await run(['--address', api.url, 'plan', 'advance', '--to', 'cut-over'])
+    expect(ran.status).toBe(3)
+    expect(ran.error).toContain('there is no way from migrate to cut-over')
+  })
+
+  test('audit tells what was to change, and why it was not', async () => {
+    const { state } = statusOf()
+    const to = { ...state, routing: { ...state.routing, writeMode: 'target_only' } }
+    const common = { at: '2026-01-05T00:00:00.000Z', instance: 'a', changeId: '1', via: '10.0.0.9' }
+    const refused = { event: 'refused', verb: 'route', isForced: false, from: state, to }
+    const texts = { by: 'ada', reason: 'leaving', message: 'refused: safety-net: misses writes' }
+    const entry = { ...common, ...refused, ...texts, checks: [] }
+    const api = await startApi({ 'GET /v1/audit': [200, [entry]] })
+    const ran = await run(['--address', api.url, 'audit'])
+    expect(ran.out).toContain('writes both → target_only  ada via 10.0.0.9  leaving\n')
+    expect(ran.out).toContain('refused: safety-net: misses writes')
   })
 
   test('a plan that is refused ends with 3', async () => {
@@ -204,6 +245,7 @@ describe('views', () => {
     const ran = await run(['--address', api.url, 'config'])
     expect(ran).toMatchObject({ status: 1 })
     expect(ran.error).toContain('the bearer token is missing or wrong')
+    expect(ran.error).toContain('--token-file <path> or ZDM_ADMIN_TOKEN_PATH')
   })
 })
 
@@ -292,5 +334,31 @@ describe('completion', () => {
       expect(out).toContain(command)
     }
     expect(out).toContain('target-reads')
+  })
+
+  const LINES: readonly (readonly [string, readonly string[], readonly string[]])[] = [
+    ['', ['status', 'advance', '--address'], ['ORIGIN', '--force']],
+    ['--address http : //10.0.0.1 : 14003', ['status', 'advance'], ['14003']],
+    ['--json', ['status'], []],
+    ['set', ['primary', 'read-mode', 'write-mode'], ['ORIGIN', '--force']],
+    ['set primary', ['ORIGIN', 'TARGET', '--force', '--reason', '--json'], ['read-mode', 'both']],
+    ['set primary TARGET', ['--force', '--reason'], ['ORIGIN', 'both']],
+    ['plan advance', ['--to'], ['rollback']],
+    ['plan advance --to', ['dual-read', 'cut-over'], ['--json']],
+    ['--timeout 5 advance', ['migrate', '--by'], ['ORIGIN', 'status']],
+    ['rollback', ['--leave', '--reason'], ['--like']],
+    ['rollback --reason', [], ['--leave', 'migrate']],
+  ]
+  test.each(LINES)('in bash, after "zdm %s"', async (line, offered, withheld) => {
+    const { out } = await run(['completion', 'bash'])
+    const words = line === '' ? [] : line.split(' ')
+    const script = `${out}
+COMP_WORDS=(zdm ${words.map((word) => `'${word}'`).join(' ')} '')
+COMP_CWORD=${words.length + 1}
+_zdm
+printf '%s\\n' "\${COMPREPLY[@]}"`
+    const replies = execFileSync('bash', ['-c', script], { encoding: 'utf8' }).split('\n')
+    expect(replies).toEqual(expect.arrayContaining([...offered]))
+    expect(replies.filter((reply) => withheld.includes(reply))).toEqual([])
   })
 })

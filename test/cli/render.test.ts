@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { renderChange, renderChecks, renderPlan } from '../../src/cli/render-checks.ts'
+import { groupChecks, renderChange, renderChecks, renderPlan } from '../../src/cli/render-checks.ts'
 import { renderFeasibility } from '../../src/cli/render-feasibility.ts'
 import { describeMismatch, renderMismatches } from '../../src/cli/render-mismatches.ts'
 import { mergeFailedWrites, renderStatus, renderWay } from '../../src/cli/render-status.ts'
 import { COLOURED, formatMs, formatRate, PLAIN, styleFor, table } from '../../src/cli/style.ts'
+import type { CheckResult, DeploymentStatus, InstanceStatus } from '../../src/control/report.ts'
 import {
   checkReportOf,
   deploymentOf,
@@ -122,7 +123,88 @@ describe('status', () => {
   })
 })
 
+describe('status outside of the ordinary', () => {
+  const shown = (status: InstanceStatus, changes: Partial<DeploymentStatus> = {}): string =>
+    text(renderStatus(deploymentOf([status], changes), PLAIN))
+
+  test('tells settings that differ although the states agree', () => {
+    const different = { ...FAILED, id: 'configuration-equal', instance: null } as const
+    expect(shown(statusOf(), { checks: [PASSED, different] })).toContain('✗ configuration-equal')
+  })
+
+  test.each([
+    ['origin_only', 'every write goes to Origin alone', 'every read back on Origin'],
+    ['target_only', 'every write goes to Target alone', 'why it is refused now'],
+  ] as const)('with %s does not promise what does not hold', (writeMode, meaning, step) => {
+    const { state } = statusOf()
+    const lines = shown(
+      statusOf({
+        state: { ...state, routing: { ...state.routing, writeMode } },
+        isPhaseRouting: false,
+      }),
+    )
+    expect(lines).toContain(meaning)
+    expect(lines).toContain(step)
+    expect(lines).not.toContain('both clusters')
+    expect(lines).not.toContain('from any phase')
+  })
+
+  test('says that nothing was reconciled, and that a change is being made', () => {
+    const { state } = statusOf()
+    const pending = { id: '1', verb: 'advance', by: 'bob', expiresAt: '2026-01-02' } as const
+    const lines = shown(statusOf({ state: { ...state, reconciledAt: null }, pending }))
+    expect(lines).toContain('reconciled: never recorded')
+    expect(lines).toContain('bob is making a change (advance), until 2026-01-02 at most')
+  })
+
+  test('names the instances that have counted since a restart only', () => {
+    const { failedWrites } = statusOf()
+    const later = { ...failedWrites, since: '2026-01-03T00:00:00.000Z' }
+    const other = statusOf({ name: 'http://b:14003', failedWrites: later })
+    const lines = text(renderStatus(deploymentOf([statusOf(), other]), PLAIN))
+    expect(lines).toContain(
+      'since 2026-01-01T12:00:00.000Z (but http://b:14003 since 2026-01-03T00:00:00.000Z only): Origin 0',
+    )
+  })
+
+  test('rounds the window', () => {
+    const { traffic } = statusOf()
+    expect(shown(statusOf({ traffic: { ...traffic!, windowSeconds: 10.789449644 } }))).toContain(
+      '(last 11 s)',
+    )
+  })
+})
+
 describe('checks, plans and changes', () => {
+  test('are told once where all instances say the same, and by instance where not', () => {
+    const of = (instance: string, changes: Partial<CheckResult> = {}): CheckResult => ({
+      ...PASSED,
+      instance,
+      ...changes,
+    })
+    const failed = { id: 'failed-writes', outcome: 'fail', evidence: '3 writes' } as const
+    const lines = renderChecks(
+      groupChecks([
+        { ...PASSED, id: 'instances-agree' },
+        ...['a', 'b', 'c'].map((name) => of(name)),
+        of('a', { id: 'clients', evidence: '1 client connection' }),
+        of('b', { id: 'clients', evidence: '2 client connections' }),
+        of('a', { id: 'failed-writes', evidence: 'none' }),
+        of('b', failed),
+        of('c', { ...failed, evidence: '4 writes' }),
+      ]),
+      PLAIN,
+    )
+    expect(lines).toEqual([
+      '  ✓ instances-agree: both are up',
+      '  ✓ control-connections: both are up  (all 3 instances)',
+      '  ✓ clients: 1 client connection  (all 2 instances; this is what a sees)',
+      '  ✓ failed-writes: none  (a)',
+      '  ✗ failed-writes: 3 writes  (b)',
+      '  ✗ failed-writes: 4 writes  (c)',
+    ])
+  })
+
   test('what did not pass comes with what to do', () => {
     expect(renderChecks([PASSED, FAILED], PLAIN)).toEqual([
       '  ✓ control-connections: both are up',
@@ -136,6 +218,7 @@ describe('checks, plans and changes', () => {
     expect(lines).toContain('advance: dual-read → target-reads')
     expect(lines).toContain('reads TARGET, read mode PRIMARY_ONLY, writes both')
     expect(lines).toContain('✗ failed-writes')
+    expect(lines.indexOf('1. prepare on 1 instance')).toBeLessThan(lines.indexOf('✓'))
   })
 
   test('a change says how long requests took to end, and how far apart instances changed', () => {
