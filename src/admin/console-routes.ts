@@ -1,5 +1,5 @@
 /**
- * The web console's three files, served by the admin port. Read once: they are part of the program. They
+ * The web console's files, served by the admin port. Read once: they are part of the program. They
  * may be had without a token, for they say nothing; the API that they talk to asks for it.
  */
 import { readFileSync } from 'node:fs'
@@ -9,7 +9,9 @@ import { PHASE_TABLE, PHASES } from '../control/phase.ts'
 const FILES = [
   ['/', 'index.html', 'text/html; charset=utf-8'],
   ['/console.css', 'console.css', 'text/css; charset=utf-8'],
-  ['/console.js', 'console.js', 'text/javascript; charset=utf-8'],
+  ...['console.js', 'api.js', 'dom.js', 'plan.js', 'plots.js', 'views.js'].map(
+    (file) => [`/${file}`, file, 'text/javascript; charset=utf-8'] as const,
+  ),
 ] as const
 
 /** Nothing from elsewhere, nothing inline, no frame around it. */

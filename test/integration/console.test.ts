@@ -41,7 +41,12 @@ afterAll(() => browser?.close())
 
 type Opened = { readonly page: Page; readonly rig: Rig; readonly control: MigrationControl }
 
-const openConsole = async (token: string | null = null): Promise<Opened> => {
+type Prepare = (page: Page) => Promise<void>
+
+const openConsole = async (
+  token: string | null = null,
+  prepare: Prepare = () => Promise.resolve(),
+): Promise<Opened> => {
   const directory = mkdtempSync(join(tmpdir(), 'zdm-console-'))
   afterTest(() => rmSync(directory, { recursive: true }))
   const rig = await startRig()
@@ -57,6 +62,7 @@ const openConsole = async (token: string | null = null): Promise<Opened> => {
   const context = await browser.newContext({ viewport: { width: 1100, height: 900 } })
   afterTest(() => context.close())
   const page = await context.newPage()
+  afterTest(() => page.unrouteAll({ behavior: 'ignoreErrors' }))
   const complaints: string[] = []
   page.on('pageerror', (error) => complaints.push(error.message))
   page.on('console', (message) => {
@@ -64,8 +70,27 @@ const openConsole = async (token: string | null = null): Promise<Opened> => {
     if (message.type() === 'error' && token === null) complaints.push(message.text())
   })
   afterTest(() => expect(complaints).toEqual([]))
+  await prepare(page)
   await page.goto(`http://127.0.0.1:${server.port}/`)
   return { page, rig, control }
+}
+
+/** Lets the API answer, and changes what it says. */
+const altering =
+  (path: string, alter: (answer: Record<string, unknown>) => object): Prepare =>
+  async (page) => {
+    await page.route(`**${path}*`, async (route) => {
+      const response = await route.fetch()
+      await route.fulfill({ response, json: alter(await response.json()) })
+    })
+  }
+
+const FAILED_CHECK = {
+  id: 'configuration-equal',
+  outcome: 'fail',
+  evidence: 'different: read_mode ("x" and "y")',
+  remedy: 'give all instances the same settings',
+  instance: null,
 }
 
 const currentPhase = (page: Page): Promise<string | null> =>
@@ -96,14 +121,91 @@ describe('the console', () => {
     await page.getByRole('button', { name: 'Cancel' }).click()
     expect((await control.status()).state.phase).toBe('connect')
     await page.getByRole('button', { name: 'Plan: advance…' }).click()
+    await page.getByLabel('Your name, for the audit log').fill('ada')
     await page.getByLabel('Reason, for the audit log').fill('all writers use the proxy')
+    // Only the button confirms.
+    await page.keyboard.press('Enter')
+    expect((await control.status()).state.phase).toBe('connect')
     await page.getByRole('button', { name: 'Confirm: advance to migrate' }).click()
     await isCurrent(page, 'migrate')
     expect((await control.status()).state).toMatchObject({
       phase: 'migrate',
       reason: 'all writers use the proxy',
-      changedBy: 'console',
+      changedBy: 'ada',
     })
+    await page.getByRole('button', { name: 'Plan: rollback…' }).click()
+    await page.getByRole('dialog').waitFor()
+    expect(await page.getByLabel('Your name, for the audit log').inputValue()).toBe('ada')
+  })
+
+  test('a plan opens at its beginning, with where reads go, and what failed first', async () => {
+    const { page } = await openConsole()
+    await isCurrent(page, 'connect')
+    await page.getByRole('button', { name: 'Plan: advance…' }).click()
+    await page.getByRole('button', { name: 'Confirm: advance to migrate' }).click()
+    await isCurrent(page, 'migrate')
+    await page.getByRole('button', { name: 'Plan: advance…' }).click()
+    await page.getByRole('dialog').waitFor()
+    expect(await page.evaluate('document.activeElement.id')).toBe('plan-title')
+    expect(await page.locator('#plan-dialog').evaluate((dialog) => dialog.scrollTop)).toBe(0)
+    expect(await page.locator('#plan-steps').textContent()).toContain(
+      'reads stay on Origin and are copied to Target',
+    )
+    const marks = await page.locator('#plan-checks li > :first-child').allTextContents()
+    expect(marks[0]).toBe('✗ failed')
+    expect(marks.lastIndexOf('✗ failed')).toBeLessThan(marks.indexOf('✓ passed'))
+    await page.keyboard.press('Enter')
+    expect(await page.getByRole('dialog').isVisible()).toBe(true)
+  })
+
+  test('the plan of a rollback tells what Origin lacks, by table', async () => {
+    const times = { firstAt: '2026-01-01T00:00:00.000Z', lastAt: '2026-01-02T00:00:00.000Z' }
+    const lacks = { keyspace: 'shop', table: 'orders', originOnly: 7, targetOnly: 0, both: 0 }
+    const { page } = await openConsole(
+      null,
+      altering('/v1/plan', ({ leave, ...plan }) => ({
+        ...plan,
+        leave: {
+          ...Object(leave),
+          isOriginComplete: false,
+          missingOnOrigin: [{ ...lacks, ...times }],
+        },
+      })),
+    )
+    await isCurrent(page, 'connect')
+    await page.getByRole('button', { name: 'Plan: rollback…' }).click()
+    await page.getByRole('dialog').waitFor()
+    expect(await page.locator('#plan-message').textContent()).toBe('Verdict: would be done.')
+    expect(await page.locator('#plan-leave').textContent()).toContain('Origin may lack writes')
+    expect(await page.locator('#plan-leave tbody').textContent()).toContain('shop.orders7')
+  })
+
+  test('shows instances that are configured differently, and rates with what they mean', async () => {
+    const { page } = await openConsole(
+      null,
+      altering('/v1/deployment', (deployment) => ({ ...deployment, checks: [FAILED_CHECK] })),
+    )
+    await page.locator('#drift', { hasText: 'configuration-equal: different: read_mode' }).waitFor()
+    expect(await page.locator('#summary').textContent()).toContain('the instances differ')
+    expect(await page.locator('#traffic').textContent()).toContain('Reads from Origin0 /s')
+    expect(await page.locator('#next').textContent()).toContain('what migrate needs')
+    expect(await page.locator('#routing').textContent()).toContain('never recorded')
+    expect(await page.locator('.axes').first().textContent()).toBe('1 ms0 ms5 min agonow')
+  })
+
+  test('says since when its instance does not answer, and that what it shows is old', async () => {
+    const { page } = await openConsole(null, async (opened) => {
+      await opened.clock.install()
+    })
+    await isCurrent(page, 'connect')
+    expect(await page.locator('#freshness').textContent()).toMatch(/^as of \d\d:\d\d:\d\d$/)
+    await page.route('**/v1/deployment', () => undefined)
+    await page.clock.fastForward(8000)
+    await page.locator('#freshness', { hasText: /^not answering since \d\d:\d\d:\d\d$/ }).waitFor()
+    expect(await page.locator('#summary').textContent()).toMatch(
+      /^Not up to date: .* does not answer/,
+    )
+    await page.unroute('**/v1/deployment')
   })
 
   test('a change that a check refuses cannot be confirmed, and says what to do', async () => {
@@ -174,6 +276,20 @@ describe('the console', () => {
     await page.getByRole('button', { name: 'Use it' }).click()
     await isCurrent(page, 'connect')
     expect(await page.evaluate('localStorage.length')).toBe(0)
+  })
+
+  test('says that a token was refused; without one it says so, and asks on demand', async () => {
+    const { page } = await openConsole('a-token-of-many-letters')
+    const token = page.getByRole('textbox', { name: 'Token' })
+    await token.fill('another')
+    await page.keyboard.press('Enter')
+    await page.locator('#token-error', { hasText: 'That token was refused' }).waitFor()
+    await page.keyboard.press('Escape')
+    await page.locator('#summary', { hasText: 'needs a token, and none was given' }).waitFor()
+    await page.getByRole('button', { name: 'Enter the token…' }).click()
+    await token.fill('a-token-of-many-letters')
+    await page.keyboard.press('Enter')
+    await isCurrent(page, 'connect')
   })
 
   test('a rollback from anywhere is two keys away', async () => {
