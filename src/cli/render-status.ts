@@ -8,6 +8,8 @@ import { formatCount, formatMs, formatRate, type Style, table } from './style.ts
 /** The way, without the phase that is nowhere on it. */
 const WAY: readonly Phase[] = ['connect', 'migrate', 'dual-read', 'target-reads', 'cut-over']
 const TABLES_SHOWN_MAX = 10
+/** Instances that are started together count as having counted since the same time. */
+const SINCE_TOLERANCE_MS = 60_000
 
 /** `connect ─ migrate ─ [dual-read] ─ target-reads ─ cut-over` */
 export const renderWay = (phase: Phase, style: Style): string => {
@@ -111,7 +113,10 @@ const divergenceLines = (instances: readonly Answering[], style: Style): string[
     }),
     { reads: 0, errors: 0, mismatches: 0 },
   )
-  const later = instances.filter(({ status }) => status.failedWrites.since > failed.since)
+  const later = instances.filter(
+    ({ status }) =>
+      Date.parse(status.failedWrites.since) - Date.parse(failed.since) > SINCE_TOLERANCE_MS,
+  )
   const exceptions = later.map(({ name, status }) => `${name} since ${status.failedWrites.since}`)
   const only = later.length === 0 ? '' : ` (but ${exceptions.join(', ')} only)`
   const text = `writes that failed on one cluster only since ${failed.since}${only}: Origin ${formatCount(failed.originOnly)}, Target ${formatCount(failed.targetOnly)}`

@@ -7,6 +7,8 @@ const CHECK_WORDS = { pass: 'passed', warn: 'warning', fail: 'failed' }
 const CHECK_CLASSES = { pass: 'good', warn: 'warning', fail: 'bad' }
 const CHECK_MARKS = { pass: '✓', warn: '!', fail: '✗' }
 const CHECK_ORDER = ['fail', 'warn', 'pass']
+/** Instances that are started together count as having counted since the same time. */
+const SINCE_TOLERANCE_MS = 60_000
 const CLUSTER_NAMES = { ORIGIN: 'Origin', TARGET: 'Target' }
 
 /* --- checks --- */
@@ -244,7 +246,9 @@ const mergeTables = (statuses) => {
 /** The earliest time, and who has counted since a later one only. */
 const sinceText = (statuses) => {
   const since = statuses.map(({ failedWrites }) => failedWrites.since).sort()[0]
-  const later = statuses.filter(({ failedWrites }) => failedWrites.since > since)
+  const later = statuses.filter(
+    ({ failedWrites }) => Date.parse(failedWrites.since) - Date.parse(since) > SINCE_TOLERANCE_MS,
+  )
   if (later.length === 0) return since
   const names = later.map(({ name, failedWrites }) => `${name} since ${failedWrites.since}`)
   return `${since} (but ${names.join(', ')} only)`
