@@ -58,9 +58,12 @@ const plural = (count: number, noun: string): string => `${count} ${noun}${count
 const serving: Check = ({ serving: state }) =>
   state === 'running'
     ? pass('the instance serves clients')
-    : fault(`the instance is ${state}`, state === 'stuck'
-        ? 'a thread of it does not answer: restart it if it stays so'
-        : 'wait until it runs, or take it out of the deployment')
+    : fault(
+        `the instance is ${state}`,
+        state === 'stuck'
+          ? 'a thread of it does not answer: restart it if it stays so'
+          : 'wait until it runs, or take it out of the deployment',
+      )
 
 const controlConnections: Check = ({ clusters }) => {
   const down = (['origin', 'target'] as const).filter((name) => !clusters[name].isUp)

@@ -39,7 +39,9 @@ const readOwner = (path: string): Owner | null => {
   try {
     const { host, pid, startTicks } = JSON.parse(readFileSync(ownerPath(path), 'utf8'))
     const isSound = typeof host === 'string' && Number.isSafeInteger(pid)
-    return isSound ? { host, pid, startTicks: typeof startTicks === 'string' ? startTicks : null } : null
+    return isSound
+      ? { host, pid, startTicks: typeof startTicks === 'string' ? startTicks : null }
+      : null
   } catch {
     return null
   }

@@ -13,12 +13,7 @@ import type { SchemaQuestion } from '../session/schema-changes.ts'
 import type { DataPlaneSettings, SchemaAgreementCall } from './data-plane-options.ts'
 import type { Plane } from './plane.ts'
 import { ANSWER_TIMEOUT_MS, PlaneCalls } from './plane-calls.ts'
-import type {
-  FromPlane,
-  NodeStatus,
-  PlaneStart,
-  ToPlane,
-} from './plane-messages.ts'
+import type { FromPlane, NodeStatus, PlaneStart, ToPlane } from './plane-messages.ts'
 
 /** On top of the longest that a request may be in flight. */
 const ROUTE_GRACE_MS = 2500

@@ -11,7 +11,14 @@ import type { Phase } from '../../src/control/phase.ts'
 import { planChange } from '../../src/control/plan.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { eventually } from '../support/plane.ts'
-import { checkOf, type FakeInstance, failuresOf, fakeInstance, noFailures, stateIn } from './instances.ts'
+import {
+  checkOf,
+  type FakeInstance,
+  failuresOf,
+  fakeInstance,
+  noFailures,
+  stateIn,
+} from './instances.ts'
 
 const clock = new FakeClock()
 const WHO = { by: 'ada', reason: 'as planned', force: false }

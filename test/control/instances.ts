@@ -70,7 +70,9 @@ export type FakeInstance = InstanceClient & {
   readonly switch: MigrationSwitch
   readonly audit: AuditLog
   /** What goes wrong with each call; `lost answer` carries the call out first. */
-  faults: Partial<Record<'status' | 'check' | 'prepare' | 'commit', 'refuse' | 'lost answer' | 'hang'>>
+  faults: Partial<
+    Record<'status' | 'check' | 'prepare' | 'commit', 'refuse' | 'lost answer' | 'hang'>
+  >
   /** Ends the hanging. */
   goOn(): void
   /** Who it takes itself for, where that is not its name. */
