@@ -31,7 +31,10 @@ const advance = (phase: Phase): Step => ({ phase, command: ['advance', phase] })
 export const STEPS: readonly Step[] = [
   { phase: 'connect', command: null },
   advance('migrate'),
-  { ...advance('dual-read'), before: ['reconciled', '--reason', 'both began empty'] },
+  {
+    ...advance('dual-read'),
+    before: ['reconciled', '--since', 'now', '--reason', 'both began empty'],
+  },
   { ...advance('target-reads'), isPlanned: true },
   { phase: 'rolled-back', command: ['rollback', '--reason', 'to show the way back'] },
   advance('target-reads'),

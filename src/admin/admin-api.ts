@@ -2,6 +2,7 @@
 import type { InstanceClient } from '../control/coordinate.ts'
 import type {
   AuditEntry,
+  ChangeReport,
   CheckReport,
   CommittedChange,
   ConfigEntry,
@@ -9,6 +10,7 @@ import type {
   MismatchReport,
   PreparedChange,
   PrepareRequest,
+  Reconciliation,
   Requester,
 } from '../control/report.ts'
 import type { LogLevel } from '../log-levels.ts'
@@ -23,7 +25,13 @@ export interface AdminApi {
   prepare(request: PrepareRequest, via: Via): Promise<PreparedChange>
   commit(id: string, via: Via): Promise<CommittedChange>
   abort(id: string): void
-  reconciled(at: string, requester: Omit<Requester, 'force'>, via: Via): Promise<void>
+  reconciled(
+    reconciliation: Reconciliation,
+    requester: Omit<Requester, 'force'>,
+    via: Via,
+  ): Promise<void>
+  /** Records a change of the deployment that was refused before it got to this instance. */
+  refused(report: ChangeReport, requester: Requester, via: Via): void
   audit(limit: number): readonly AuditEntry[]
   /**
    * Looks at both clusters, which takes seconds. `keyspaces`: none named: all; null: schemas are left out.

@@ -6,17 +6,22 @@ import type { ServerOptions } from 'node:https'
 import { TLSSocket } from 'node:tls'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '../clock.ts'
-import {
-  checkEverywhere,
-  coordinateChange,
-  deploymentStatus,
-  type Wish,
-} from '../control/coordinate.ts'
+import { checkEverywhere } from '../control/check-everywhere.ts'
+import { coordinateChange, deploymentStatus } from '../control/coordinate.ts'
 import { ControlError, type ControlErrorCode } from '../control/errors.ts'
+import type { MigrationState } from '../control/migration-state.ts'
 import type { Phase, Routing } from '../control/phase.ts'
 import { planChange } from '../control/plan.ts'
-import type { ChangeReport, PrepareRequest, Problem, Requester } from '../control/report.ts'
+import type { Into } from '../control/reconciliation.ts'
+import type {
+  ChangeReport,
+  PrepareRequest,
+  Problem,
+  Reconciliation,
+  Requester,
+} from '../control/report.ts'
 import { nextPhase } from '../control/transitions.ts'
+import type { Wish } from '../control/wish.ts'
 import type { Logger } from '../log.ts'
 import type { LogLevel } from '../log-levels.ts'
 import { messageOf } from '../message-of.ts'
@@ -40,8 +45,10 @@ const STATUS_OF: Readonly<Record<ControlErrorCode, number>> = {
   CHANGE_IN_PROGRESS: 409,
   CHANGE_UNKNOWN: 404,
   CHECK_IN_PROGRESS: 409,
+  CHANGE_DISCARDED: 409,
   CHECKS_FAILED: 409,
   REASON_MISSING: 400,
+  RECONCILIATION_REFUSED: 409,
   STATE_UNREADABLE: 503,
   STATE_IN_USE: 503,
   STATE_NOT_WRITTEN: 503,
@@ -69,15 +76,21 @@ type Handler = (call: Call) => Promise<Answer>
 const checked = <T>(value: unknown): T => value as T
 
 type Named = Omit<Requester, 'force'>
-type Advance = Requester & { readonly to: Phase }
+type Advance = Requester & { readonly to: Phase; readonly from?: Phase }
 type Rollback = Requester & { readonly leave: boolean }
 type Align = Requester & { readonly like: string }
 type Route = Requester & { readonly routing: Routing }
-type Reconciliation = Named & { readonly scope: 'instance' | 'deployment' }
 type CheckQuery = {
   readonly keyspace?: readonly string[]
   readonly scope: 'instance' | 'deployment'
   readonly schema: boolean
+}
+type ReconciliationRequest = Named & {
+  readonly scope: 'instance' | 'deployment'
+  readonly step: Reconciliation['step']
+  readonly into: Into
+  readonly since: string | null
+  readonly at: string | null
 }
 type PlanQuery = { readonly verb: 'advance' | 'rollback'; readonly to?: Phase }
 
@@ -85,7 +98,9 @@ const ok = (body: unknown): Answer => ({ status: 200, body })
 
 const handlersFor = (api: AdminApi, clock: Clock): Record<OperationId, Handler> => {
   const change = async (wish: Wish, { by, reason, force }: Requester, via: string) => {
-    const report = await coordinateChange(api.deployment(via), wish, { by, reason, force }, clock)
+    const requester = { by, reason, force }
+    const report = await coordinateChange(api.deployment(via), wish, requester, clock)
+    if (report.outcome === 'refused') api.refused(report, requester, via)
     return { status: STATUS_OF_OUTCOME[report.outcome], body: report }
   }
   const plan = async ({ verb, to }: PlanQuery, via: string): Promise<Answer> => {
@@ -103,8 +118,8 @@ const handlersFor = (api: AdminApi, clock: Clock): Record<OperationId, Handler> 
       return ok(await checkEverywhere(own, others))
     },
     advance: ({ body, via }) => {
-      const { to, ...requester } = checked<Advance>(body)
-      return change({ verb: 'advance', to }, requester, via)
+      const { to, from, ...requester } = checked<Advance>(body)
+      return change({ verb: 'advance', to, from }, requester, via)
     },
     rollback: ({ body, via }) => {
       const { leave, ...requester } = checked<Rollback>(body)
@@ -151,27 +166,59 @@ const wishFor = async (api: AdminApi, verb: 'advance' | 'rollback', to?: Phase):
   return { verb, to: next }
 }
 
+/** Times as the state keeps them, so that they can be compared as texts. */
+const asTime = (text: string, nowIso: string): string => {
+  if (text === 'now') return nowIso
+  const ms = Date.parse(text)
+  if (!Number.isNaN(ms)) return new Date(ms).toISOString()
+  throw new ControlError(
+    'RECONCILIATION_REFUSED',
+    `${JSON.stringify(text)} is no time: ISO 8601 is understood, and "now"`,
+  )
+}
+
 const reconcile = async (
   api: AdminApi,
   clock: Clock,
-  { scope, by, reason }: Reconciliation,
+  { scope, by, reason, step, into, since, at: told }: ReconciliationRequest,
   via: string,
 ): Promise<Answer> => {
-  const reconciledAt = new Date(clock.wallMs()).toISOString()
+  const nowIso = new Date(clock.wallMs()).toISOString()
+  // Of all instances the same: what the one says that was asked.
+  const at = told === null ? nowIso : asTime(told, nowIso)
+  const reconciliation: Reconciliation =
+    step === 'begin' ? { step, at } : { step, at, into, since: since && asTime(since, at) }
   const all = api.deployment(via)
   const clients = scope === 'instance' ? all.slice(0, 1) : all
   const results = await Promise.allSettled(
-    clients.map((client) => client.reconciled(reconciledAt, { by, reason })),
+    clients.map((client) => client.reconciled(reconciliation, { by, reason })),
   )
-  const failures = results.flatMap((result, i) =>
-    result.status === 'rejected' ? [`${clients[i]!.name}: ${messageOf(result.reason)}`] : [],
+  const failed = results.flatMap((result, i) =>
+    result.status === 'rejected' ? [{ name: clients[i]!.name, error: result.reason }] : [],
   )
-  if (failures.length > 0) {
+  const [first] = failed
+  // They are of one mind, as a rule: then it is a refusal and nothing half done.
+  if (first?.error instanceof ControlError && failed.length === clients.length) throw first.error
+  if (first !== undefined) {
+    const failures = failed.map(({ name, error }) => `${name}: ${messageOf(error)}`)
     const message = `not recorded by ${failures.join('; ')}; ask again, it is safe`
     return { status: 502, body: { code: 'RECONCILIATION_PARTIAL', message } satisfies Problem }
   }
-  return ok({ reconciledAt, instances: clients.map(({ name }) => name) })
+  const { state } = await api.status()
+  return ok({ ...memoryOf(state), instances: clients.map(({ name }) => name) })
 }
+
+const memoryOf = ({
+  reconciledAt,
+  comparisonBegunAt,
+  originLacks,
+  targetLacks,
+}: MigrationState) => ({
+  reconciledAt,
+  comparisonBegunAt,
+  originLacks,
+  targetLacks,
+})
 
 const codeOf = (status: number, error: Error): string => {
   if (error instanceof ControlError) return error.code

@@ -136,7 +136,8 @@ export const OPERATIONS = {
     answers: {
       200: { schema: ref('CommittedChange'), when: 'In effect.' },
       404: problem('CHANGE_UNKNOWN: not prepared, or too long ago.'),
-      503: problem('STATE_NOT_WRITTEN, AUDIT_NOT_WRITTEN: nothing has changed.'),
+      409: problem('CHANGE_DISCARDED: a rollback took its place.'),
+      503: problem('STATE_NOT_WRITTEN: nothing has changed.'),
     },
   },
   abortChange: {
@@ -151,21 +152,31 @@ export const OPERATIONS = {
     method: 'POST',
     path: '/v1/reconciliations',
     summary:
-      'Records that both clusters were compared and made equal: failed writes are counted anew.',
+      'Records that both clusters are compared, and afterwards that one has the rows of the other: failed writes from before the comparison began are forgotten.',
     body: 'ReconciliationRequest',
     answers: {
       200: {
         schema: {
           type: 'object',
           properties: {
-            reconciledAt: { type: 'string', format: 'date-time' },
+            reconciledAt: { type: ['string', 'null'], format: 'date-time' },
+            comparisonBegunAt: { type: ['string', 'null'], format: 'date-time' },
+            originLacks: { anyOf: [ref('Lack'), { type: 'null' }] },
+            targetLacks: { anyOf: [ref('Lack'), { type: 'null' }] },
             instances: { type: 'array', items: { type: 'string' } },
           },
-          required: ['reconciledAt', 'instances'],
+          required: [
+            'reconciledAt',
+            'comparisonBegunAt',
+            'originLacks',
+            'targetLacks',
+            'instances',
+          ],
           additionalProperties: false,
         },
         when: 'Recorded by these instances.',
       },
+      409: problem('RECONCILIATION_REFUSED: no comparison was begun, or the phase forbids it.'),
       502: problem('An instance could not record it; asking again is safe.'),
       503: problem('STATE_NOT_WRITTEN, AUDIT_NOT_WRITTEN.'),
     },

@@ -21,7 +21,7 @@ export type Schema = {
   readonly minLength?: number
   readonly maxLength?: number
   readonly maxItems?: number
-  readonly default?: string | number | boolean
+  readonly default?: string | number | boolean | null
 }
 
 const NAME_LENGTH_MAX = 200
@@ -46,6 +46,7 @@ const described = (schema: Schema, description: string): Schema => ({ ...schema,
 const TEXT: Schema = { type: 'string' }
 const TEXT_OR_NULL: Schema = { type: ['string', 'null'] }
 const TIME: Schema = { type: 'string', format: 'date-time' }
+const TIME_OR_NULL: Schema = { type: ['string', 'null'], format: 'date-time' }
 const COUNT: Schema = { type: 'integer', minimum: 0 }
 const COUNT_OR_NULL: Schema = { type: ['integer', 'null'] }
 const NUMBER: Schema = { type: 'number' }
@@ -94,7 +95,17 @@ const STATE = object({
   changedAt: TIME,
   changedBy: TEXT,
   reason: TEXT,
-  reconciledAt: { type: ['string', 'null'], format: 'date-time' },
+  reconciledAt: described(TIME_OR_NULL, 'Until when Target has what Origin has, as recorded.'),
+  comparisonBegunAt: TIME_OR_NULL,
+  originLacks: described(
+    orNull(ref('Lack')),
+    'When writes went to Target alone, and were not brought to Origin since.',
+  ),
+  targetLacks: described(orNull(ref('Lack')), 'The same of writes to Origin alone.'),
+  cutOverAt: described(
+    TIME_OR_NULL,
+    'Since when clients may have written to Target directly, so that nobody knows what Origin lacks.',
+  ),
 })
 
 const TRANSITION: Schema = {
@@ -102,10 +113,7 @@ const TRANSITION: Schema = {
     object({ verb: word('advance'), to: PHASE }),
     object({ verb: word('rollback'), from: PHASE }, ['from']),
     object({ verb: word('route'), routing: ref('Routing') }),
-    object({
-      verb: word('align'),
-      state: object({ phase: PHASE, rolledBackFrom: PHASE_OR_NULL, routing: ref('Routing') }),
-    }),
+    object({ verb: word('align'), state: ref('MigrationState') }),
   ],
 }
 
@@ -140,6 +148,10 @@ const INSTANCE_STATUS = object({
   state: ref('MigrationState'),
   isPhaseRouting: FLAG,
   isStateKept: FLAG,
+  stateFault: described(
+    TEXT_OR_NULL,
+    'Why the state in effect is not on disk, where it should be.',
+  ),
   settingsRouting: ref('Routing'),
   next: list(PHASE),
   pending: orNull(ref('PendingChange')),
@@ -172,7 +184,17 @@ const AUDIT_ENTRY = object({
   at: TIME,
   instance: TEXT,
   changeId: TEXT,
-  event: word('begun', 'committed', 'refused', 'failed', 'adopted', 'reconciled', 'log-level'),
+  event: word(
+    'begun',
+    'committed',
+    'refused',
+    'failed',
+    'adopted',
+    'discarded',
+    'comparison-begun',
+    'reconciled',
+    'log-level',
+  ),
   verb: { type: ['string', 'null'], enum: ['advance', 'rollback', 'route', 'align', null] },
   by: TEXT,
   via: TEXT,
@@ -188,6 +210,7 @@ const AUDIT_ENTRY = object({
 export const SCHEMAS: Readonly<Record<string, Schema>> = {
   Routing: ROUTING,
   MigrationState: STATE,
+  Lack: object({ since: TIME, until: described(TIME_OR_NULL, 'Null: it lasts.') }),
   Transition: TRANSITION,
   CheckResult: object({
     id: word(...CHECKS),
@@ -206,18 +229,22 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     lastAt: TIME,
   }),
   FailedWrites: object({
-    since: TIME,
+    since: described(TIME, 'Of those that failed on Target only.'),
+    originSince: described(TIME, 'Of those that failed on Origin only.'),
     originOnly: COUNT,
     targetOnly: COUNT,
     both: COUNT,
     tables: list(ref('TableFailures')),
     gaps: described(list(TEXT), 'What the counts may lack: after a kill, or a damaged file.'),
+    originGaps: described(list(TEXT), 'Those of them that concern Origin still.'),
   }),
   AsyncReadEvidence: object({
     windowSeconds: NUMBER,
     reads: COUNT,
     errors: COUNT,
+    compared: described(COUNT, '0 where compare_async_reads is off: mismatches says nothing then.'),
     mismatches: COUNT,
+    dropped: described(COUNT, 'Copies that never reached the other cluster.'),
   }),
   CertificateEvidence: object({ name: TEXT, expiresAt: TIME }),
   ClusterStatus: object({ isUp: FLAG, endpoint: TEXT_OR_NULL, failures: COUNT }),
@@ -235,9 +262,13 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       transition: ref('Transition'),
       expectedRevision: COUNT,
       revision: described(COUNT, 'Above the expected one, and the same on all instances.'),
+      deployment: described(
+        list(ref('CheckResult')),
+        'What whoever coordinates has found of the deployment as a whole, for the record.',
+      ),
       ...REQUESTER,
     },
-    REQUESTER_OPTIONAL,
+    ['deployment', ...REQUESTER_OPTIONAL],
   ),
   PreparedChange: object({
     id: TEXT,
@@ -247,7 +278,11 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     expiresAt: TIME,
   }),
   Quiescence: object({ inFlight: COUNT, waitedMs: NUMBER, remaining: COUNT }),
-  CommittedChange: object({ state: ref('MigrationState'), quiescence: ref('Quiescence') }),
+  CommittedChange: object({
+    state: ref('MigrationState'),
+    quiescence: ref('Quiescence'),
+    stateFault: TEXT_OR_NULL,
+  }),
   InstanceOutcome: object({
     name: TEXT,
     outcome: word('changed', 'unchanged', 'failed', 'unreachable'),
@@ -259,6 +294,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   LeaveReport: object({
     clientConnections: COUNT,
     isOriginComplete: FLAG,
+    doubts: list(TEXT),
     missingOnOrigin: list(ref('TableFailures')),
     since: TIME,
     gaps: described(list(TEXT), 'What the counts may lack, by instance.'),
@@ -352,8 +388,15 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   LogLevelReport: object({ level: LOG_LEVEL }),
   Problem: object({ code: TEXT, message: TEXT, checks: list(ref('CheckResult')) }, ['checks']),
   AdvanceRequest: object(
-    { to: described(PHASE, 'Where to: an end, never a direction.'), ...REQUESTER },
-    REQUESTER_OPTIONAL,
+    {
+      to: described(PHASE, 'Where to: an end, never a direction.'),
+      from: described(
+        PHASE,
+        'The phase that it was planned from: refused where the deployment is elsewhere, unless it is in `to` already.',
+      ),
+      ...REQUESTER,
+    },
+    ['from', ...REQUESTER_OPTIONAL],
   ),
   RollbackRequest: object(
     {
@@ -375,8 +418,33 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   ),
   RoutingRequest: object({ routing: ref('Routing'), ...REQUESTER }, REQUESTER_OPTIONAL),
   ReconciliationRequest: object(
-    { by: BY, reason: REASON, scope: { ...word('instance', 'deployment'), default: 'deployment' } },
-    ['by', 'reason', 'scope'],
+    {
+      step: {
+        ...word('begin', 'done'),
+        default: 'done',
+        description: 'begin: a comparison begins now; what fails from now on is not covered by it.',
+      },
+      into: {
+        ...word('origin', 'target'),
+        default: 'target',
+        description: 'The cluster that has the rows of the other now.',
+      },
+      since: {
+        type: ['string', 'null'],
+        default: null,
+        description:
+          'When the comparison began, where no `begin` was recorded: ISO 8601, or "now" if nothing has been written meanwhile.',
+      },
+      at: {
+        type: ['string', 'null'],
+        default: null,
+        description: 'With `scope` instance: the time that all instances are to record.',
+      },
+      by: BY,
+      reason: REASON,
+      scope: { ...word('instance', 'deployment'), default: 'deployment' },
+    },
+    ['step', 'into', 'since', 'at', 'by', 'reason', 'scope'],
   ),
   LogLevelRequest: object({ level: LOG_LEVEL, by: BY, reason: REASON }, ['by', 'reason']),
   Empty: { type: 'object', additionalProperties: false },

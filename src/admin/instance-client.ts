@@ -14,6 +14,7 @@ import type {
   InstanceStatus,
   PreparedChange,
   PrepareRequest,
+  Reconciliation,
   Requester,
 } from '../control/report.ts'
 import { messageOf } from '../message-of.ts'
@@ -84,8 +85,12 @@ export class HttpInstanceClient implements InstanceClient {
     return this.ask('GET', '/v1/check?scope=instance&schema=false', undefined, CHECK_TIMEOUT_MS)
   }
 
-  async reconciled(_at: string, requester: Omit<Requester, 'force'>): Promise<void> {
-    await this.ask('POST', '/v1/reconciliations', { ...requester, scope: 'instance' })
+  async reconciled(
+    reconciliation: Reconciliation,
+    requester: Omit<Requester, 'force'>,
+  ): Promise<void> {
+    const body = { ...requester, ...reconciliation, scope: 'instance' }
+    await this.ask('POST', '/v1/reconciliations', body)
   }
 
   /**

@@ -3,6 +3,7 @@
  * their options and their help are program.ts; how answers look is render-*.ts.
  */
 import type { HttpInstanceClient } from '../admin/instance-client.ts'
+import { ControlError, ControlErrorCode } from '../control/errors.ts'
 import type { Phase, Routing } from '../control/phase.ts'
 import type {
   AuditEntry,
@@ -90,20 +91,32 @@ const change = async (
 const currentStatus = (session: Session): Promise<InstanceStatus> =>
   session.client.ask<InstanceStatus>('GET', '/v1/status')
 
-/** Without a phase: the one that follows now. What is asked for is always an end, never a direction. */
+/**
+ * Without a phase: the one that follows now. What is asked for is always an end, never a direction; whoever
+ * repeats it, not knowing that it is done, must not get to the point of no return.
+ */
 export const advance = async (
   session: Session,
-  to: Phase | undefined,
+  { to, from }: { readonly to: Phase | undefined; readonly from: Phase | undefined },
   requester: Requester,
 ): Promise<ExitCode> => {
-  const next = to ?? (await currentStatus(session)).next[0]
-  if (next === undefined) {
+  if (to !== undefined) return change(session, 'POST', '/v1/advance', { to, from, ...requester })
+  const { state, next } = await currentStatus(session)
+  const [following] = next
+  if (following === undefined) {
     throw new CliError(
       ExitCode.REFUSED,
       'No phase follows this one. `zdm rollback` puts reads back on Origin; `zdm status` shows where it stands.',
     )
   }
-  return change(session, 'POST', '/v1/advance', { to: next, ...requester })
+  if (following === 'cut-over') {
+    throw new CliError(
+      ExitCode.REFUSED,
+      'cut-over follows: clients move to Target, and the first write there is the point of no return. Name it: zdm advance cut-over',
+    )
+  }
+  const body = { to: following, from: from ?? state.phase, ...requester }
+  return change(session, 'POST', '/v1/advance', body)
 }
 
 export const rollback = (
@@ -126,17 +139,42 @@ export const setRouting = async (
   return change(session, 'PUT', '/v1/routing', { routing, ...requester })
 }
 
+/** What the instances refuse is no failure of theirs. */
+const asRefusal = (error: unknown): never => {
+  const isRefusal =
+    error instanceof ControlError && error.code === ControlErrorCode.RECONCILIATION_REFUSED
+  throw isRefusal ? new CliError(ExitCode.REFUSED, error.message) : error
+}
+
+/** What an operator says of a comparison: that it begins now, or that it is over. */
+export type ComparisonOptions = {
+  readonly begin?: boolean
+  readonly into?: 'origin' | 'target'
+  /** A time, or `now`; null where the beginning was recorded. */
+  readonly since?: string
+}
+
 export const reconciled = async (
   session: Session,
+  { begin = false, into = 'target', since }: ComparisonOptions,
   { by, reason }: Requester,
 ): Promise<ExitCode> => {
-  const answer = await session.client.ask<{ reconciledAt: string; instances: string[] }>(
-    'POST',
-    '/v1/reconciliations',
-    { by, reason },
-  )
+  const step = begin ? { step: 'begin' } : { step: 'done', into, since: since ?? null }
+  const answer = await session.client
+    .ask<{
+      reconciledAt: string | null
+      comparisonBegunAt: string | null
+      instances: string[]
+    }>('POST', '/v1/reconciliations', { ...step, by, reason })
+    .catch(asRefusal)
+  const who = answer.instances.join(', ')
+  const command = into === 'target' ? 'zdm reconciled' : 'zdm reconciled --into origin'
   show(session, answer, () => [
-    `Recorded at ${answer.reconciledAt} by ${answer.instances.join(', ')}: failed writes are counted anew.`,
+    begin
+      ? `Noted by ${who}: the comparison begins at ${answer.comparisonBegunAt}. When it is over and corrected: ${command}`
+      : into === 'target'
+        ? `Recorded by ${who}: Target has what Origin had at ${answer.reconciledAt}. What failed on Target since is counted still.`
+        : `Recorded by ${who}: Origin has what Target had when the comparison began. What failed on Origin since is counted still.`,
   ])
   return ExitCode.OK
 }

@@ -180,11 +180,20 @@ class Zdm {
   }
 
   #addChanges(): void {
-    this.#changing('advance', 'goes on to the next phase, or to the one named')
+    this.#changing(
+      'advance',
+      'goes on to the next phase, or to the one named; cut-over must be named',
+    )
       .addArgument(new Argument('[phase]').choices([...PHASES]))
-      .action((phase: string | undefined, options: ChangeOptions) =>
-        this.#run((session) => commands.advance(session, asPhase(phase), this.#requester(options))),
+      .addOption(
+        new Option('--from <phase>', 'refuse it where the deployment is in another').choices([
+          ...PHASES,
+        ]),
       )
+      .action((phase: string | undefined, options: ChangeOptions & { from?: string }) => {
+        const way = { to: asPhase(phase), from: asPhase(options.from) }
+        return this.#run((session) => commands.advance(session, way, this.#requester(options)))
+      })
     this.#changing('rollback', 'puts every read back on Origin at once, from any phase')
       .option('--leave', 'tell too what remains to go back to Origin without the proxy')
       .action((options: ChangeOptions & { leave?: boolean }) =>
@@ -213,10 +222,22 @@ class Zdm {
       'origin_only',
       'target_only',
     ])
-    this.#recorded('reconciled', 'records that both clusters were compared and made equal').action(
-      (options: ChangeOptions) =>
-        this.#run((session) => commands.reconciled(session, this.#requester(options))),
-    )
+    this.#recorded('reconciled', 'records a comparison of both clusters: --begin, then without')
+      .option('--begin', 'a comparison begins now: what fails from now on is not covered by it')
+      .addOption(
+        new Option('--into <cluster>', 'the cluster that has the rows of the other now')
+          .choices(['origin', 'target'])
+          .default('target'),
+      )
+      .addOption(
+        new Option(
+          '--since <time>',
+          'when the comparison began, if --begin was forgotten: ISO 8601, or now',
+        ).conflicts('begin'),
+      )
+      .action((options: ChangeOptions & commands.ComparisonOptions) =>
+        this.#run((session) => commands.reconciled(session, options, this.#requester(options))),
+      )
   }
 
   #addSetting(set: Command, name: string, description: string, values: readonly string[]): void {

@@ -67,6 +67,7 @@ const renderLeave = (leave: LeaveReport, style: Style): string[] => [
   leave.isOriginComplete
     ? `  Origin has every write that was acknowledged since ${leave.since}.`
     : style.bad(`  Origin may lack writes since ${leave.since}:`),
+  ...leave.doubts.map((doubt) => style.bad(`  ${doubt}`)),
   ...(leave.missingOnOrigin.length === 0 ? [] : renderTableFailures(leave.missingOnOrigin)),
   ...leave.gaps.map((gap) => style.bad(`  Not counted: ${gap}`)),
   `  Clients connected: ${formatCount(leave.clientConnections)}`,

@@ -1,7 +1,15 @@
 /** `zdm status`: one screen that answers where the migration stands and what is safe now. Pure. */
+import { describeMirroredReads } from '../control/async-read-window.ts'
 import { addTables } from '../control/deployment.ts'
 import { PHASE_TABLE, type Phase } from '../control/phase.ts'
-import type { DeploymentStatus, FailedWrites, InstanceStatus, Latency } from '../control/report.ts'
+import { lackingIn } from '../control/reconciliation.ts'
+import type {
+  AsyncReadEvidence,
+  DeploymentStatus,
+  FailedWrites,
+  InstanceStatus,
+  Latency,
+} from '../control/report.ts'
 import { notPassed, renderChecks, renderTableFailures } from './render-checks.ts'
 import { formatCount, formatMs, formatRate, type Style, table } from './style.ts'
 
@@ -89,6 +97,7 @@ export const mergeFailedWrites = (books: readonly FailedWrites[]): FailedWrites 
     books.reduce((total, book) => total + pick(book), 0)
   return {
     since: books.map(({ since }) => since).sort()[0] ?? '',
+    originSince: books.map(({ originSince }) => originSince).sort()[0] ?? '',
     originOnly: sum((book) => book.originOnly),
     targetOnly: sum((book) => book.targetOnly),
     both: sum((book) => book.both),
@@ -96,6 +105,7 @@ export const mergeFailedWrites = (books: readonly FailedWrites[]): FailedWrites 
       (a, b) => b.originOnly + b.targetOnly - (a.originOnly + a.targetOnly),
     ),
     gaps: [...new Set(books.flatMap((book) => book.gaps))],
+    originGaps: [...new Set(books.flatMap((book) => book.originGaps))],
   }
 }
 
@@ -105,30 +115,32 @@ const divergenceLines = (instances: readonly Answering[], style: Style): string[
   const reads = instances.flatMap(({ status }) =>
     status.asyncReads === null ? [] : [status.asyncReads],
   )
-  const mirrored = reads.reduce(
-    (total, one) => ({
-      reads: total.reads + one.reads,
-      errors: total.errors + one.errors,
-      mismatches: total.mismatches + one.mismatches,
-    }),
-    { reads: 0, errors: 0, mismatches: 0 },
-  )
+  const sum = (pick: (one: AsyncReadEvidence) => number): number =>
+    reads.reduce((total, one) => total + pick(one), 0)
+  const mirrored = {
+    reads: sum((one) => one.reads),
+    errors: sum((one) => one.errors),
+    compared: sum((one) => one.compared),
+    mismatches: sum((one) => one.mismatches),
+    dropped: sum((one) => one.dropped),
+  }
   const later = instances.filter(
     ({ status }) =>
       Date.parse(status.failedWrites.since) - Date.parse(failed.since) > SINCE_TOLERANCE_MS,
   )
   const exceptions = later.map(({ name, status }) => `${name} since ${status.failedWrites.since}`)
   const only = later.length === 0 ? '' : ` (but ${exceptions.join(', ')} only)`
-  const text = `writes that failed on one cluster only since ${failed.since}${only}: Origin ${formatCount(failed.originOnly)}, Target ${formatCount(failed.targetOnly)}`
+  const text =
+    failed.since === failed.originSince
+      ? `writes that failed on one cluster only since ${failed.since}${only}: Origin ${formatCount(failed.originOnly)}, Target ${formatCount(failed.targetOnly)}`
+      : `writes that failed on Origin only since ${failed.originSince}: ${formatCount(failed.originOnly)}; on Target only since ${failed.since}${only}: ${formatCount(failed.targetOnly)}`
+  const lacks = lackingIn(instances.map(({ status }) => status.state))
   return [
+    ...lacks.map((lack) => style.bad(lack)),
     isClean ? style.good(text) : style.bad(text),
     ...(isClean ? [] : renderTableFailures(failed.tables.slice(0, TABLES_SHOWN_MAX))),
     ...failed.gaps.map((gap) => style.bad(`not counted: ${gap}`)),
-    ...(reads.length === 0
-      ? []
-      : [
-          `mirrored reads: ${formatCount(mirrored.reads)}, errors ${formatCount(mirrored.errors)}, mismatches ${formatCount(mirrored.mismatches)}`,
-        ]),
+    ...(reads.length === 0 ? [] : [describeMirroredReads(mirrored, formatCount)]),
   ]
 }
 
@@ -165,7 +177,7 @@ const pendingLines = (instances: readonly Answering[], style: Style): string[] =
       ? []
       : [
           style.warning(
-            `${name}: ${pending.by || 'somebody'} is making a change (${pending.verb}), until ${pending.expiresAt} at most`,
+            `${name}: ${pending.by || 'somebody'} is making a change (${pending.verb}), until ${pending.expiresAt} at most; a rollback takes its place`,
           ),
         ],
   )
@@ -177,6 +189,18 @@ const nextSteps = (first: InstanceStatus, isInAgreement: boolean): string[] => {
     ...(next === undefined ? [] : [`zdm plan advance     what ${next} needs`]),
     rollbackStep(first),
   ]
+}
+
+const keptLines = (instances: readonly Answering[], style: Style): string[] => {
+  const faults = instances.flatMap(({ name, status: { stateFault } }) =>
+    stateFault === null
+      ? []
+      : [style.bad(`${name} forgets this state with a restart: ${stateFault}`)],
+  )
+  if (faults.length > 0) return [...faults, style.bad('mend it, then zdm rollback or align again')]
+  return instances[0]!.status.isStateKept
+    ? []
+    : [style.warning('a restart forgets this state: set routing_state_path')]
 }
 
 export const renderStatus = (deployment: DeploymentStatus, style: Style): string[] => {
@@ -198,10 +222,8 @@ export const renderStatus = (deployment: DeploymentStatus, style: Style): string
     `reads ${style.bold(primary)}, read mode ${readMode}, writes ${writeMode}; revision ${state.revision}, changed ${state.changedAt} by ${state.changedBy}` +
       (state.reason === '' ? '' : ` (${state.reason})`),
     reconciliationLine(first.status, style),
+    ...keptLines(instances, style),
     ...pendingLines(instances, style),
-    ...(first.status.isStateKept
-      ? []
-      : [style.warning('a restart forgets this state: set routing_state_path')]),
     '',
     ...table(instanceRows(deployment, style)),
     ...(deployment.isInAgreement ? [] : ['', style.bad('The instances do not agree.')]),

@@ -9,7 +9,9 @@ type Sample = {
   readonly atMs: number
   readonly reads: number
   readonly errors: number
+  readonly compared: number
   readonly mismatches: number
+  readonly dropped: number
 }
 
 /** Long enough to hold a few thousand reads of a quiet application. */
@@ -28,8 +30,29 @@ const countsOf = (planes: readonly PlaneSeries[], atMs: number): Sample => {
     (sum, { requestDurationReads }) => sum + requestDurationReads.count,
     0,
   )
-  const mismatches = planes.reduce((sum, { asyncReads }) => sum + asyncReads.compared.mismatch, 0)
-  return { atMs, reads: Math.max(answered, errors), errors, mismatches }
+  const sum = (read: (series: PlaneSeries['asyncReads']) => number): number =>
+    planes.reduce((all, { asyncReads }) => all + read(asyncReads), 0)
+  return {
+    atMs,
+    reads: Math.max(answered, errors),
+    errors,
+    compared: sum(({ compared: { equal, equalLater, mismatch } }) => equal + equalLater + mismatch),
+    mismatches: sum(({ compared }) => compared.mismatch),
+    dropped: sum(({ dropped }) => Object.values(dropped).reduce((all, count) => all + count, 0)),
+  }
+}
+
+export const NOT_COMPARED = 'answers not compared: compare_async_reads: true compares them'
+
+/** Nothing was found where nothing was looked for: what was not compared is said. */
+export const describeMirroredReads = (
+  { reads, errors, compared, mismatches, dropped }: Omit<AsyncReadEvidence, 'windowSeconds'>,
+  format: (count: number) => string = String,
+): string => {
+  const differences =
+    compared === 0 ? NOT_COMPARED : `${format(mismatches)} of ${format(compared)} compared differed`
+  const lost = dropped === 0 ? '' : `; ${format(dropped)} copies dropped, which tell nothing`
+  return `${format(reads)} mirrored reads, ${format(errors)} failed; ${differences}${lost}`
 }
 
 export class AsyncReadWindow {
@@ -49,16 +72,18 @@ export class AsyncReadWindow {
     }
   }
 
-  /** Null where no read has been mirrored since the start. */
+  /** Null where no read has been copied since the start, nor a copy dropped. */
   read(): AsyncReadEvidence | null {
     const last = this.#latest
     const first = this.#samples[0]
-    if (last === null || first === undefined || last.reads === 0) return null
+    if (last === null || first === undefined || last.reads + last.dropped === 0) return null
     return {
       windowSeconds: (last.atMs - first.atMs) / MS_PER_SECOND,
       reads: last.reads - first.reads,
       errors: last.errors - first.errors,
+      compared: last.compared - first.compared,
       mismatches: last.mismatches - first.mismatches,
+      dropped: last.dropped - first.dropped,
     }
   }
 }

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { messageOf } from '../message-of.ts'
 import { appendLine } from './durable-file.ts'
 import { ControlError, ControlErrorCode } from './errors.ts'
+import { completed } from './migration-state.ts'
 import type { AuditEntry } from './report.ts'
 
 export const AUDIT_ENTRIES_MAX = 1000
@@ -54,10 +55,17 @@ const readEntries = (path: string): AuditEntry[] => {
   const lines = text.split('\n').slice(-AUDIT_ENTRIES_MAX - 1)
   return lines.flatMap((line) => {
     try {
-      return line === '' ? [] : [JSON.parse(line)]
+      return line === '' ? [] : [asNow(JSON.parse(line))]
     } catch {
       // A kill may have cut the last line off.
       return []
     }
   })
 }
+
+/** An entry of an older release, whose states have fewer fields. */
+const asNow = (entry: AuditEntry): AuditEntry => ({
+  ...entry,
+  from: entry.from && completed(entry.from),
+  to: entry.to && completed(entry.to),
+})

@@ -2,10 +2,17 @@
  * What is looked at before a change: evidence → a result for each check, with what was seen and what to
  * do. Pure; the evidence is gathered by the instance (switch.ts) and, of the deployment, by coordinate.ts.
  */
+import { describeMirroredReads } from './async-read-window.ts'
 import { hasPhaseRouting, type MigrationState } from './migration-state.ts'
 import { type EntryCheck, isSameRouting, PHASE_TABLE, type Routing } from './phase.ts'
+import {
+  bringInto,
+  DIRECT_WRITES_REMEDY,
+  originIsLacking,
+  targetIsLacking,
+  unknownSince,
+} from './reconciliation.ts'
 import type {
-  AlignedState,
   AsyncReadEvidence,
   CertificateEvidence,
   CheckResult,
@@ -28,6 +35,8 @@ export type Evidence = {
   readonly serving: Serving
   readonly clusters: { readonly origin: ClusterStatus; readonly target: ClusterStatus }
   readonly isStateKept: boolean
+  /** Why it is not, although it should be. */
+  readonly stateFault: string | null
   /** What the settings say: where the instance is after a restart without a state file. */
   readonly settingsRouting: Routing
   readonly failedWrites: FailedWrites
@@ -44,10 +53,15 @@ type Finding = {
   /** Told and recorded, whatever the phase's table says: nobody can tell. */
   readonly isWarning?: true
 }
-type Check = (evidence: Evidence, from: MigrationState, to: AlignedState) => Finding
+type Check = (evidence: Evidence, from: MigrationState, to: MigrationState) => Finding
 
 const pass = (evidence: string): Finding => ({ evidence, remedy: null })
 const fault = (evidence: string, remedy: string): Finding => ({ evidence, remedy })
+const warning = (evidence: string, remedy: string): Finding => ({
+  evidence,
+  remedy,
+  isWarning: true,
+})
 
 /** Of counts that nobody can complete. */
 const mayLack = (gaps: readonly string[]): string =>
@@ -78,7 +92,13 @@ const controlConnections: Check = ({ clusters }) => {
   )
 }
 
-const stateKept: Check = ({ isStateKept, settingsRouting }, _from, to) => {
+const stateKept: Check = ({ isStateKept, stateFault, settingsRouting }, _from, to) => {
+  if (stateFault !== null) {
+    return fault(
+      `a restart would forget the state in effect: ${stateFault}`,
+      'mend it, then zdm rollback or zdm align again, which writes it',
+    )
+  }
   if (isStateKept) return pass('routing_state_path is set')
   if (isSameRouting(settingsRouting, to.routing)) return pass('the settings say the same')
   return fault(
@@ -87,12 +107,15 @@ const stateKept: Check = ({ isStateKept, settingsRouting }, _from, to) => {
   )
 }
 
-const failedWrites: Check = ({ failedWrites: { since, originOnly, targetOnly, tables, gaps } }) => {
+const failedWrites: Check = ({ failedWrites: failed }) => {
+  const { since, originSince, originOnly, targetOnly, tables, gaps } = failed
   if (originOnly + targetOnly === 0) {
     const none = `none on one cluster only since ${since}`
     if (gaps.length === 0) return pass(none)
-    const remedy = 'if a cluster was in trouble then, compare, and record it: zdm reconciled'
-    return { evidence: `${none}${mayLack(gaps)}`, remedy, isWarning: true }
+    return warning(
+      `${none}${mayLack(gaps)}`,
+      `if a cluster was in trouble then: ${bringInto('target')}`,
+    )
   }
   const worst = tables
     .filter((table) => table.originOnly + table.targetOnly > 0)
@@ -100,40 +123,56 @@ const failedWrites: Check = ({ failedWrites: { since, originOnly, targetOnly, ta
     .map(({ keyspace, table }) => `${keyspace}.${table}`)
     .join(', ')
   return fault(
-    `since ${since} ${plural(originOnly, 'write')} failed on Origin only and ${targetOnly} on Target only, in ${worst || 'unknown tables'}${mayLack(gaps)}`,
-    'compare and correct these tables, then record it: zdm reconciled',
+    `${plural(originOnly, 'write')} failed on Origin only since ${originSince} and ${targetOnly} on Target only since ${since}, in ${worst || 'unknown tables'}${mayLack(gaps)}`,
+    [
+      ...(targetOnly > 0 ? [bringInto('target')] : []),
+      ...(originOnly > 0 ? [bringInto('origin')] : []),
+    ].join('; '),
   )
 }
 
-const reconciled: Check = (_, { reconciledAt }) =>
-  reconciledAt === null
+const reconciled: Check = (_, { reconciledAt }, { targetLacks }) => {
+  if (targetLacks !== null) return fault(targetIsLacking(targetLacks), bringInto('target'))
+  return reconciledAt === null
     ? fault(
-        'no reconciliation has been recorded: nothing says that Target has the existing data',
-        'copy and validate the data, then record it: zdm reconciled',
+        'no reconciliation has been recorded in this attempt: nothing says that Target has the existing data',
+        `copy the data first. ${bringInto('target')}`,
       )
-    : pass(`recorded at ${reconciledAt}`)
+    : pass(`Target has what Origin had at ${reconciledAt}, as recorded`)
+}
 
-const hasServedReads = ({ rolledBackFrom }: MigrationState): boolean =>
-  rolledBackFrom === 'target-reads' || rolledBackFrom === 'cut-over'
+/** Now, or before the rollback of this attempt. */
+const hasServedReads = ({ phase, rolledBackFrom }: MigrationState): boolean =>
+  [phase, rolledBackFrom].some((one) => one === 'target-reads' || one === 'cut-over')
 
+/** What is seen comes first; that Target has served reads stands in only where nothing is. */
 const asyncReads: Check = ({ asyncReads: seen }, from) => {
-  if (hasServedReads(from)) return pass('Target has served production reads before the rollback')
-  if (seen === null) {
-    const remedy = 'see that Target carries the reads by its own metrics'
-    return { evidence: 'mirrored reads are not measured here', remedy, isWarning: true }
+  const text =
+    seen === null ? null : `${describeMirroredReads(seen)}, in ${Math.round(seen.windowSeconds)} s`
+  if (seen !== null && text !== null) {
+    const { reads, errors, compared, mismatches } = seen
+    if (errors > reads * ASYNC_ERROR_SHARE_MAX || mismatches > compared * ASYNC_ERROR_SHARE_MAX) {
+      return fault(text, 'find out why (see zdm_async_* metrics), or go back to validation')
+    }
+    if (reads >= ASYNC_READS_MIN) {
+      if (compared > 0) return pass(text)
+      return warning(
+        text,
+        'that both clusters answer the same is known from your validation alone; compare_async_reads: true looks at it under production load',
+      )
+    }
   }
-  if (seen.reads < ASYNC_READS_MIN) {
+  if (hasServedReads(from)) return pass('Target has served production reads in this attempt')
+  if (seen === null || text === null || seen.reads === 0) {
     return fault(
-      `${seen.reads} mirrored reads in the window: too few to tell whether Target carries the load`,
-      'stay in dual-read under production load for longer',
+      `no read has been mirrored yet${text === null ? '' : ` (${text})`}`,
+      'be in dual-read under production load first; where clients read, see async_reads_sample_percent and zdm_async_reads_dropped_total',
     )
   }
-  const { reads, errors, mismatches, windowSeconds } = seen
-  const text = `of ${reads} mirrored reads in ${windowSeconds} s ${errors} failed and ${mismatches} differed`
-  const isBad = Math.max(errors, mismatches) > reads * ASYNC_ERROR_SHARE_MAX
-  return isBad
-    ? fault(text, 'find out why (see zdm_async_* metrics), or go back to validation')
-    : pass(text)
+  return fault(
+    `${text}: too few to tell whether Target carries the load`,
+    'stay in dual-read under production load for longer',
+  )
 }
 
 const certificates: Check = ({ certificates: all, nowMs }) => {
@@ -162,29 +201,28 @@ const clients: Check = ({ clientConnections }, _from, to) => {
 }
 
 const dualReadSkipped: Check = (_, from) => {
-  const isThere = from.phase === 'dual-read' || from.phase === 'target-reads'
-  return isThere || hasServedReads(from)
+  return from.phase === 'dual-read' || hasServedReads(from)
     ? pass('Target has had the reads before')
     : fault('Target has never had production reads', 'advance to dual-read first')
 }
 
-const originComplete: Check = ({ failedWrites }, { routing }) => {
-  const { originOnly, since, tables, gaps } = failedWrites
-  if (routing.writeMode === 'target_only') {
+const originComplete: Check = ({ failedWrites: failed }, _from, { originLacks, cutOverAt }) => {
+  if (originLacks !== null) {
     return fault(
-      'writes go to Target only: Origin lacks them, and reads from it would show old data',
-      'copy them back to Origin first; force the rollback if old data is better than none',
+      `${originIsLacking(originLacks)}: reads from it would show old data`,
+      `${bringInto('origin')}; force the rollback if old data is better than none`,
     )
   }
-  if (originOnly === 0) {
-    return pass(`no write failed on Origin only since ${since}${mayLack(gaps)}`)
-  }
+  if (cutOverAt !== null) return warning(unknownSince(cutOverAt), DIRECT_WRITES_REMEDY)
+  const { originOnly, originSince, tables, originGaps } = failed
+  const gaps = mayLack(originGaps)
+  if (originOnly === 0) return pass(`no write failed on Origin only since ${originSince}${gaps}`)
   const where = tables
     .filter((table) => table.originOnly > 0)
     .map((t) => `${t.keyspace}.${t.table}`)
   // Never a reason to hold a rollback up.
   return pass(
-    `Origin lacks up to ${plural(originOnly, 'write')} since ${since}, in ${where.slice(0, 5).join(', ')}${mayLack(gaps)}: copy them back`,
+    `Origin lacks up to ${plural(originOnly, 'write')} since ${originSince}, in ${where.slice(0, 5).join(', ')}${gaps}: copy them back`,
   )
 }
 
@@ -201,8 +239,9 @@ const phaseRouting: Check = (_, from, to) => {
   )
 }
 
-const safetyNet: Check = (_, { routing }, to) => {
-  const { writeMode } = to.routing
+/** Reads come from a cluster that has every write, and the other one gets every write too. */
+const safetyNet: Check = (_, { routing: before }, { routing, originLacks, targetLacks }) => {
+  const { primary, writeMode } = routing
   if (writeMode !== 'both') {
     const other = writeMode === 'origin_only' ? 'Target' : 'Origin'
     return fault(
@@ -210,10 +249,23 @@ const safetyNet: Check = (_, { routing }, to) => {
       'only for leaving; force it with the reason',
     )
   }
-  if (routing.writeMode === 'both') return pass('writes go to both clusters')
-  return fault(
-    `writes went to one cluster (${routing.writeMode}): the other lacks them, and dual writes do not bring them back`,
-    'copy and validate afterwards; force it with the reason',
+  if (primary === 'ORIGIN' && originLacks !== null) {
+    return fault(
+      `reads would come from Origin: ${originIsLacking(originLacks)}`,
+      bringInto('origin'),
+    )
+  }
+  if (primary === 'TARGET' && targetLacks !== null) {
+    return fault(
+      `reads would come from Target: ${targetIsLacking(targetLacks)}`,
+      bringInto('target'),
+    )
+  }
+  if (before.writeMode === 'both') return pass('writes go to both clusters')
+  const other = before.writeMode === 'origin_only' ? 'target' : 'origin'
+  return warning(
+    `writes went to one cluster (${before.writeMode}): the other lacks them, and dual writes do not bring them back`,
+    bringInto(other),
   )
 }
 
@@ -237,7 +289,7 @@ export const runChecks = (
   checks: readonly EntryCheck[],
   evidence: Evidence,
   from: MigrationState,
-  to: AlignedState,
+  to: MigrationState,
   instance: string,
 ): readonly CheckResult[] => {
   const known = new Map<string, Check>(Object.entries(LOCAL_CHECKS))
@@ -257,6 +309,7 @@ export const evidenceOf = (status: InstanceStatus, nowMs: number): Evidence => (
   serving: status.serving,
   clusters: status.clusters,
   isStateKept: status.isStateKept,
+  stateFault: status.stateFault,
   settingsRouting: status.settingsRouting,
   failedWrites: status.failedWrites,
   asyncReads: status.asyncReads,

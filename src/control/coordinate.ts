@@ -19,14 +19,8 @@ import {
 } from './deployment.ts'
 import { ControlError, ControlErrorCode } from './errors.ts'
 import { allInTime, type InTime, lookAtAll, lookInTime } from './look.ts'
-import {
-  DEPLOYMENT_CHECKS,
-  DEPLOYMENT_CHECKS_BACK,
-  PHASE_TABLE,
-  type Phase,
-  phaseRank,
-  type Routing,
-} from './phase.ts'
+import { DEPLOYMENT_CHECKS, type Phase } from './phase.ts'
+import { doubtsAbout } from './reconciliation.ts'
 import type {
   ChangeReport,
   CheckReport,
@@ -38,10 +32,12 @@ import type {
   InstanceStatus,
   PreparedChange,
   PrepareRequest,
+  Reconciliation,
   Requester,
   Transition,
 } from './report.ts'
 import { resultOf } from './transitions.ts'
+import { deploymentChecks, transitionFor, type Wish } from './wish.ts'
 
 /** One instance's admin API, or the instance itself. Everything may reject. */
 export interface InstanceClient {
@@ -53,17 +49,9 @@ export interface InstanceClient {
   abort(id: string): Promise<void>
   /** Looks at both clusters from where it is, schemas left out. */
   check(): Promise<CheckReport>
-  /** Records a reconciliation that happened at this time. */
-  reconciled(at: string, requester: Omit<Requester, 'force'>): Promise<void>
+  /** Records that both clusters are compared, or were. */
+  reconciled(reconciliation: Reconciliation, requester: Omit<Requester, 'force'>): Promise<void>
 }
-
-/** What an operator may want of a deployment. */
-export type Wish =
-  | { readonly verb: 'advance'; readonly to: Phase }
-  | { readonly verb: 'rollback'; readonly leave: boolean }
-  | { readonly verb: 'route'; readonly routing: Routing }
-  /** `like`: the name of the instance that is right. */
-  | { readonly verb: 'align'; readonly like: string }
 
 export const deploymentStatus = async (
   clients: readonly InstanceClient[],
@@ -74,69 +62,6 @@ export const deploymentStatus = async (
     isInAgreement: isWhole(seen),
     checks: checkDeployment(DEPLOYMENT_CHECKS, seen),
     instances,
-  }
-}
-
-/** Throws NO_SUCH_WAY where `align` names an instance that cannot be seen. */
-export const transitionFor = (wish: Wish, seen: readonly Seen[]): Transition => {
-  switch (wish.verb) {
-    case 'advance':
-    case 'route':
-      return wish
-    case 'rollback': {
-      const phases = statusesOf(seen).map(({ state }) => state.phase)
-      const furthest = phases.sort((a, b) => phaseRank(b) - phaseRank(a))[0]
-      return furthest === undefined || furthest === 'rolled-back'
-        ? { verb: 'rollback' }
-        : { verb: 'rollback', from: furthest }
-    }
-    case 'align': {
-      const model = seen.find(({ name }) => name === wish.like)
-      if (model?.status == null) {
-        const names = seen.map(({ name }) => name).join(', ')
-        throw new ControlError(
-          ControlErrorCode.NO_SUCH_WAY,
-          `align: ${wish.like} is ${model === undefined ? `no instance of the deployment (${names})` : `not to be reached: ${model.error}`}`,
-        )
-      }
-      const { phase, rolledBackFrom, routing } = model.status.state
-      return { verb: 'align', state: { phase, rolledBackFrom, routing } }
-    }
-  }
-}
-
-export const deploymentChecks = (wish: Wish, seen: readonly Seen[]): readonly CheckResult[] => {
-  const goesForward = wish.verb === 'advance' || wish.verb === 'route'
-  // Of a phase's own checks, those that no instance can tell alone.
-  const ofPhase = wish.verb === 'advance' ? PHASE_TABLE[wish.to].entryChecks : []
-  const ofAll = goesForward ? DEPLOYMENT_CHECKS : DEPLOYMENT_CHECKS_BACK
-  return checkDeployment([...ofAll, ...ofPhase], seen)
-}
-
-/**
- * What the instance that is asked finds, and what the others see from where they are: each has its own files,
- * secrets and ways to the clusters. Rejects only as `own` does.
- */
-export const checkEverywhere = async (
-  own: Promise<CheckReport>,
-  others: readonly InstanceClient[],
-): Promise<CheckReport> => {
-  const [mine, ...results] = await Promise.all([
-    own,
-    ...others.map(async (client): Promise<Pick<CheckReport, 'isFeasible' | 'instances'>> => {
-      try {
-        return await client.check()
-      } catch (error) {
-        const instances = [{ name: client.name, rows: [], error: messageOf(error) }]
-        return { isFeasible: false, instances }
-      }
-    }),
-  ])
-  const all = [mine, ...results]
-  return {
-    ...mine,
-    isFeasible: all.every(({ isFeasible }) => isFeasible),
-    instances: all.flatMap(({ instances }) => instances),
   }
 }
 
@@ -169,6 +94,8 @@ class Coordination {
   readonly #late: string[] = []
   #checks: readonly CheckResult[] = []
   #lastFlipMs = 0
+  /** Somebody else's change came in between; a rollback looks again then. */
+  wasOvertaken = false
 
   constructor(
     wish: Wish,
@@ -185,20 +112,26 @@ class Coordination {
     this.#askedAt = askedAt
   }
 
-  async run(clients: readonly InstanceClient[]): Promise<ChangeReport> {
+  async run(clients: readonly InstanceClient[], isLastTry = true): Promise<ChangeReport> {
     try {
-      return await this.#change(clients, transitionFor(this.#wish, this.#seen))
+      return await this.#change(clients, transitionFor(this.#wish, this.#seen), isLastTry)
     } catch (error) {
       if (error instanceof ControlError) return this.#refused(error.message)
       throw error
     }
   }
 
-  async #change(clients: readonly InstanceClient[], transition: Transition): Promise<ChangeReport> {
+  async #change(
+    clients: readonly InstanceClient[],
+    transition: Transition,
+    isLastTry: boolean,
+  ): Promise<ChangeReport> {
     const all = statusesOf(this.#seen)
     this.#checks = deploymentChecks(this.#wish, this.#seen)
     if (all.length === 0) return this.#refused('no instance can be reached')
     if (this.#isDone(transition)) return this.#unchanged()
+    const moved = this.#movedSince()
+    if (moved !== null) return this.#refused(moved)
     const failed = this.#checks.filter(({ outcome }) => outcome === 'fail')
     if (failed.length > 0 && !this.#requester.force) {
       return this.#refused(failed.map((check) => `${check.id}: ${check.evidence}`).join('. '))
@@ -210,6 +143,11 @@ class Coordination {
     const prepared = works.map(({ value }) => value)
     this.#checks = [...this.#checks, ...prepared.flatMap(checksOf)]
     const refusals = prepared.filter(({ change }) => change === null)
+    this.wasOvertaken = this.#wish.verb === 'rollback' && refusals.some(isOvertaken)
+    if (this.wasOvertaken && !isLastTry) {
+      await this.#abortAll(works)
+      return this.#refused(refusals.map(refusalText).join('. '))
+    }
     if (refusals.length > 0 && !this.#mayGoOn(prepared, refusals)) {
       await this.#abortAll(works)
       return this.#refused(refusals.map(refusalText).join('. '))
@@ -217,9 +155,21 @@ class Coordination {
     return this.#commitAll([...works, ...this.#lateLooks(clients, prepare)], revision)
   }
 
+  /** What was planned from another phase, by somebody who does not know of the change since, is not done. */
+  #movedSince(): string | null {
+    const wish = this.#wish
+    if (wish.verb !== 'advance' || wish.from === undefined) return null
+    const elsewhere = statusesOf(this.#seen).filter(({ state }) => state.phase !== wish.from)
+    if (elsewhere.length === 0) return null
+    const places = elsewhere.map(({ name, state }) => `${name} is in ${state.phase}`).join(', ')
+    return `it was planned from ${wish.from}, and ${places} by now: look again with zdm status`
+  }
+
   /** Doing it again changes nothing. */
   #isDone(transition: Transition): boolean {
-    if (!isWhole(this.#seen)) return false
+    // What is not on disk is written by doing it again.
+    const isKept = statusesOf(this.#seen).every(({ stateFault }) => stateFault === null)
+    if (!isWhole(this.#seen) || !isKept) return false
     return (
       transition.verb === 'align' ||
       statusesOf(this.#seen).every(({ state }) => resultOf(state, transition).kind === 'unchanged')
@@ -254,7 +204,14 @@ class Coordination {
     if (status === null) return { client, change: null, error, isReached: false }
     const expectedRevision = status.state.revision
     try {
-      const request = { ...this.#requester, transition, expectedRevision, revision }
+      const deployment = this.#checks
+      const request = {
+        ...this.#requester,
+        transition,
+        expectedRevision,
+        revision,
+        deployment,
+      }
       return { client, change: await client.prepare(request), error: null, isReached: true }
     } catch (cause) {
       return { client, change: null, error: cause, isReached: true }
@@ -313,13 +270,14 @@ class Coordination {
     if (!prepared.isReached) return unreachable(client.name, error)
     if (change === null) return this.#whereItIs(client, error, revision)
     try {
-      const { state, quiescence } = await client.commit(change.id)
+      const { state, quiescence, stateFault } = await client.commit(change.id)
       // It changed before it began to wait, hence no later than that.
       this.#lastFlipMs = Math.max(this.#lastFlipMs, this.#clock.now() - quiescence.waitedMs)
       const { name } = client
       const { phase } = state
       const { revision: reached } = state
-      return { name, outcome: 'changed', phase, revision: reached, quiescence, error: null }
+      const fault = stateFault === null ? null : `${NOT_KEPT}: ${stateFault}`
+      return { name, outcome: 'changed', phase, revision: reached, quiescence, error: fault }
     } catch (cause) {
       // Else it would hold up whoever finishes or reverts, until it expires.
       await client.abort(change.id).catch(() => undefined)
@@ -368,12 +326,23 @@ class Coordination {
           : `${changed.length} of ${instances.length} instances are in ${to}; not: ${others.map(({ name, error, phase }) => `${name} (${phase ?? 'unknown'}: ${error})`).join(', ')}`) +
         (this.#late.length === 0
           ? ''
-          : `; slow to answer, and changed after the others: ${this.#late.join(', ')}`),
+          : `; slow to answer, and changed after the others: ${this.#late.join(', ')}`) +
+        notKept(changed) +
+        this.#doubts(),
       instances,
       skewMs: changed.length === 0 ? null : skewMs,
       finish: isPartial ? `zdm align --like ${changed[0]!.name}` : null,
       revert: isPartial && unchanged !== undefined ? `zdm align --like ${unchanged.name}` : null,
     }
+  }
+
+  /** Whoever goes back is told what may be missing there. */
+  #doubts(): string {
+    if (this.#wish.verb !== 'rollback') return ''
+    const states = statusesOf(this.#seen).map(({ state }) => state)
+    return doubtsAbout(states)
+      .map((doubt) => `. But ${doubt}`)
+      .join('')
   }
 
   /** Those that nothing was asked of: they did not answer at all, or are another instance. */
@@ -446,6 +415,22 @@ const unreachable = (name: string, cause: unknown): InstanceOutcome => ({
   error: messageOf(cause),
 })
 
+const NOT_KEPT = 'changed, but a restart would forget it'
+
+/** Said as loudly as the change itself. */
+const notKept = (changed: readonly InstanceOutcome[]): string => {
+  const names = changed.filter(({ error }) => error?.startsWith(NOT_KEPT)).map(({ name }) => name)
+  return names.length === 0
+    ? ''
+    : `. But ${names.join(', ')} cannot write the state file, so that a restart would undo it there: mend the file, then ask again`
+}
+
+/** Its checks are not what refused it. */
+const isOvertaken = ({ error }: Prepared): boolean =>
+  error instanceof ControlError &&
+  (error.code === ControlErrorCode.REVISION_MISMATCH ||
+    error.code === ControlErrorCode.CHANGE_DISCARDED)
+
 const isCheckFailure = (error: unknown): error is { readonly checks: readonly CheckResult[] } =>
   error instanceof Error &&
   'code' in error &&
@@ -456,6 +441,9 @@ const checksOf = ({ change, error }: Prepared): readonly CheckResult[] =>
   change?.checks ?? (isCheckFailure(error) ? error.checks : [])
 
 const refusalText = ({ client, error }: Prepared): string => `${client.name}: ${messageOf(error)}`
+
+/** Of a rollback, where others change the deployment at the same time. */
+const ATTEMPTS_MAX = 3
 
 /** Changes every instance, or none, or says precisely which is where. Never rejects for an instance's fault. */
 export const coordinateChange = async (
@@ -468,6 +456,11 @@ export const coordinateChange = async (
     throw new ControlError(ControlErrorCode.REASON_MISSING, 'force needs a reason: it is recorded')
   }
   const askedAt = new Date(clock.wallMs()).toISOString()
-  const looks = await lookInTime(clients, lookDeadline(wish), clock)
-  return new Coordination(wish, requester, clock, looks, askedAt).run(clients)
+  for (let attempt = 1; ; attempt++) {
+    const isLastTry = attempt === ATTEMPTS_MAX
+    const looks = await lookInTime(clients, lookDeadline(wish), clock)
+    const coordination = new Coordination(wish, requester, clock, looks, askedAt)
+    const report = await coordination.run(clients, isLastTry)
+    if (isLastTry || !coordination.wasOvertaken) return report
+  }
 }

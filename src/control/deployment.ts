@@ -3,6 +3,7 @@
  * alike; what leaving would take. Pure: what each instance said comes in.
  */
 import type { EntryCheck } from './phase.ts'
+import { bringInto, doubtsAbout } from './reconciliation.ts'
 import type {
   AlignedState,
   CheckOutcome,
@@ -214,11 +215,6 @@ export const addTables = (all: readonly TableFailures[]): readonly TableFailures
   return [...sums.values()]
 }
 
-const COPY_BACK =
-  'Copy what Origin lacks from Target (the tables above), then record it: zdm reconciled'
-const COMPARE =
-  'Compare both clusters, since not all failed writes are known, then record it: zdm reconciled'
-
 /** What remains until the clients use Origin alone again. */
 export const leaveReport = (seen: readonly Seen[]): LeaveReport => {
   const all = statusesOf(seen)
@@ -226,27 +222,33 @@ export const leaveReport = (seen: readonly Seen[]): LeaveReport => {
     ({ originOnly }) => originOnly > 0,
   )
   const clients = all.reduce((sum, { traffic }) => sum + (traffic?.clientConnections ?? 0), 0)
-  const isWritten = all.every(({ state }) => state.routing.writeMode !== 'target_only')
-  const isKnown = seen.every(({ status }) => status !== null)
   const gaps = all.flatMap(({ name, failedWrites }) =>
-    failedWrites.gaps.map((gap) => `${name}: ${gap}`),
+    failedWrites.originGaps.map((gap) => `${name}: ${gap}`),
   )
-  const isComplete = missing.length === 0 && isWritten && isKnown && gaps.length === 0
+  const lost = seen.filter(({ status }) => status === null).map(({ name }) => name)
+  const doubts = [
+    ...doubtsAbout(all.map(({ state }) => state)),
+    ...(lost.length === 0 ? [] : [`what ${lost.join(', ')} has counted is unknown`]),
+  ]
+  const isComplete = missing.length === 0 && doubts.length === 0 && gaps.length === 0
   const since =
     all
-      .map(({ failedWrites }) => failedWrites.since)
+      .map(({ failedWrites }) => failedWrites.originSince)
       .sort()
       .at(-1) ?? ''
   return {
     clientConnections: clients,
     isOriginComplete: isComplete,
+    doubts,
     missingOnOrigin: missing,
     since,
     gaps,
     steps: [
-      ...(isComplete ? [] : [missing.length === 0 ? COMPARE : COPY_BACK]),
+      ...(isComplete ? [] : [`Bring to Origin what it lacks: ${bringInto('origin')}`]),
       `Point the clients at Origin and restart them one by one: ${clients} connections are open now`,
-      'When no connection is left, stop the proxies; empty the tables on Target before another attempt',
+      isComplete
+        ? 'When no connection is left, stop the proxies; empty the tables on Target before another attempt'
+        : 'When no connection is left, stop the proxies. Keep what is on Target: it may have the only copy of writes that Origin lacks',
     ],
   }
 }

@@ -8,8 +8,12 @@ export const ControlErrorCode = {
   CHANGE_UNKNOWN: 'CHANGE_UNKNOWN',
   /** One instance looks at both clusters once at a time. */
   CHECK_IN_PROGRESS: 'CHECK_IN_PROGRESS',
+  /** A rollback took its place. */
+  CHANGE_DISCARDED: 'CHANGE_DISCARDED',
   CHECKS_FAILED: 'CHECKS_FAILED',
   REASON_MISSING: 'REASON_MISSING',
+  /** A comparison that cannot be recorded as it was said. */
+  RECONCILIATION_REFUSED: 'RECONCILIATION_REFUSED',
   /** The state file cannot be read, or says what no state file says. */
   STATE_UNREADABLE: 'STATE_UNREADABLE',
   /** Another instance uses the same state file. */

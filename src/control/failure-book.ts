@@ -4,6 +4,7 @@
  * off here, what earlier runs have counted is added. failure-store.ts keeps it over restarts.
  */
 import type { FailedTable } from '../metrics/plane-series.ts'
+import type { Into } from './reconciliation.ts'
 import type { FailedWrites, TableFailures } from './report.ts'
 
 type Counts = { readonly originOnly: number; readonly targetOnly: number; readonly both: number }
@@ -33,14 +34,24 @@ const sum = (rows: readonly FailedTable[]): Map<string, FailedTable> => {
   return sums
 }
 
+/** What the counts may lack, and for which cluster nobody has brought it there since. */
+export type Gap = {
+  /** A sentence for a person. */
+  readonly text: string
+  /** When counting went on behind it, in milliseconds since 1970. */
+  readonly atMs: number
+  readonly origin: boolean
+  readonly target: boolean
+}
+
 /** What is known of failed writes, as it outlives a run. */
 export type KeptFailures = {
-  /** When counting began, in milliseconds since 1970. */
-  readonly sinceMs: number
+  /** Since when a cluster's missing writes are counted, in milliseconds since 1970. */
+  readonly sinceMs: Readonly<Record<Into, number>>
   /** One row a table. */
   readonly tables: readonly FailedTable[]
-  /** What the counts may lack: sentences for a person, the latest last. */
-  readonly gaps: readonly string[]
+  /** The latest last. */
+  readonly gaps: readonly Gap[]
 }
 
 /** Told apart in what is kept; planes forget theirs with each run, this must not grow for ever. */
@@ -58,27 +69,62 @@ const bounded = (tables: readonly FailedTable[]): readonly FailedTable[] => {
 
 const total = ({ originOnly, targetOnly, both }: Counts): number => originOnly + targetOnly + both
 
+const SIDES = { origin: 'originOnly', target: 'targetOnly' } as const
+
 export class FailureBook {
-  #baseline: ReadonlyMap<string, Counts> = new Map()
+  readonly #baseline = new Map<string, Counts>()
   #kept: KeptFailures
+  /** What this run had counted when a comparison of both clusters began. */
+  #begun: { readonly atMs: number; readonly counts: ReadonlyMap<string, FailedTable> } | null = null
 
   /** `kept`: what earlier runs have counted. */
   constructor(kept: KeptFailures) {
     this.#kept = { ...kept, gaps: kept.gaps.slice(-GAPS_MAX) }
   }
 
-  /** What has been counted until now has been dealt with. */
-  reset(rows: readonly FailedTable[], nowMs: number): void {
-    this.#baseline = sum(rows)
-    this.#kept = { sinceMs: nowMs, tables: [], gaps: [] }
+  /** A comparison begins: what fails from now on is not covered by it. */
+  begin(rows: readonly FailedTable[], atMs: number): void {
+    this.#begun = { atMs, counts: sum(rows) }
   }
 
-  /** Forgets what earlier runs have counted before a reconciliation that this one has not seen. */
+  /**
+   * What a cluster lacked when the comparison began, at `beganMs`, has been brought to it. Where that
+   * moment was not noted in this run, a table of which anything failed since keeps all its counts.
+   */
+  forget(into: Into, rows: readonly FailedTable[], beganMs: number): void {
+    const { tables } = this.#kept
+    const now = sum(rows)
+    const noted = this.#begun?.atMs === beganMs ? this.#begun.counts : null
+    const isLater = ({ lastMs }: FailedTable): boolean => noted === null && lastMs >= beganMs
+    const touched = new Set([...tables, ...now.values()].filter(isLater).map(keyOf))
+    const side = SIDES[into]
+    for (const [key, row] of noted ?? now) {
+      if (touched.has(key)) continue
+      const before = this.#baseline.get(key) ?? NOTHING
+      const counts = { [side]: Math.max(before[side], row[side]) }
+      this.#baseline.set(key, { ...before, ...counts, both: Math.max(before.both, row.both) })
+    }
+    this.#forgetKept(into, beganMs, (row) => !touched.has(keyOf(row)))
+  }
+
+  /** A reconciliation into Target that this run has not seen was of what earlier runs had counted by then. */
   settle(atMs: number): void {
+    if (atMs > this.#kept.sinceMs.target) {
+      this.#forgetKept('target', atMs, ({ lastMs }) => lastMs <= atMs)
+    }
+  }
+
+  #forgetKept(into: Into, beganMs: number, isCovered: (row: FailedTable) => boolean): void {
     const { sinceMs, tables, gaps } = this.#kept
-    if (atMs <= sinceMs) return
-    const later = tables.filter(({ lastMs }) => lastMs > atMs)
-    this.#kept = { sinceMs: atMs, tables: later, gaps }
+    this.#kept = {
+      sinceMs: { ...sinceMs, [into]: Math.max(sinceMs[into], beganMs) },
+      tables: tables
+        .map((row) => (isCovered(row) ? { ...row, [SIDES[into]]: 0, both: 0 } : row))
+        .filter((row) => total(row) > 0),
+      gaps: gaps
+        .map((gap) => (gap.atMs <= beganMs ? { ...gap, [into]: false } : gap))
+        .filter(({ origin, target }) => origin || target),
+    }
   }
 
   /** What the next run has to know. */
@@ -88,6 +134,7 @@ export class FailureBook {
 
   #tables(rows: readonly FailedTable[]): readonly FailedTable[] {
     const { sinceMs, tables } = this.#kept
+    const earliestMs = Math.min(sinceMs.origin, sinceMs.target)
     const ofThisRun = [...sum(rows)].flatMap(([key, row]): FailedTable[] => {
       const before = this.#baseline.get(key) ?? NOTHING
       const counts = {
@@ -96,7 +143,7 @@ export class FailureBook {
         both: row.both - before.both,
       }
       if (total(counts) === 0) return []
-      return [{ ...row, ...counts, firstMs: Math.max(row.firstMs, sinceMs) }]
+      return [{ ...row, ...counts, firstMs: Math.max(row.firstMs, earliestMs) }]
     })
     return [...sum([...tables, ...ofThisRun]).values()]
   }
@@ -111,12 +158,14 @@ export class FailureBook {
       tables.reduce((sofar, table) => sofar + read(table), 0)
     const { sinceMs, gaps } = this.#kept
     return {
-      since: iso(sinceMs),
+      since: iso(sinceMs.target),
+      originSince: iso(sinceMs.origin),
       originOnly: all((table) => table.originOnly),
       targetOnly: all((table) => table.targetOnly),
       both: all((table) => table.both),
       tables,
-      gaps,
+      gaps: gaps.map(({ text }) => text),
+      originGaps: gaps.filter(({ origin }) => origin).map(({ text }) => text),
     }
   }
 }

@@ -11,7 +11,8 @@ import { messageOf } from '../message-of.ts'
 import type { FailedTable } from '../metrics/plane-series.ts'
 import { isFields, parseChecked, renderChecked } from './checked-file.ts'
 import { commitFile, replaceFile, stageFile } from './durable-file.ts'
-import { FailureBook, type KeptFailures } from './failure-book.ts'
+import { FailureBook, type Gap, type KeptFailures } from './failure-book.ts'
+import type { Into } from './reconciliation.ts'
 import type { FailedWrites } from './report.ts'
 
 /** What a kill may cost, in seconds: samples come every second, and one may be late. */
@@ -29,14 +30,23 @@ const isTable = (value: unknown): boolean =>
   ['keyspace', 'table'].every((name) => isText(value[name])) &&
   ['originOnly', 'targetOnly', 'both', 'firstMs', 'lastMs'].every((name) => isCount(value[name]))
 
+const isGap = (value: unknown): boolean =>
+  isFields(value) &&
+  isText(value['text']) &&
+  isCount(value['atMs']) &&
+  typeof value['origin'] === 'boolean' &&
+  typeof value['target'] === 'boolean'
+
 const isFailureFile = (value: unknown): value is FailureFile =>
   isFields(value) &&
   typeof value['isOpen'] === 'boolean' &&
-  isCount(value['sinceMs']) &&
+  isFields(value['sinceMs']) &&
+  isCount(value['sinceMs']['origin']) &&
+  isCount(value['sinceMs']['target']) &&
   Array.isArray(value['tables']) &&
   value['tables'].every(isTable) &&
   Array.isArray(value['gaps']) &&
-  value['gaps'].every(isText)
+  value['gaps'].every(isGap)
 
 /** Null where there is none yet. */
 const read = (path: string): FailureFile | { readonly fault: string } | null => {
@@ -92,15 +102,21 @@ export class FailureStore {
     if (this.#render(true) !== this.#savedText) void this.#save(true)
   }
 
-  /** What has been counted until now has been dealt with. */
-  async reset(rows: readonly FailedTable[], atMs: number): Promise<void> {
+  /** A comparison of both clusters begins: see the book. A restart forgets that moment, not what failed. */
+  begin(rows: readonly FailedTable[], atMs: number): void {
     this.#rows = rows
-    this.#book.reset(rows, atMs)
+    this.#book.begin(rows, atMs)
+  }
+
+  /** What a cluster lacked at `beganMs` has been brought to it. */
+  async forget(into: Into, rows: readonly FailedTable[], beganMs: number): Promise<void> {
+    this.#rows = rows
+    this.#book.forget(into, rows, beganMs)
     await this.#saving
     await this.#save(true)
   }
 
-  /** Somebody has recorded a reconciliation which this instance may have missed. */
+  /** Somebody has recorded a reconciliation into Target which this instance may have missed. */
   settle(atMs: number): void {
     this.#book.settle(atMs)
   }
@@ -114,7 +130,8 @@ export class FailureStore {
   }
 
   #load(nowMs: number): KeptFailures {
-    const nothing = { sinceMs: nowMs, tables: [], gaps: [] }
+    const nothing = { sinceMs: { origin: nowMs, target: nowMs }, tables: [], gaps: [] }
+    const gapNow = (text: string): Gap => ({ text, atMs: nowMs, origin: true, target: true })
     const path = this.#path
     const kept = path === null ? null : read(path)
     if (path === null || kept === null) return nothing
@@ -126,12 +143,15 @@ export class FailureStore {
       } catch {
         // It stays, and is written over: what was wrong with it has been said.
       }
-      return { ...nothing, gaps: [`what was counted before ${iso(nowMs)}: its file was damaged`] }
+      return {
+        ...nothing,
+        gaps: [gapNow(`what was counted before ${iso(nowMs)}: its file was damaged`)],
+      }
     }
     const { isOpen, ...failures } = kept
     if (!isOpen) return failures
     const gap = `up to the last ${LOST_SECONDS_MAX} s before the instance was killed; it began again at ${iso(nowMs)}`
-    return { ...failures, gaps: [...failures.gaps, gap] }
+    return { ...failures, gaps: [...failures.gaps, gapNow(gap)] }
   }
 
   #render(isOpen: boolean): string {

@@ -73,14 +73,19 @@ const refuse = (id: CheckId): EntryCheck => ({ id, severity: 'refuse' })
 const warn = (id: CheckId): EntryCheck => ({ id, severity: 'warn' })
 
 /** Of every change that goes forward. */
-const HEALTHY = [refuse('serving'), refuse('control-connections'), warn('certificates')] as const
+const HEALTHY = [
+  refuse('serving'),
+  refuse('control-connections'),
+  refuse('safety-net'),
+  warn('certificates'),
+] as const
 
 export const PHASE_TABLE: Readonly<Record<Phase, PhaseDefinition>> = {
   connect: {
     meaning: 'Clients move from Origin to the proxy; what they write goes to both clusters.',
     routing: READS_ON_ORIGIN,
     next: ['migrate'],
-    entryChecks: [],
+    entryChecks: [refuse('safety-net')],
     wayBack: 'Point the clients back at Origin; it has everything.',
   },
   migrate: {
@@ -125,13 +130,18 @@ export const PHASE_TABLE: Readonly<Record<Phase, PhaseDefinition>> = {
       warn('clients'),
     ],
     wayBack:
-      'Rollback loses nothing as long as no client has written to Target directly; afterwards those writes must be copied back.',
+      'Rollback loses nothing as long as no client has written to Target directly; those writes must be copied back first, and no proxy knows of them.',
   },
   'rolled-back': {
     meaning: 'Reads are served by Origin again; writes go to both clusters still.',
     routing: READS_ON_ORIGIN,
     next: ['migrate', 'dual-read', 'target-reads'],
-    entryChecks: [warn('serving'), warn('control-connections'), refuse('origin-complete')],
+    entryChecks: [
+      warn('serving'),
+      warn('control-connections'),
+      warn('state-kept'),
+      refuse('origin-complete'),
+    ],
     wayBack: 'Point the clients back at Origin, or advance again when the cause is mended.',
   },
 }
@@ -142,6 +152,32 @@ export const ROUTE_CHECKS: readonly EntryCheck[] = [
   refuse('control-connections'),
   refuse('state-kept'),
   refuse('phase-routing'),
+  refuse('safety-net'),
+]
+
+const withoutDoubles = (checks: readonly EntryCheck[]): readonly EntryCheck[] => [
+  ...new Map(
+    // Of two the one that refuses stays.
+    [...checks]
+      .sort((a, b) => b.severity.localeCompare(a.severity))
+      .map((check) => [check.id, check]),
+  ).values(),
+]
+
+/** Of going from one phase to another, whatever lies between: those of every phase on the way. */
+export const checksBetween = (from: Phase, to: Phase): readonly EntryCheck[] => {
+  const onTheWay = PHASES.filter(
+    (phase) =>
+      phase === to || (phaseRank(phase) > phaseRank(from) && phaseRank(phase) <= phaseRank(to)),
+  )
+  return withoutDoubles(onTheWay.flatMap((phase) => PHASE_TABLE[phase].entryChecks))
+}
+
+/** Of catching up with instances that have gone on already. */
+export const CATCH_UP_CHECKS: readonly EntryCheck[] = [
+  warn('serving'),
+  warn('control-connections'),
+  warn('state-kept'),
   refuse('safety-net'),
 ]
 

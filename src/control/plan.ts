@@ -1,19 +1,14 @@
 /** What a change of the deployment would do, step by step, and every check beforehand. Changes nothing. */
 import type { Clock } from '../clock.ts'
 import { evidenceOf, hasFailed, runChecks } from './checks.ts'
-import {
-  deploymentChecks,
-  type InstanceClient,
-  lookDeadline,
-  transitionFor,
-  type Wish,
-} from './coordinate.ts'
+import { type InstanceClient, lookDeadline } from './coordinate.ts'
 import { leaveReport, type Seen, statusesOf } from './deployment.ts'
 import { ControlError, ControlErrorCode } from './errors.ts'
 import { lookInTime } from './look.ts'
 import type { ClusterWord, Phase, Routing } from './phase.ts'
 import type { AlignedState, InstanceStatus, Plan } from './report.ts'
-import { resultOf } from './transitions.ts'
+import { nextState, resultOf } from './transitions.ts'
+import { deploymentChecks, transitionFor, type Wish } from './wish.ts'
 
 /** What a wish would do, and every check of every instance. Changes nothing. Throws NO_SUCH_WAY. */
 export const planChange = async (
@@ -37,8 +32,14 @@ export const planChange = async (
     ...all.flatMap((status, i) => {
       const result = results[i]!
       if (result.kind !== 'change') return []
-      const evidence = evidenceOf(status, clock.wallMs())
-      return runChecks(result.checks, evidence, status.state, result.to, status.name)
+      const nowMs = clock.wallMs()
+      const evidence = evidenceOf(status, nowMs)
+      const { state, name } = status
+      const { revision, changedBy, reason } = state
+      const changedAt = new Date(nowMs).toISOString()
+      const stamp = { revision, changedAt, changedBy, reason }
+      const to = nextState(state, transition, result, stamp)
+      return runChecks(result.checks, evidence, state, to, name)
     }),
   ]
   const change = results.find((result) => result.kind === 'change')

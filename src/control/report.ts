@@ -16,7 +16,7 @@ export type Transition =
   /** `from`: the phase that counts as left, where several instances go back from different ones. */
   | { readonly verb: 'rollback'; readonly from?: Phase }
   | { readonly verb: 'route'; readonly routing: Routing }
-  | { readonly verb: 'align'; readonly state: AlignedState }
+  | { readonly verb: 'align'; readonly state: MigrationState }
 export type Verb = Transition['verb']
 
 /** What instances must have alike. */
@@ -52,22 +52,32 @@ export type TableFailures = {
 }
 
 export type FailedWrites = {
-  /** Since when they are counted: the last reconciliation, or when counting began. */
+  /** Since when those that failed on Target only are counted: the last reconciliation, or when counting began. */
   readonly since: string
+  /** The same of those that failed on Origin only. */
+  readonly originSince: string
   readonly originOnly: number
   readonly targetOnly: number
   readonly both: number
   readonly tables: readonly TableFailures[]
   /** What the counts may lack, each a sentence for a person: after a kill, or a damaged file. */
   readonly gaps: readonly string[]
+  /** Those of them that concern Origin still. */
+  readonly originGaps: readonly string[]
 }
 
 /** What mirrored reads have shown over the last `windowSeconds`. */
 export type AsyncReadEvidence = {
   readonly windowSeconds: number
+  /** Copies that the other cluster has answered, or that failed there. */
   readonly reads: number
   readonly errors: number
+  /** Of how many both answers were compared; 0 where compare_async_reads is off. */
+  readonly compared: number
+  /** Of those that were compared. */
   readonly mismatches: number
+  /** Copies that were given up before they reached the other cluster. */
+  readonly dropped: number
 }
 
 export type CertificateEvidence = {
@@ -130,6 +140,8 @@ export type InstanceStatus = {
   readonly isPhaseRouting: boolean
   /** Whether the state outlives a restart. */
   readonly isStateKept: boolean
+  /** Why it does not, where it should: the state file could not be written when a rollback went on without. */
+  readonly stateFault: string | null
   /** Where it would be after a restart without a state file. */
   readonly settingsRouting: Routing
   /** Where `advance` may go from here; the first unless told otherwise. */
@@ -154,6 +166,21 @@ export type PendingChange = {
   readonly expiresAt: string
 }
 
+/**
+ * What an operator says of a comparison of both clusters: that it begins, or that it is over and one of
+ * them has the other's rows since.
+ */
+export type Reconciliation =
+  | { readonly step: 'begin'; readonly at: string }
+  | {
+      readonly step: 'done'
+      readonly at: string
+      /** The cluster that rows were written into. */
+      readonly into: 'origin' | 'target'
+      /** When the comparison began, where that was not recorded; at the latest `at`. */
+      readonly since: string | null
+    }
+
 /** Who wants a change, and why. */
 export type Requester = {
   readonly by: string
@@ -169,6 +196,8 @@ export type PrepareRequest = Requester & {
   readonly expectedRevision: number
   /** The revision that it gets: above the expected one, the same on all instances. */
   readonly revision: number
+  /** What whoever coordinates has found of the deployment as a whole, for the record. */
+  readonly deployment?: readonly CheckResult[]
 }
 
 export type PreparedChange = {
@@ -185,6 +214,8 @@ export type { Quiescence }
 export type CommittedChange = {
   readonly state: MigrationState
   readonly quiescence: Quiescence
+  /** Why the state does not outlive a restart, although it should. */
+  readonly stateFault: string | null
 }
 
 export type InstanceOutcome = {
@@ -200,8 +231,10 @@ export type InstanceOutcome = {
 /** What remains to be done to leave: clients back to Origin directly, without the proxy. */
 export type LeaveReport = {
   readonly clientConnections: number
-  /** Whether every write that succeeded is on Origin, as far as has been counted. */
+  /** Whether every write that succeeded is on Origin, as far as has been counted; false where nobody can tell. */
   readonly isOriginComplete: boolean
+  /** Why Origin may lack more than has been counted, a sentence each. */
+  readonly doubts: readonly string[]
   /** What Origin may lack, by table. */
   readonly missingOnOrigin: readonly TableFailures[]
   readonly since: string
@@ -270,7 +303,9 @@ export type AuditEntry = {
     | 'committed'
     | 'refused'
     | 'failed'
+    | 'discarded'
     | 'adopted'
+    | 'comparison-begun'
     | 'reconciled'
     | 'log-level'
   readonly verb: Verb | null

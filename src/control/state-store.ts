@@ -4,10 +4,10 @@
  */
 import { readFileSync } from 'node:fs'
 import { messageOf } from '../message-of.ts'
-import { isFields, parseChecked, renderChecked } from './checked-file.ts'
+import { type Fields, isFields, parseChecked, renderChecked } from './checked-file.ts'
 import { commitFile, discardStaged, stageFile } from './durable-file.ts'
 import { ControlError, ControlErrorCode } from './errors.ts'
-import type { MigrationState } from './migration-state.ts'
+import { completed, type Memory, type MigrationState } from './migration-state.ts'
 import { PHASES } from './phase.ts'
 import { checkStateFileOwner } from './state-owner.ts'
 
@@ -41,8 +41,22 @@ const isRouting = (value: unknown): boolean =>
   isOneOf(value['readMode'], ['PRIMARY_ONLY', 'DUAL_ASYNC_ON_SECONDARY']) &&
   isOneOf(value['writeMode'], ['both', 'origin_only', 'target_only'])
 
-const isState = (value: unknown): value is MigrationState =>
+const isTime = (value: unknown): boolean =>
+  typeof value === 'string' && !Number.isNaN(Date.parse(value))
+
+const isLack = (value: unknown): boolean =>
+  isFields(value) && isTime(value['since']) && (value['until'] === null || isTime(value['until']))
+
+/** What releases before 0.2 did not keep may be absent. */
+const isMemory = (value: Fields): boolean =>
+  [value['comparisonBegunAt'], value['cutOverAt']].every((time) => time == null || isTime(time)) &&
+  [value['originLacks'], value['targetLacks']].every((lack) => lack == null || isLack(lack))
+
+type Kept = Omit<MigrationState, keyof Memory> & Partial<Memory>
+
+const isState = (value: unknown): value is Kept =>
   isFields(value) &&
+  isMemory(value) &&
   Number.isSafeInteger(value['revision']) &&
   isOneOf(value['phase'], PHASES) &&
   isOneOf(value['rolledBackFrom'], [...PHASES, null]) &&
@@ -51,18 +65,30 @@ const isState = (value: unknown): value is MigrationState =>
   (value['reconciledAt'] === null || typeof value['reconciledAt'] === 'string')
 
 /** The state that a file's text holds, or what is wrong with it. */
-export const parseStateFile = (text: string): MigrationState | { readonly fault: string } =>
-  parseChecked(text, 'state', isState)
+export const parseStateFile = (text: string): MigrationState | { readonly fault: string } => {
+  const state = parseChecked(text, 'state', isState)
+  return 'fault' in state ? state : completed(state)
+}
+
+/** Null where there is no file. */
+const textOf = (path: string): string | null => {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    throw error
+  }
+}
 
 /** What was committed last, or null where there is no file yet. Throws STATE_UNREADABLE. */
 export const readStateFile = (path: string): MigrationState | null => {
-  let text: string
+  let text: string | null
   try {
-    text = readFileSync(path, 'utf8')
+    text = textOf(path)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
     throw unreadable(path, messageOf(error), error)
   }
+  if (text === null) return null
   const state = parseStateFile(text)
   if ('fault' in state) throw unreadable(path, state.fault, null)
   return state
@@ -85,7 +111,15 @@ export class FileStateStore implements StateStore {
 
   stage(state: MigrationState): void {
     checkStateFileOwner(this.#path)
-    this.#orThrow(() => stageFile(this.#path, renderStateFile(state)))
+    this.#orThrow(() => {
+      // Put in its own place first: a file that cannot be replaced is found out before anything has changed.
+      const kept = textOf(this.#path)
+      if (kept !== null) {
+        stageFile(this.#path, kept)
+        commitFile(this.#path)
+      }
+      stageFile(this.#path, renderStateFile(state))
+    })
   }
 
   commit(): void {
@@ -103,7 +137,7 @@ export class FileStateStore implements StateStore {
       const why = messageOf(cause)
       throw new ControlError(
         ControlErrorCode.STATE_NOT_WRITTEN,
-        `the state file ${this.#path} (routing_state_path) cannot be written: ${why}; nothing has changed`,
+        `the state file ${this.#path} (routing_state_path) cannot be written: ${why}`,
         { cause },
       )
     }

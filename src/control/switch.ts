@@ -4,29 +4,32 @@
  * its commit is a rename, the new routing, and the wait for what was routed the old way.
  *
  *   idle ──prepare: revision and checks fit──► prepared ──commit──► idle, at the new revision
- *                                                 └── abort, or 30 s ──► idle
+ *                                                 └── abort, a rollback, or 30 s ──► idle
  */
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
 import { messageOf } from '../message-of.ts'
 import type { AuditLog } from './audit-log.ts'
-import { type Evidence, hasFailed, runChecks } from './checks.ts'
+import { type Evidence, runChecks } from './checks.ts'
 import { ControlError, ControlErrorCode } from './errors.ts'
 import type { MigrationState } from './migration-state.ts'
 import type { CheckId } from './phase.ts'
+import { describeReconciliation, recordReconciliation } from './reconciliation.ts'
 import type {
   AuditEntry,
+  ChangeReport,
   CheckResult,
   CommittedChange,
   PendingChange,
   PreparedChange,
   PrepareRequest,
   Quiescence,
+  Reconciliation,
   Requester,
   Verb,
 } from './report.ts'
 import type { StateStore } from './state-store.ts'
-import { resultOf } from './transitions.ts'
+import { nextState, resultOf } from './transitions.ts'
 
 const PREPARED_FOR_MS = 30_000
 
@@ -46,10 +49,14 @@ export type SwitchTools = {
 type Prepared = {
   readonly change: PreparedChange
   readonly request: PrepareRequest
+  readonly via: string
   readonly deadlineMs: number
-  /** Whether the state is staged on disk; a forced rollback goes on without. */
-  readonly isStaged: boolean
+  /** Why the state is not staged on disk, or null where it is; only a rollback goes on without. */
+  readonly stageFault: string | null
 }
+
+/** A change that is being prepared: its checks are looked at. */
+type Attempt = { readonly request: PrepareRequest; discardedBy: string | null }
 
 /** For metrics. */
 export type SwitchCounts = {
@@ -64,11 +71,18 @@ export class MigrationSwitch {
   readonly #failedChecks = new Map<CheckId, number>()
   #state: MigrationState
   #prepared: Prepared | null = null
-  #isBusy = false
+  #attempt: Attempt | null = null
+  /** The change that a rollback took the place of last. */
+  #discarded: { readonly id: string; readonly by: string } | null = null
+  /** Why the state in effect is not on disk; null where it is, or no path is set. */
+  #stateFault: string | null = null
+  /** What is on disk, and would be in effect after a restart. */
+  #kept: MigrationState
   #lastQuiescence: Quiescence | null = null
 
   constructor(state: MigrationState, tools: SwitchTools) {
     this.#state = state
+    this.#kept = state
     this.#tools = tools
   }
 
@@ -77,7 +91,12 @@ export class MigrationSwitch {
   }
 
   get isStateKept(): boolean {
-    return this.#tools.store.isKept
+    return this.#tools.store.isKept && this.#stateFault === null
+  }
+
+  /** Why the state in effect is not on disk, although it should be. */
+  get stateFault(): string | null {
+    return this.#stateFault
   }
 
   get pending(): PendingChange | null {
@@ -104,18 +123,20 @@ export class MigrationSwitch {
         'force needs a reason: it is recorded',
       )
     }
-    if (this.#isBusy || this.#current() !== null) throw this.#inProgress()
-    this.#isBusy = true
+    this.#makeRoom(request, via)
+    const attempt: Attempt = { request, discardedBy: null }
+    this.#attempt = attempt
     try {
-      return await this.#prepare(request, via)
+      return await this.#prepare(attempt, via)
     } finally {
-      this.#isBusy = false
+      if (this.#attempt === attempt) this.#attempt = null
     }
   }
 
-  /** Throws CHANGE_UNKNOWN, STATE_NOT_WRITTEN or AUDIT_NOT_WRITTEN; nothing is changed then. */
+  /** Throws CHANGE_UNKNOWN, CHANGE_DISCARDED or STATE_NOT_WRITTEN; nothing is changed then. */
   async commit(id: string, via: string): Promise<CommittedChange> {
     const prepared = this.#current()
+    if (this.#discarded?.id === id) throw discarded(id, this.#discarded.by)
     if (prepared === null || prepared.change.id !== id) {
       throw new ControlError(
         ControlErrorCode.CHANGE_UNKNOWN,
@@ -124,8 +145,9 @@ export class MigrationSwitch {
     }
     const { change, request } = prepared
     this.#prepared = null
-    this.#makeDurable(prepared, via)
+    this.#stateFault = this.#keep(prepared, via)
     this.#state = change.to
+    if (this.#stateFault === null) this.#kept = change.to
     this.#changes[request.transition.verb]++
     const quiescence = await this.#apply(prepared, via)
     this.#lastQuiescence = quiescence
@@ -135,7 +157,7 @@ export class MigrationSwitch {
       { code: 'ROUTING_CHANGED', from: change.from, to: change.to, ...quiescence },
       text,
     )
-    return { state: change.to, quiescence }
+    return { state: change.to, quiescence, stateFault: this.#stateFault }
   }
 
   async #apply(prepared: Prepared, via: string): Promise<Quiescence> {
@@ -148,9 +170,7 @@ export class MigrationSwitch {
   }
 
   abort(id: string): void {
-    if (this.#prepared?.change.id !== id) return
-    if (this.#prepared.isStaged) this.#tools.store.discard()
-    this.#prepared = null
+    if (this.#prepared?.change.id === id) this.#drop(this.#prepared, 'not committed')
   }
 
   /**
@@ -161,7 +181,7 @@ export class MigrationSwitch {
     const { store, audit, log, apply } = this.#tools
     const before = this.#state
     // A change that reaches this instance meanwhile brings it further than this would.
-    const isOvertaken = this.#isBusy || this.#current() !== null
+    const isOvertaken = this.#attempt !== null || this.#current() !== null
     if (isOvertaken || state.revision <= before.revision) return
     const { phase, revision, routing, changedAt, changedBy: by, reason } = state
     const text = `changed while this instance was down: ${before.phase}, revision ${before.revision} → ${phase}, revision ${revision}, reads from ${routing.primary}, as ${by || 'somebody'} changed it at ${changedAt} on ${via}`
@@ -170,8 +190,11 @@ export class MigrationSwitch {
       const states = { from: before, to: state }
       audit.append({ ...this.#blank(via), event: 'adopted', by, reason, ...states, message: text })
       store.commit()
+      this.#kept = state
+      this.#stateFault = null
     } catch (error) {
       store.discard()
+      this.#stateFault = messageOf(error)
       this.#complain(error)
     }
     this.#state = state
@@ -179,16 +202,41 @@ export class MigrationSwitch {
     log.warn({ code: 'STATE_ADOPTED', from: before, to: state }, text)
   }
 
-  /** Both clusters were compared and made equal. */
-  reconciled(at: string, { by, reason }: Omit<Requester, 'force'>, via: string): void {
-    if (this.#isBusy || this.#current() !== null) throw this.#inProgress()
+  /** A change of the deployment that this instance was asked for, and that was refused before it got here. */
+  refused(report: ChangeReport, { by, reason, force }: Requester, via: string): void {
+    const failed = report.checks.filter(({ outcome }) => outcome === 'fail')
+    // It was asked itself, and has recorded it.
+    if (failed.some(({ instance }) => instance === this.#tools.name)) return
+    this.#count(failed.filter(({ instance }) => instance === null))
+    const { verb, checks, message } = report
+    const entry = { ...this.#blank(via), by, reason, verb, checks, message, isForced: force }
+    try {
+      this.#tools.audit.append({ ...entry, event: 'refused', from: this.#state })
+    } catch (error) {
+      this.#complain(error)
+    }
+  }
+
+  /**
+   * Both clusters are compared, or were, and one has the other's rows since. Throws
+   * RECONCILIATION_REFUSED, CHANGE_IN_PROGRESS, STATE_NOT_WRITTEN or AUDIT_NOT_WRITTEN.
+   */
+  reconciled(
+    reconciliation: Reconciliation,
+    { by, reason }: Omit<Requester, 'force'>,
+    via: string,
+  ): void {
+    if (this.#attempt !== null || this.#current() !== null) throw this.#inProgress()
     const before = this.#state
-    const state = { ...before, reconciledAt: at }
+    const state = recordReconciliation(before, reconciliation)
+    if ('fault' in state) {
+      throw new ControlError(ControlErrorCode.RECONCILIATION_REFUSED, state.fault)
+    }
     this.#tools.store.stage(state)
-    const text = `${by || 'somebody'} recorded that both clusters were compared and made equal`
+    const text = describeReconciliation(by, reconciliation)
     this.#tools.audit.append({
       ...this.#blank(via),
-      event: 'reconciled',
+      event: reconciliation.step === 'begin' ? 'comparison-begun' : 'reconciled',
       by,
       reason,
       from: before,
@@ -196,7 +244,9 @@ export class MigrationSwitch {
       message: text,
     })
     this.#tools.store.commit()
+    this.#stateFault = null
     this.#state = state
+    this.#kept = state
     this.#tools.log.info({ code: 'RECONCILED', by }, text)
   }
 
@@ -205,7 +255,29 @@ export class MigrationSwitch {
     this.#tools.audit.append({ ...this.#blank(via), event, by, reason, message })
   }
 
-  async #prepare(request: PrepareRequest, via: string): Promise<PreparedChange> {
+  /** A rollback is not held up by somebody's change: it takes its place. */
+  #makeRoom(request: PrepareRequest, via: string): void {
+    const prepared = this.#current()
+    const other = this.#attempt?.request ?? prepared?.request
+    if (other === undefined) return
+    const isBack = goesBack(request)
+    const isOtherBack = goesBack(other)
+    if (!isBack || (isOtherBack && !request.force)) throw this.#inProgress()
+    const by = request.by || 'somebody'
+    if (this.#attempt !== null) this.#attempt.discardedBy = by
+    if (prepared === null) return
+    this.#discarded = { id: prepared.change.id, by }
+    this.#drop(prepared, `discarded: a rollback by ${by} via ${via} takes its place`)
+  }
+
+  #drop(prepared: Prepared, why: string): void {
+    this.#prepared = null
+    if (prepared.stageFault === null) this.#tools.store.discard()
+    this.#record('discarded', prepared, prepared.via, why, true)
+  }
+
+  async #prepare(attempt: Attempt, via: string): Promise<PreparedChange> {
+    const { request } = attempt
     const { transition, expectedRevision, revision, by, reason } = request
     const { name, clock, newId } = this.#tools
     const from = this.#state
@@ -219,62 +291,90 @@ export class MigrationSwitch {
     if (result.kind === 'refused') {
       throw new ControlError(ControlErrorCode.NO_SUCH_WAY, result.message)
     }
-    const { phase, rolledBackFrom, routing } = result.kind === 'change' ? result.to : from
     const changedAt = new Date(clock.wallMs()).toISOString()
-    const { reconciledAt } = from
-    const changed = { changedAt, changedBy: by, reason, reconciledAt }
-    const to = { revision, phase, rolledBackFrom, routing, ...changed }
+    const stamp = { revision, changedAt, changedBy: by, reason }
+    const to = nextState(from, transition, result, stamp)
     const checks =
       result.kind === 'change'
         ? runChecks(result.checks, await this.#tools.evidence(), from, to, name)
         : []
     const expiresAt = new Date(clock.wallMs() + PREPARED_FOR_MS).toISOString()
     const change = { id: newId(), from, to, checks, expiresAt }
-    const prepared = { change, request, deadlineMs: clock.now() + PREPARED_FOR_MS }
-    this.#refuseIfFailed({ ...prepared, isStaged: false }, via)
-    this.#prepared = { ...prepared, isStaged: this.#stage(to, request) }
+    if (attempt.discardedBy !== null) throw discarded(change.id, attempt.discardedBy)
+    const deadlineMs = clock.now() + PREPARED_FOR_MS
+    const prepared = { change, request, via, deadlineMs, stageFault: null }
+    this.#refuseIfFailed(prepared, via)
+    this.#prepared = { ...prepared, stageFault: this.#makeReady(prepared, via) }
     return change
   }
 
   #refuseIfFailed(prepared: Prepared, via: string): void {
-    const { checks } = prepared.change
-    if (!hasFailed(checks)) return
-    const failed = checks.filter(({ outcome }) => outcome === 'fail')
-    for (const { id } of failed) this.#failedChecks.set(id, (this.#failedChecks.get(id) ?? 0) + 1)
-    if (prepared.request.force) return
+    const { change, request } = prepared
+    const failed = change.checks.filter(({ outcome }) => outcome === 'fail')
+    this.#count([
+      ...failed,
+      ...(request.deployment ?? []).filter(({ outcome }) => outcome === 'fail'),
+    ])
+    if (failed.length === 0 || request.force) return
     const text = `refused: ${failed.map(({ id, evidence, remedy }) => `${id}: ${evidence}; ${remedy}`).join('. ')}`
     this.#record('refused', prepared, via, text, true)
-    throw new ControlError(ControlErrorCode.CHECKS_FAILED, text, { checks })
+    throw new ControlError(ControlErrorCode.CHECKS_FAILED, text, { checks: change.checks })
   }
 
-  /** A forced rollback is not held up by a full disk; everything else is. */
-  #stage(to: MigrationState, { transition, force }: PrepareRequest): boolean {
-    try {
-      this.#tools.store.stage(to)
-      return true
-    } catch (error) {
-      if (transition.verb !== 'rollback' || !force) throw error
-      this.#complain(error)
-      return false
-    }
+  #count(failed: readonly CheckResult[]): void {
+    for (const { id } of failed) this.#failedChecks.set(id, (this.#failedChecks.get(id) ?? 0) + 1)
   }
 
-  #makeDurable(prepared: Prepared, via: string): void {
+  /**
+   * Stages the state and begins the record, so that a disk that cannot be written is found out before any
+   * instance has changed. A rollback goes on all the same; then this says why the state is not staged.
+   */
+  #makeReady(prepared: Prepared, via: string): string | null {
     const { store } = this.#tools
-    const { isStaged, request, change } = prepared
-    const mayGoOn = request.transition.verb === 'rollback' && request.force
+    const isBack = goesBack(prepared.request)
+    const stageFault = this.#unlessBack(isBack, () => store.stage(prepared.change.to))
     try {
-      this.#record('begun', prepared, via, 'begun', mayGoOn)
-      if (isStaged) store.commit()
+      this.#record('begun', prepared, via, 'begun', isBack)
     } catch (error) {
-      if (mayGoOn) {
-        this.#complain(error)
-        return
-      }
+      store.discard()
+      throw error
+    }
+    return stageFault
+  }
+
+  /** The state goes to its place on disk. Says why it did not, where a rollback goes on without. */
+  #keep(prepared: Prepared, via: string): string | null {
+    const { store } = this.#tools
+    const { stageFault, request, change } = prepared
+    const isBack = goesBack(request)
+    try {
+      const fault = stageFault ?? this.#unlessBack(isBack, () => store.commit())
+      if (fault !== null) this.#tellNotKept(change, fault)
+      return fault
+    } catch (error) {
       store.discard()
       const text = messageOf(error)
       this.#record('failed', prepared, via, `${change.id}: ${text}`, true)
       throw error
+    }
+  }
+
+  #tellNotKept({ to }: PreparedChange, fault: string): void {
+    const { revision, routing } = this.#kept
+    this.#tools.log.error(
+      { code: 'STATE_NOT_KEPT', revision: to.revision },
+      `${fault}. The rollback is in effect all the same, but a restart of this instance would serve reads from ${routing.primary} at revision ${revision} again: mend the file, then zdm rollback once more`,
+    )
+  }
+
+  /** Null where it is done; what went wrong where that must not hold a rollback up. */
+  #unlessBack(isBack: boolean, work: () => void): string | null {
+    try {
+      work()
+      return null
+    } catch (error) {
+      if (!isBack) throw error
+      return messageOf(error)
     }
   }
 
@@ -285,8 +385,9 @@ export class MigrationSwitch {
     message: string,
     mayFail: boolean,
   ): void {
-    const { id, from, to, checks } = change
+    const { id, from, to } = change
     const { transition, by, reason, force } = request
+    const checks = [...(request.deployment ?? []), ...change.checks]
     const entry = { ...this.#blank(via), event, by, reason, from, to, checks, message }
     try {
       this.#tools.audit.append({ ...entry, changeId: id, verb: transition.verb, isForced: force })
@@ -306,12 +407,12 @@ export class MigrationSwitch {
   #current(): Prepared | null {
     const prepared = this.#prepared
     if (prepared === null || this.#tools.clock.now() < prepared.deadlineMs) return prepared
-    this.abort(prepared.change.id)
+    this.#drop(prepared, `not committed within ${PREPARED_FOR_MS / 1000} s`)
     return null
   }
 
   #inProgress(): ControlError {
-    const by = this.#prepared?.request.by || 'somebody'
+    const by = (this.#attempt ?? this.#prepared)?.request.by || 'somebody'
     return new ControlError(
       ControlErrorCode.CHANGE_IN_PROGRESS,
       `${this.#tools.name}: a change by ${by} is being made; wait for it, ${PREPARED_FOR_MS / 1000} s at most`,
@@ -323,6 +424,17 @@ export class MigrationSwitch {
     this.#tools.log.error({ code: 'CHANGE_NOT_RECORDED', error }, text)
   }
 }
+
+/** A rollback, or following one: nothing but its checks may hold that up. */
+const goesBack = ({ transition }: PrepareRequest): boolean =>
+  transition.verb === 'rollback' ||
+  (transition.verb === 'align' && transition.state.phase === 'rolled-back')
+
+const discarded = (id: string, by: string): ControlError =>
+  new ControlError(
+    ControlErrorCode.CHANGE_DISCARDED,
+    `the change ${id} was discarded: a rollback by ${by} took its place; look again`,
+  )
 
 const describeChange = (
   from: MigrationState,

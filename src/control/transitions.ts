@@ -2,8 +2,16 @@
  * Which changes there are (migration-lifecycle §7): state × transition → the new state and what must be
  * checked before. Pure and total. Every transition names its end, so that doing it again changes nothing.
  */
-import { hasPhaseRouting, type MigrationState } from './migration-state.ts'
 import {
+  hasPhaseRouting,
+  type MigrationState,
+  type Stamp,
+  stateAfter,
+  stateLike,
+} from './migration-state.ts'
+import {
+  CATCH_UP_CHECKS,
+  checksBetween,
   type EntryCheck,
   isSameRouting,
   PHASE_TABLE,
@@ -22,6 +30,17 @@ export type TransitionResult =
       readonly checks: readonly EntryCheck[]
     }
 
+/** The whole state that a transition leads to, where it is not refused. */
+export const nextState = (
+  state: MigrationState,
+  transition: Transition,
+  result: Exclude<TransitionResult, { kind: 'refused' }>,
+  stamp: Stamp,
+): MigrationState =>
+  transition.verb === 'align'
+    ? stateLike(state, transition.state, stamp)
+    : stateAfter(state, result.kind === 'change' ? result.to : state, stamp)
+
 export const resultOf = (state: MigrationState, transition: Transition): TransitionResult => {
   switch (transition.verb) {
     case 'advance':
@@ -31,8 +50,28 @@ export const resultOf = (state: MigrationState, transition: Transition): Transit
     case 'route':
       return route(state, transition)
     case 'align':
-      return { kind: 'change', to: transition.state, checks: [] }
+      return { kind: 'change', to: transition.state, checks: alignChecks(state, transition.state) }
   }
+}
+
+const TARGET_READS = phaseRank('target-reads')
+
+/**
+ * Going back is checked as a rollback is. Going on is no way around the checks: only who has missed a
+ * change, and is behind in revision, may follow those who made it.
+ */
+const alignChecks = (own: MigrationState, model: MigrationState): readonly EntryCheck[] => {
+  const isOnward =
+    phaseRank(model.phase) > phaseRank(own.phase) ||
+    (model.routing.primary === 'TARGET' && own.routing.primary === 'ORIGIN')
+  if (isOnward) {
+    if (own.revision < model.revision) return CATCH_UP_CHECKS
+    const isOutside = model.routing.primary === 'TARGET' && phaseRank(model.phase) < TARGET_READS
+    return checksBetween(own.phase, isOutside ? 'target-reads' : model.phase)
+  }
+  return model.routing.primary === 'ORIGIN'
+    ? PHASE_TABLE['rolled-back'].entryChecks
+    : CATCH_UP_CHECKS
 }
 
 const advance = (state: MigrationState, to: Phase): TransitionResult => {
@@ -50,7 +89,10 @@ const advance = (state: MigrationState, to: Phase): TransitionResult => {
       message: `the rollback came from ${rolledBackFrom}, so that ${to} was never reached: advance to ${rolledBackFrom} at most, one phase at a time`,
     }
   }
-  return { kind: 'change', to: { phase: to, rolledBackFrom, routing }, checks: entryChecks }
+  // A new attempt: what Target had before it is no evidence for it.
+  const cameFrom = to === 'migrate' ? null : rolledBackFrom
+  const place = { phase: to, rolledBackFrom: cameFrom, routing }
+  return { kind: 'change', to: place, checks: entryChecks }
 }
 
 const noWay = (from: Phase, to: Phase, next: readonly Phase[]): string => {

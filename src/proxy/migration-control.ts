@@ -15,10 +15,12 @@ import type { InstanceClient } from '../control/coordinate.ts'
 import { FailureStore, failuresPath } from '../control/failure-store.ts'
 import { hasPhaseRouting, type MigrationState, routingStateOf } from '../control/migration-state.ts'
 import { PHASE_TABLE } from '../control/phase.ts'
+import { beganAt } from '../control/reconciliation.ts'
 import type {
   AsyncReadEvidence,
   AuditEntry,
   CertificateEvidence,
+  ChangeReport,
   CheckReport,
   ClusterStatus,
   CommittedChange,
@@ -28,6 +30,7 @@ import type {
   MismatchReport,
   PreparedChange,
   PrepareRequest,
+  Reconciliation,
   Requester,
 } from '../control/report.ts'
 import type { StateStore } from '../control/state-store.ts'
@@ -187,6 +190,7 @@ export class MigrationControl implements AdminApi {
       state,
       isPhaseRouting: hasPhaseRouting(state),
       isStateKept: this.#switch.isStateKept,
+      stateFault: this.#switch.stateFault,
       settingsRouting: routingSetting(settings),
       next: PHASE_TABLE[state.phase].next,
       pending: this.#switch.pending,
@@ -230,10 +234,20 @@ export class MigrationControl implements AdminApi {
     this.#switch.abort(id)
   }
 
-  async reconciled(at: string, requester: Omit<Requester, 'force'>, via: string): Promise<void> {
-    const planes = await this.#planes()
-    this.#switch.reconciled(at, requester, via)
-    await this.#failures.reset(failedTables(planes), Date.parse(at))
+  async reconciled(
+    reconciliation: Reconciliation,
+    requester: Omit<Requester, 'force'>,
+    via: string,
+  ): Promise<void> {
+    const rows = failedTables(await this.#planes())
+    const began = Date.parse(beganAt(this.#switch.state, reconciliation))
+    this.#switch.reconciled(reconciliation, requester, via)
+    if (reconciliation.step === 'begin') this.#failures.begin(rows, began)
+    else await this.#failures.forget(reconciliation.into, rows, began)
+  }
+
+  refused(report: ChangeReport, requester: Requester, via: string): void {
+    this.#switch.refused(report, requester, via)
   }
 
   audit(limit: number): readonly AuditEntry[] {
@@ -287,7 +301,7 @@ export class MigrationControl implements AdminApi {
       prepare: (request) => this.prepare(request, via),
       commit: (id) => this.commit(id, via),
       abort: (id) => Promise.resolve(this.abort(id)),
-      reconciled: (at, requester) => this.reconciled(at, requester, via),
+      reconciled: (reconciliation, requester) => this.reconciled(reconciliation, requester, via),
     }
   }
 

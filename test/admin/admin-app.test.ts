@@ -260,15 +260,23 @@ describe('a change', () => {
   })
 })
 
-test('a reconciliation begins the count anew', async () => {
-  const before = await ask(app, 'GET', '/v1/status')
-  expect(before.body).toMatchObject({ state: { reconciledAt: null } })
-  const { status, body } = await ask(app, 'POST', '/v1/reconciliations', { by: 'ada' })
-  expect(status).toBe(200)
-  const { reconciledAt } = body as { reconciledAt: string }
+test('a reconciliation has a beginning and an end, and is refused without', async () => {
+  const record = (body: object): ReturnType<typeof ask> =>
+    ask(app, 'POST', '/v1/reconciliations', { by: 'ada', ...body })
+  expect(await record({ step: 'begin' })).toMatchObject({ status: 200 })
+  expect(await record({})).toMatchObject({
+    status: 409,
+    body: { code: 'RECONCILIATION_REFUSED', message: expect.stringContaining('advance migrate') },
+  })
+  await ask(app, 'POST', '/v1/advance', ADVANCE)
+  expect((await record({})).status).toBe(409)
+  expect((await record({ since: 'yesterday' })).status).toBe(409)
+  const begun = await record({ step: 'begin' })
+  const { comparisonBegunAt } = begun.body as { comparisonBegunAt: string }
+  expect(await record({})).toMatchObject({ status: 200, body: { reconciledAt: comparisonBegunAt } })
   expect((await ask(app, 'GET', '/v1/status')).body).toMatchObject({
-    state: { reconciledAt },
-    failedWrites: { since: reconciledAt },
+    state: { reconciledAt: comparisonBegunAt },
+    failedWrites: { since: comparisonBegunAt },
   })
 })
 

@@ -256,10 +256,26 @@ describe('changes', () => {
     expect(ran.status).toBe(0)
     expect(api.asked[1]?.body).toEqual({
       to: 'target-reads',
+      from: 'dual-read',
       by: 'ada@ops',
       reason: 'validated',
       force: false,
     })
+  })
+
+  test('advance gets to cut-over by its name alone, and says from where it was planned', async () => {
+    const onTarget = statusOf({ next: ['cut-over'] })
+    const api = await startApi({
+      'GET /v1/status': [200, onTarget],
+      'POST /v1/advance': [200, reportOf()],
+    })
+    const bare = await run(['--address', api.url, 'advance'])
+    expect(bare.status).toBe(3)
+    expect(bare.error).toContain('zdm advance cut-over')
+    const way = ['advance', 'cut-over', '--from', 'target-reads']
+    expect((await run(['--address', api.url, ...way])).status).toBe(0)
+    expect(api.asked.at(-1)?.body).toMatchObject({ to: 'cut-over', from: 'target-reads' })
+    expect(api.asked.filter(({ path }) => path === '/v1/advance').length).toBe(1)
   })
 
   test('advance where nothing follows is refused with the way back', async () => {
@@ -306,15 +322,32 @@ describe('changes', () => {
   })
 
   test('reconciled and align say what they are told', async () => {
-    const answer = { reconciledAt: '2026-01-05T00:00:00.000Z', instances: ['a', 'b'] }
+    const at = '2026-01-05T00:00:00.000Z'
+    const answer = { reconciledAt: at, comparisonBegunAt: at, instances: ['a', 'b'] }
     const api = await startApi({
       'POST /v1/reconciliations': [200, answer],
       'POST /v1/align': [200, reportOf()],
     })
-    const ran = await run(['--address', api.url, 'reconciled', '--reason', 'compared'])
-    expect(ran.out).toContain('Recorded at 2026-01-05T00:00:00.000Z by a, b')
+    const COMPARISONS = [
+      [['--begin'], { step: 'begin' }, `begins at ${at}`],
+      [[], { step: 'done', into: 'target', since: null }, `Target has what Origin had at ${at}`],
+      [['--since', 'now'], { step: 'done', since: 'now' }, 'Recorded by a, b'],
+      [['--into', 'origin'], { step: 'done', into: 'origin' }, 'Origin has what Target had'],
+    ] as const
+    for (const [words, body, said] of COMPARISONS) {
+      const ran = await run(['--address', api.url, 'reconciled', '--reason', 'compared', ...words])
+      expect(ran.out).toContain(said)
+      expect(api.asked.at(-1)?.body).toMatchObject({ ...body, reason: 'compared' })
+    }
     await run(['--address', api.url, 'align', '--like', 'http://10.0.0.1:14003'])
-    expect(api.asked[1]?.body).toMatchObject({ like: 'http://10.0.0.1:14003' })
+    expect(api.asked.at(-1)?.body).toMatchObject({ like: 'http://10.0.0.1:14003' })
+  })
+
+  test('reconciled without a beginning is refused, with what comes first', async () => {
+    const problem = { code: 'RECONCILIATION_REFUSED', message: 'zdm reconciled --begin first' }
+    const api = await startApi({ 'POST /v1/reconciliations': [409, problem] })
+    const ran = await run(['--address', api.url, 'reconciled'])
+    expect(ran).toMatchObject({ status: 3, error: 'zdm: zdm reconciled --begin first\n' })
   })
 
   test('log-level shows and sets', async () => {

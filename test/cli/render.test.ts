@@ -88,6 +88,7 @@ describe('status', () => {
   test('adds up what failed over instances, the worst table first', () => {
     const book = (table: string, targetOnly: number, firstAt: string) => ({
       since: '2026-01-01T00:00:00.000Z',
+      originSince: '2026-01-01T00:00:00.000Z',
       originOnly: 0,
       targetOnly,
       both: 1,
@@ -95,6 +96,7 @@ describe('status', () => {
         { keyspace: 'ks', table, originOnly: 0, targetOnly, both: 1, firstAt, lastAt: firstAt },
       ],
       gaps: [`${table} was killed`],
+      originGaps: [],
     })
     const merged = mergeFailedWrites([
       book('a', 2, '2026-01-03'),
@@ -175,6 +177,42 @@ describe('status outside of the ordinary', () => {
   })
 })
 
+test('status tells what holds a change up, and what a restart would undo', () => {
+  const pending = {
+    id: 'x',
+    verb: 'advance',
+    by: 'bob',
+    expiresAt: '2026-01-02T00:00:30Z',
+  } as const
+  const status = statusOf({ pending, isStateKept: false, stateFault: 'the disk is full' })
+  const lines = text(renderStatus(deploymentOf([status]), PLAIN))
+  expect(lines).toContain('bob is making a change (advance)')
+  expect(lines).toContain('forgets this state with a restart: the disk is full')
+})
+
+test('status tells once what a cluster lacks, as far as any instance knows', () => {
+  const { state } = statusOf()
+  const lack = (since: string, until: string) => ({ ...state, targetLacks: { since, until } })
+  const lines = renderStatus(
+    deploymentOf([
+      statusOf({ state: lack('2026-01-01', '2026-01-03') }),
+      statusOf({ state: lack('2026-01-02', '2026-01-04') }),
+    ]),
+    PLAIN,
+  )
+  expect(lines.filter((line) => line.includes('Target lacks'))).toEqual([
+    'writes went to Origin only from 2026-01-01 to 2026-01-04, and Target lacks them',
+  ])
+})
+
+test('status tells that answers were not compared, and how to compare them', () => {
+  const nothing = { errors: 0, compared: 0, mismatches: 0, dropped: 3 }
+  const status = statusOf({ asyncReads: { windowSeconds: 60, reads: 1000, ...nothing } })
+  expect(text(renderStatus(deploymentOf([status, status]), PLAIN))).toContain(
+    '2,000 mirrored reads, 0 failed; answers not compared: compare_async_reads: true compares them; 6 copies dropped',
+  )
+})
+
 describe('checks, plans and changes', () => {
   test('are told once where all instances say the same, and by instance where not', () => {
     const of = (instance: string, changes: Partial<CheckResult> = {}): CheckResult => ({
@@ -242,6 +280,7 @@ describe('checks, plans and changes', () => {
     const leave = {
       clientConnections: 4,
       isOriginComplete: false,
+      doubts: ['clients may have written to Target directly'],
       missingOnOrigin: [
         {
           keyspace: 'shop',
@@ -259,6 +298,7 @@ describe('checks, plans and changes', () => {
     }
     const lines = text(renderChange(reportOf({ leave }), PLAIN))
     expect(lines).toContain('Origin may lack writes since 2026-01-01:')
+    expect(lines).toContain('clients may have written to Target directly')
     expect(lines).toMatch(/shop\.orders +2 +0/)
     expect(lines).toContain('Not counted: b: the last 5 s before it was killed')
     expect(lines).toContain('2. Point clients at Origin.')

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type Evidence, hasFailed, runChecks } from '../../src/control/checks.ts'
-import type { MigrationState } from '../../src/control/migration-state.ts'
+import { type MigrationState, stateAfter } from '../../src/control/migration-state.ts'
 import {
   CHECKS,
   type CheckId,
@@ -20,7 +20,7 @@ const check = (
   phase: Phase,
   routing: Routing = PHASE_TABLE[phase].routing,
 ): string => {
-  const to = { phase, rolledBackFrom: from.rolledBackFrom, routing }
+  const to = stateAfter(from, { phase, rolledBackFrom: from.rolledBackFrom, routing }, STAMP)
   const [result] = runChecks([{ id, severity: 'refuse' }], evidence, from, to, 'a')
   expect(result!.instance).toBe('a')
   // Whoever is refused is told what to do.
@@ -28,12 +28,20 @@ const check = (
   return result!.outcome
 }
 
+const STAMP = { revision: 1, changedAt: START, changedBy: 'ada', reason: '' }
+const LACK = { since: START, until: START }
+
 const down = { isUp: false, endpoint: null, failures: 3 }
 const { clusters } = goodEvidence()
 const inDays = (days: number): string =>
   new Date(Date.parse(START) + days * 86_400_000).toISOString()
-const mirrored = (reads: number, errors: number, mismatches: number): Partial<Evidence> => ({
-  asyncReads: { windowSeconds: 600, reads, errors, mismatches },
+const mirrored = (
+  reads: number,
+  errors: number,
+  mismatches: number,
+  compared = reads,
+): Partial<Evidence> => ({
+  asyncReads: { windowSeconds: 600, reads, errors, compared, mismatches, dropped: 7 },
 })
 
 /** Check, what is seen, the state before, the phase to enter, the outcome where it may refuse. */
@@ -79,13 +87,35 @@ const CASES: readonly (readonly [CheckId, Partial<Evidence>, MigrationState, Pha
   ['origin-complete', { failedWrites: KILLED }, stateIn('target-reads'), 'rolled-back', 'pass'],
   ['reconciled', {}, stateIn('migrate'), 'dual-read', 'pass'],
   ['reconciled', {}, stateIn('migrate', { reconciledAt: null }), 'dual-read', 'fail'],
+  ['reconciled', {}, stateIn('migrate', { targetLacks: LACK }), 'dual-read', 'fail'],
   ['async-reads', {}, stateIn('dual-read'), 'target-reads', 'pass'],
   ['async-reads', mirrored(100, 0, 0), stateIn('dual-read'), 'target-reads', 'pass'],
   ['async-reads', mirrored(99, 0, 0), stateIn('dual-read'), 'target-reads', 'fail'],
   ['async-reads', mirrored(10_000, 10, 0), stateIn('dual-read'), 'target-reads', 'pass'],
   ['async-reads', mirrored(10_000, 11, 0), stateIn('dual-read'), 'target-reads', 'fail'],
   ['async-reads', mirrored(10_000, 0, 11), stateIn('dual-read'), 'target-reads', 'fail'],
-  ['async-reads', { asyncReads: null }, stateIn('dual-read'), 'target-reads', 'warn'],
+  // Of what was compared, not of all.
+  ['async-reads', mirrored(10_000, 0, 2, 1000), stateIn('dual-read'), 'target-reads', 'fail'],
+  ['async-reads', mirrored(10_000, 0, 0, 0), stateIn('dual-read'), 'target-reads', 'warn'],
+  ['async-reads', { asyncReads: null }, stateIn('dual-read'), 'target-reads', 'fail'],
+  ['async-reads', mirrored(0, 0, 0), stateIn('dual-read'), 'target-reads', 'fail'],
+  ['async-reads', { asyncReads: null }, stateIn('migrate'), 'target-reads', 'fail'],
+  // Its routing is put right: Target serves reads already.
+  ['async-reads', { asyncReads: null }, stateIn('target-reads'), 'target-reads', 'pass'],
+  [
+    'async-reads',
+    { asyncReads: null },
+    stateIn('rolled-back', { rolledBackFrom: 'target-reads' }),
+    'target-reads',
+    'pass',
+  ],
+  [
+    'async-reads',
+    mirrored(10_000, 0, 5000),
+    stateIn('rolled-back', { rolledBackFrom: 'target-reads' }),
+    'target-reads',
+    'fail',
+  ],
   [
     'async-reads',
     mirrored(0, 0, 0),
@@ -140,12 +170,19 @@ const CASES: readonly (readonly [CheckId, Partial<Evidence>, MigrationState, Pha
   [
     'origin-complete',
     {},
-    stateIn('cut-over', {
+    stateIn('target-reads', {
       routing: { primary: 'TARGET', readMode: 'PRIMARY_ONLY', writeMode: 'target_only' },
     }),
     'rolled-back',
     'fail',
   ],
+  ['origin-complete', {}, stateIn('target-reads', { originLacks: LACK }), 'rolled-back', 'fail'],
+  // Nobody can tell, and nobody is held up.
+  ['origin-complete', {}, stateIn('cut-over', { cutOverAt: START }), 'rolled-back', 'warn'],
+  ['safety-net', {}, stateIn('dual-read'), 'target-reads', 'pass'],
+  ['safety-net', {}, stateIn('dual-read', { originLacks: LACK }), 'target-reads', 'pass'],
+  ['safety-net', {}, stateIn('dual-read', { targetLacks: LACK }), 'target-reads', 'fail'],
+  ['safety-net', {}, stateIn('connect', { originLacks: LACK }), 'migrate', 'fail'],
 ]
 
 describe('what is looked at', () => {
@@ -165,7 +202,9 @@ describe('what is looked at', () => {
 
   test('the net is not whole again because writes go to both again', () => {
     const from = stateIn('migrate', { routing: { ...ON_ORIGIN, writeMode: 'origin_only' } })
-    expect(check('safety-net', goodEvidence(), from, 'migrate', ON_ORIGIN)).toBe('fail')
+    expect(check('safety-net', goodEvidence(), from, 'migrate', ON_ORIGIN)).toBe('warn')
+    const onTarget = { ...ON_ORIGIN, primary: 'TARGET' } as const
+    expect(check('safety-net', goodEvidence(), from, 'migrate', onTarget)).toBe('fail')
   })
 
   test('every check of one instance has been tried both ways', () => {
@@ -175,7 +214,6 @@ describe('what is looked at', () => {
     }
     const elsewhere = [
       'phase-routing',
-      'safety-net',
       'instances-reachable',
       'instances-agree',
       'configuration-equal',
@@ -191,7 +229,7 @@ describe('a severity', () => {
   test('of warn makes no failure', () => {
     const entry = [{ id: 'clients', severity: 'warn' }] as const
     const evidence = goodEvidence({ clientConnections: 0 })
-    const to = { phase: 'migrate', rolledBackFrom: null, routing: ON_ORIGIN } as const
+    const to = stateIn('migrate')
     const results = runChecks(entry, evidence, stateIn('connect'), to, 'a')
     expect(results.map(({ outcome }) => outcome)).toEqual(['warn'])
     expect(hasFailed(results)).toBe(false)

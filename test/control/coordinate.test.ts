@@ -1,14 +1,12 @@
 /** Three instances changed as one, with each of them failing at each step. */
 import { describe, expect, test } from 'vitest'
-import {
-  checkEverywhere,
-  coordinateChange,
-  deploymentStatus,
-  type Wish,
-} from '../../src/control/coordinate.ts'
+import { checkEverywhere } from '../../src/control/check-everywhere.ts'
+import { coordinateChange, deploymentStatus } from '../../src/control/coordinate.ts'
 import { ControlError } from '../../src/control/errors.ts'
 import type { Phase } from '../../src/control/phase.ts'
 import { planChange } from '../../src/control/plan.ts'
+import { FORGETFUL_STORE } from '../../src/control/state-store.ts'
+import type { Wish } from '../../src/control/wish.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { eventually } from '../support/plane.ts'
 import {
@@ -23,7 +21,7 @@ import {
 const clock = new FakeClock()
 const WHO = { by: 'ada', reason: 'as planned', force: false }
 const FORCED = { ...WHO, force: true }
-const TO_TARGET: Wish = { verb: 'advance', to: 'target-reads' }
+const TO_TARGET = { verb: 'advance', to: 'target-reads' } as const
 const BACK: Wish = { verb: 'rollback', leave: false }
 
 const three = (phase: Phase = 'dual-read'): FakeInstance[] =>
@@ -138,6 +136,21 @@ describe('three instances', () => {
     ).toBe(1)
   })
 
+  test('do not go on from where nobody has planned it', async () => {
+    const all = three('target-reads')
+    const wish: Wish = { verb: 'advance', to: 'cut-over', from: 'dual-read' }
+    for (const who of [WHO, FORCED]) {
+      const report = await coordinateChange(all, wish, who, clock)
+      expect(report.outcome).toBe('refused')
+      expect(report.message).toContain('planned from dual-read')
+    }
+    // Asked again for what is done already, it is done.
+    const again = await coordinateChange(all, { ...TO_TARGET, from: 'dual-read' }, WHO, clock)
+    expect(again.outcome).toBe('unchanged')
+    const known = await coordinateChange(all, { ...wish, from: 'target-reads' }, WHO, clock)
+    expect(known.outcome).toBe('done')
+  })
+
   test('configured differently are told apart by the setting, and do not go on', async () => {
     const all = three()
     all[1]!.configuration = [{ key: 'read_mode', value: 'DUAL_ASYNC_ON_SECONDARY', source: 'file' }]
@@ -239,6 +252,45 @@ describe('rollback', () => {
     expect((await change).outcome).toBe('done')
   })
 
+  test('is not held up by a change that somebody has prepared, and is done once more if overtaken', async () => {
+    const all = three('target-reads')
+    const onward = { verb: 'advance', to: 'cut-over' } as const
+    const request = { ...WHO, transition: onward, expectedRevision: 4, revision: 5 }
+    await all[0]!.prepare(request)
+    const { id } = await all[1]!.prepare(request)
+    let isFirst = true
+    const { prepare } = all[2]!
+    // Between what is looked at and what is prepared.
+    all[2]!.prepare = async (wanted) => {
+      if (isFirst) await prepare(request).then((change) => all[2]!.commit(change.id))
+      isFirst = false
+      return prepare(wanted)
+    }
+    expect((await coordinateChange(all, BACK, WHO, clock)).outcome).toBe('done')
+    expect(new Set(all.map((one) => one.switch.state.phase))).toEqual(new Set(['rolled-back']))
+    await expect(all[1]!.commit(id)).rejects.toThrow('a rollback by ada took its place')
+  })
+
+  test('goes on where the state file cannot be written, says so, and writes it when asked again', async () => {
+    const all = three('target-reads')
+    const store = { ...FORGETFUL_STORE, isKept: true }
+    const write = store.commit
+    store.commit = () => {
+      throw new Error('read-only file system')
+    }
+    all[1] = fakeInstance('b', { state: stateIn('target-reads', { revision: 4 }), store })
+    const report = await coordinateChange(all, BACK, WHO, clock)
+    expect(report.outcome).toBe('done')
+    expect(report.message).toContain('But b cannot write the state file')
+    expect(report.instances.find(({ name }) => name === 'b')!.error).toContain('read-only')
+    const seen = await deploymentStatus(all)
+    expect(seen.instances[1]!.status).toMatchObject({ isStateKept: false })
+    store.commit = write
+    expect((await coordinateChange(all, BACK, WHO, clock)).outcome).toBe('done')
+    expect(all[1].switch.stateFault).toBeNull()
+    expect((await coordinateChange(all, BACK, WHO, clock)).outcome).toBe('unchanged')
+  })
+
   test('needs no health: a dead Target is why one goes back', async () => {
     const all = three('target-reads')
     const target = { isUp: false, endpoint: null, failures: 9 }
@@ -251,11 +303,11 @@ describe('rollback', () => {
 
   test('with leave does not call Origin complete where an instance may not have counted all', async () => {
     const all = three('target-reads')
-    all[1]!.evidence = { failedWrites: { ...noFailures, gaps: ['the last 5 s'] } }
+    all[1]!.evidence = { failedWrites: { ...noFailures, originGaps: ['the last 5 s'] } }
     const { leave } = await coordinateChange(all, { ...BACK, leave: true }, WHO, clock)
     expect(leave).toMatchObject({ isOriginComplete: false, missingOnOrigin: [] })
     expect(leave!.gaps).toEqual(['b: the last 5 s'])
-    expect(leave!.steps[0]).toContain('Compare both clusters')
+    expect(leave!.steps[0]).toContain('zdm reconciled --into origin')
   })
 
   test('with leave tells what Origin lacks, of all instances', async () => {
@@ -297,6 +349,35 @@ describe('an instance that has the place of another', () => {
       'a changed',
       'b unreachable',
     ])
+  })
+})
+
+describe('what was found of the deployment', () => {
+  test('is in every record and in the count of failed checks', async () => {
+    const all = three()
+    all[1]!.configuration = [{ key: 'read_mode', value: 'DUAL_ASYNC_ON_SECONDARY', source: 'file' }]
+    await coordinateChange(all, TO_TARGET, FORCED, clock)
+    for (const instance of all) {
+      const { checks } = instance.audit.latest(1)[0]!
+      expect(checks.find(({ id }) => id === 'configuration-equal')!.outcome).toBe('fail')
+      expect([...instance.switch.counts.failedChecks]).toEqual([['configuration-equal', 1]])
+    }
+  })
+
+  test('is recorded also where it refuses before anybody is asked', async () => {
+    const all = three()
+    const [first] = all
+    all[1]!.faults = { status: 'refuse' }
+    const report = await coordinateChange(all, TO_TARGET, WHO, clock)
+    first!.switch.refused(report, WHO, 'x')
+    expect(first!.audit.latest(5)).toMatchObject([{ event: 'refused', verb: 'advance', by: 'ada' }])
+    expect([...first!.switch.counts.failedChecks]).toEqual([['instances-reachable', 1]])
+    // What it has refused itself is recorded already.
+    all[1]!.faults = {}
+    first!.evidence = { serving: 'draining' }
+    const own = await coordinateChange(all, TO_TARGET, WHO, clock)
+    first!.switch.refused(own, WHO, 'x')
+    expect(first!.audit.latest(5).length).toBe(2)
   })
 })
 

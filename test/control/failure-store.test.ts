@@ -68,6 +68,7 @@ describe('after a stop', () => {
     await second.store.close([failed('t', 1, 6), failed('u', 0, 6, 4)])
     expect(open(path, 9).store.read([failed('u', 1, 9)])).toEqual({
       since: minuteAt(0),
+      originSince: minuteAt(0),
       originOnly: 5,
       targetOnly: 4,
       both: 0,
@@ -92,15 +93,23 @@ describe('after a stop', () => {
         },
       ],
       gaps: [],
+      originGaps: [],
     })
   })
 
   test('a reconciliation is remembered with what has failed since', async () => {
     const path = newPath()
     const { store } = open(path)
-    await store.reset([failed('t', 7, 1)], startMs + 2 * MINUTE_MS)
-    await store.close([failed('t', 9, 1)])
-    expect(open(path, 5).store.read([])).toMatchObject({ since: minuteAt(2), originOnly: 2 })
+    const beganMs = startMs + 2 * MINUTE_MS
+    store.begin([failed('t', 7, 1, 4)], beganMs)
+    await store.forget('origin', [failed('t', 8, 3, 4)], beganMs)
+    await store.close([failed('t', 9, 3, 4)])
+    expect(open(path, 5).store.read([])).toMatchObject({
+      since: minuteAt(0),
+      originSince: minuteAt(2),
+      originOnly: 2,
+      targetOnly: 4,
+    })
   })
 
   test('without a path nothing is kept', async () => {
@@ -122,8 +131,10 @@ describe('after a kill', () => {
     await second.store.close([])
     const third = open(path, 6)
     expect(third.store.read([]).gaps).toEqual([gap])
-    await third.store.reset([], startMs + 7 * MINUTE_MS)
-    expect(third.store.read([])).toMatchObject({ originOnly: 0, gaps: [] })
+    await third.store.forget('origin', [], startMs + 7 * MINUTE_MS)
+    expect(third.store.read([])).toMatchObject({ originOnly: 0, gaps: [gap], originGaps: [] })
+    await third.store.forget('target', [], startMs + 7 * MINUTE_MS)
+    expect(third.store.read([]).gaps).toEqual([])
     await third.store.close([])
     expect(open(path, 8).store.read([]).gaps).toEqual([])
   })
@@ -138,7 +149,7 @@ describe('after a kill', () => {
 
   test('between a reconciliation and its mark, only what failed since then counts', async () => {
     const path = newPath()
-    await open(path).store.close([failed('old', 2, 1), failed('new', 3, 4)])
+    await open(path).store.close([failed('old', 0, 1, 2), failed('new', 0, 4, 3)])
     const { store } = open(path, 5)
     store.settle(startMs + 3 * MINUTE_MS)
     const { since, tables } = store.read([])
@@ -153,7 +164,8 @@ describe('the file', () => {
   test('is not written while nothing changes', async () => {
     const path = newPath()
     const { store } = open(path)
-    await store.reset([failed('t', 2, 1)], startMs)
+    store.begin([failed('t', 2, 1)], startMs)
+    await store.forget('origin', [failed('t', 2, 1)], startMs)
     rmSync(path)
     store.sample([failed('t', 2, 1)])
     expect(existsSync(path)).toBe(false)
@@ -185,7 +197,7 @@ describe('the file', () => {
   test('that cannot be written is said once, and the counts go on', async () => {
     const path = join(newPath(), 'nowhere', 'state.json.failed-writes')
     const { store, codes } = open(path)
-    await store.reset([], startMs)
+    await store.forget('target', [], startMs)
     store.sample([failed('t', 2, 1)])
     await store.close([failed('t', 2, 1)])
     expect(codes).toEqual(['FAILED_WRITES_NOT_KEPT'])

@@ -36,17 +36,19 @@ export const stateIn = (phase: Phase, changes: Partial<MigrationState> = {}): Mi
 
 export const noFailures: FailedWrites = {
   since: START,
+  originSince: START,
   originOnly: 0,
   targetOnly: 0,
   both: 0,
   tables: [],
   gaps: [],
+  originGaps: [],
 }
 
 export const failuresOf = (originOnly: number, targetOnly: number): FailedWrites => {
   const counts = { originOnly, targetOnly, both: 0 }
   const row = { keyspace: 'ks', table: 't', ...counts, firstAt: START, lastAt: START }
-  return { since: START, ...counts, tables: [row], gaps: [] }
+  return { since: START, originSince: START, ...counts, tables: [row], gaps: [], originGaps: [] }
 }
 
 /** Nothing that any check finds fault with. */
@@ -58,9 +60,17 @@ export const goodEvidence = (changes: Partial<Evidence> = {}): Evidence => ({
     target: { isUp: true, endpoint: '10.0.1.1:9042', failures: 0 },
   },
   isStateKept: true,
+  stateFault: null,
   settingsRouting: ON_ORIGIN,
   failedWrites: noFailures,
-  asyncReads: { windowSeconds: 600, reads: 100_000, errors: 0, mismatches: 0 },
+  asyncReads: {
+    windowSeconds: 600,
+    reads: 100_000,
+    errors: 0,
+    compared: 100_000,
+    mismatches: 0,
+    dropped: 0,
+  },
   certificates: [],
   clientConnections: 3,
   ...changes,
@@ -87,11 +97,12 @@ export type FakeInstanceOptions = {
   readonly state?: MigrationState
   readonly store?: StateStore
   readonly clock?: FakeClock
+  readonly auditPath?: string
 }
 
 export const fakeInstance = (name: string, options: FakeInstanceOptions = {}): FakeInstance => {
   const clock = options.clock ?? new FakeClock()
-  const audit = new AuditLog(null)
+  const audit = new AuditLog(options.auditPath ?? null)
   const applied: MigrationState[] = []
   const { promise: hanging, resolve: goOn } = Promise.withResolvers<void>()
   let changes = 0
@@ -144,7 +155,8 @@ export const fakeInstance = (name: string, options: FakeInstanceOptions = {}): F
     prepare: (request) => faulty('prepare', () => own.prepare(request, 'test')),
     commit: (id) => faulty('commit', () => own.commit(id, 'test')),
     abort: (id) => Promise.resolve(own.abort(id)),
-    reconciled: (at, requester) => Promise.resolve(own.reconciled(at, requester, 'test')),
+    reconciled: async (reconciliation, requester) =>
+      own.reconciled(reconciliation, requester, 'test'),
   }
   return instance
 }
@@ -170,7 +182,8 @@ const statusOf = (name: string, own: MigrationSwitch, evidence: Evidence): Insta
     clientPort: 9042,
     state: own.state,
     isPhaseRouting: hasPhaseRouting(own.state),
-    isStateKept,
+    isStateKept: isStateKept && own.stateFault === null,
+    stateFault: own.stateFault,
     settingsRouting,
     next: PHASE_TABLE[own.state.phase].next,
     pending: own.pending,

@@ -1,17 +1,18 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
+import type { MigrationState } from '../../src/control/migration-state.ts'
 import {
   FileStateStore,
   parseStateFile,
   readStateFile,
   renderStateFile,
 } from '../../src/control/state-store.ts'
-import { stateIn } from './instances.ts'
+import { START, stateIn } from './instances.ts'
 
 const directories: string[] = []
 afterEach(() => {
@@ -46,9 +47,36 @@ describe('the state file', () => {
     expect(() => store.commit()).toThrow('routing_state_path')
   })
 
+  test.each([
+    ['target_only', { originLacks: { since: START, until: null }, targetLacks: null }],
+    ['origin_only', { originLacks: null, targetLacks: { since: START, until: null } }],
+    ['both', { originLacks: null, targetLacks: null }],
+  ] as const)('of an older release tells what it can tell: %s', (writeMode, known) => {
+    const state = stateIn('target-reads', { rolledBackFrom: 'cut-over' })
+    const {
+      comparisonBegunAt: _,
+      originLacks: __,
+      targetLacks: ___,
+      cutOverAt: ____,
+      ...rest
+    } = {
+      ...state,
+      routing: { ...state.routing, writeMode },
+    }
+    // What it had been written by has no more fields.
+    const text = renderStateFile(rest as MigrationState)
+    expect(parseStateFile(text)).toMatchObject({ ...rest, ...known, cutOverAt: START })
+  })
+
   test('cannot be written where there is no directory, and says so', () => {
     const store = new FileStateStore(join(newPath(), 'nowhere', 'state.json'))
     expect(() => store.stage(STATE)).toThrow(/cannot be written: ENOENT/)
+  })
+
+  test('that cannot be replaced is found out before anything has changed', () => {
+    const path = newPath()
+    mkdirSync(path)
+    expect(() => new FileStateStore(path).stage(STATE)).toThrow(/cannot be written: EISDIR/)
   })
 
   test.each([

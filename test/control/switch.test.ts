@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -29,7 +29,7 @@ const codeOf = async (work: Promise<unknown>): Promise<string> => {
 }
 
 const back = { transition: { verb: 'rollback' } } as const
-const failing = (what: keyof StateStore): StateStore => ({
+const failing = (what: 'stage' | 'commit'): StateStore => ({
   ...FORGETFUL_STORE,
   [what]: () => {
     throw new ControlError(ControlErrorCode.STATE_NOT_WRITTEN, 'the disk is full')
@@ -102,15 +102,67 @@ describe('a disk that cannot be written', () => {
     expect(own.pending).toBeNull()
   })
 
-  test.each(['stage', 'commit'] as const)('does not stop a forced rollback at %s', async (what) => {
-    const state = stateIn('target-reads')
-    const { switch: own, applied } = fakeInstance('a', { state, store: failing(what) })
-    const plain = own.prepare(request(back), 'x').then(({ id }) => own.commit(id, 'x'))
-    expect(await codeOf(plain)).toBe('STATE_NOT_WRITTEN')
-    const forced = { ...back, force: true, reason: 'now' }
-    const { id } = await own.prepare(request(forced), 'x')
-    await own.commit(id, 'x')
-    expect(applied.map(({ phase }) => phase)).toEqual(['rolled-back'])
+  test('stops an advance before anything has changed where the record cannot be begun', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'zdm-audit-'))
+    try {
+      // A directory is what cannot be appended to, whoever runs this.
+      const { switch: own } = fakeInstance('a', { auditPath: directory })
+      expect(await codeOf(own.prepare(request(), 'x'))).toBe('AUDIT_NOT_WRITTEN')
+      expect(own.pending).toBeNull()
+      const { id } = await own.prepare(request(back), 'x')
+      expect((await own.commit(id, 'x')).state.phase).toBe('rolled-back')
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
+  })
+
+  test.each(['stage', 'commit'] as const)(
+    'does not stop a rollback at %s, which says so until it can be written',
+    async (what) => {
+      const state = stateIn('target-reads')
+      const store = { ...failing(what), isKept: true }
+      const { switch: own, applied } = fakeInstance('a', { state, store })
+      const { id } = await own.prepare(request(back), 'x')
+      const { stateFault } = await own.commit(id, 'x')
+      expect(applied.map(({ phase }) => phase)).toEqual(['rolled-back'])
+      expect(stateFault).toBe('the disk is full')
+      expect(own).toMatchObject({ isStateKept: false, stateFault })
+      store[what] = () => undefined
+      const again = request({ ...back, expectedRevision: 1, revision: 2 })
+      await own.prepare(again, 'x').then(({ id: next }) => own.commit(next, 'x'))
+      expect(own).toMatchObject({ isStateKept: true, stateFault: null })
+    },
+  )
+})
+
+describe('a rollback', () => {
+  test('takes the place of a change that is prepared, which is told and recorded', async () => {
+    const { switch: own, audit } = fakeInstance('a')
+    const { id } = await own.prepare(request({ by: 'bob' }), 'x')
+    const { id: backId } = await own.prepare(request(back), 'y')
+    expect(await codeOf(own.commit(id, 'x'))).toBe('CHANGE_DISCARDED')
+    await own.commit(backId, 'y')
+    expect(own.state.phase).toBe('rolled-back')
+    const discarded = audit.latest(10).find(({ event }) => event === 'discarded')
+    expect(discarded).toMatchObject({ changeId: id, by: 'bob', verb: 'advance' })
+    expect(discarded!.message).toContain('a rollback by ada')
+  })
+
+  test('takes the place of one whose checks are being looked at', async () => {
+    const { switch: own } = fakeInstance('a')
+    const slow = own.prepare(request({ by: 'bob' }), 'x')
+    const first = codeOf(slow)
+    const { id } = await own.prepare(request(back), 'y')
+    expect(await first).toBe('CHANGE_DISCARDED')
+    expect((await own.commit(id, 'y')).state.phase).toBe('rolled-back')
+  })
+
+  test('waits for another rollback, unless it is forced', async () => {
+    const { switch: own } = fakeInstance('a')
+    await own.prepare(request(back), 'x')
+    expect(await codeOf(own.prepare(request(back), 'y'))).toBe('CHANGE_IN_PROGRESS')
+    const { id } = await own.prepare(request({ ...back, force: true, reason: 'now' }), 'y')
+    await own.commit(id, 'y')
   })
 })
 
@@ -118,9 +170,35 @@ test('a reconciliation changes no revision', () => {
   const { switch: own, audit } = fakeInstance('a', {
     state: stateIn('migrate', { reconciledAt: null }),
   })
-  own.reconciled('2026-02-02T00:00:00.000Z', { by: 'ada', reason: 'validated' }, 'x')
-  expect(own.state).toMatchObject({ revision: 0, reconciledAt: '2026-02-02T00:00:00.000Z' })
-  expect(audit.latest(1)).toMatchObject([{ event: 'reconciled', by: 'ada', reason: 'validated' }])
+  const at = '2026-02-02T00:00:00.000Z'
+  own.reconciled({ step: 'begin', at }, { by: 'ada', reason: '' }, 'x')
+  const done = {
+    step: 'done',
+    at: '2026-02-02T09:00:00.000Z',
+    into: 'target',
+    since: null,
+  } as const
+  own.reconciled(done, { by: 'ada', reason: 'validated' }, 'x')
+  expect(own.state).toMatchObject({ revision: 0, reconciledAt: at })
+  expect(audit.latest(2)).toMatchObject([
+    { event: 'comparison-begun', by: 'ada' },
+    { event: 'reconciled', by: 'ada', reason: 'validated' },
+  ])
+})
+
+test('what an older release has recorded can be read', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'zdm-audit-'))
+  try {
+    const path = join(directory, 'audit.jsonl')
+    const { audit, switch: own } = fakeInstance('a')
+    await own.prepare(request(), 'x').then(({ id }) => own.commit(id, 'x'))
+    const [entry] = audit.latest(1)
+    const { comparisonBegunAt: _, originLacks: __, targetLacks: ___, ...older } = entry!.to!
+    writeFileSync(path, `${JSON.stringify({ ...entry, to: older })}\n`)
+    expect(new AuditLog(path).latest(1)).toEqual([entry])
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
 })
 
 test('the audit log outlives the process, a line that was cut off included', async () => {

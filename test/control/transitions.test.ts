@@ -1,9 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import { hasPhaseRouting } from '../../src/control/migration-state.ts'
+import { hasPhaseRouting, type MigrationState } from '../../src/control/migration-state.ts'
 import { isSameRouting, PHASE_TABLE, PHASES, type Phase } from '../../src/control/phase.ts'
 import type { Transition } from '../../src/control/report.ts'
-import { nextPhase, resultOf } from '../../src/control/transitions.ts'
-import { ON_ORIGIN, stateIn } from './instances.ts'
+import {
+  nextPhase,
+  nextState,
+  resultOf,
+  type TransitionResult,
+} from '../../src/control/transitions.ts'
+import { ON_ORIGIN, START, stateIn } from './instances.ts'
 
 /** Where `advance` leads, whole: every pair that is not here is refused. */
 const WAYS: Readonly<Record<Phase, readonly Phase[]>> = {
@@ -61,6 +66,60 @@ describe('advance', () => {
       kind: 'change',
       to: { phase: 'migrate', routing: ON_ORIGIN },
     })
+  })
+})
+
+test('a new attempt begins without the evidence of the one before', () => {
+  const from = stateIn('rolled-back', { rolledBackFrom: 'target-reads', comparisonBegunAt: START })
+  const transition = { verb: 'advance', to: 'migrate' } as const
+  const stamp = { revision: 1, changedAt: START, changedBy: '', reason: '' }
+  const result = resultOf(from, transition) as Extract<TransitionResult, { kind: 'change' }>
+  const again = nextState(from, transition, result, stamp)
+  expect(again).toMatchObject({
+    phase: 'migrate',
+    rolledBackFrom: null,
+    reconciledAt: null,
+    comparisonBegunAt: null,
+  })
+  // Putting its routing right is no new attempt.
+  const repaired = nextState(stateIn('migrate'), transition, result, stamp)
+  expect(repaired.reconciledAt).toBe(START)
+})
+
+describe('aligning', () => {
+  const refusing = (own: MigrationState, model: MigrationState): string[] => {
+    const result = resultOf(own, { verb: 'align', state: model })
+    if (result.kind !== 'change') return []
+    return result.checks.filter(({ severity }) => severity === 'refuse').map(({ id }) => id)
+  }
+  const onTarget = stateIn('target-reads', { revision: 0 })
+  test.each([
+    ['connect', 0, ['reconciled', 'async-reads', 'failed-writes', 'dual-read-skipped']],
+    ['dual-read', 7, ['reconciled', 'async-reads', 'failed-writes', 'dual-read-skipped']],
+    ['rolled-back', 7, ['reconciled', 'async-reads', 'failed-writes', 'dual-read-skipped']],
+  ] as const)(
+    '%s at revision %i with one that has gone on by itself is checked',
+    (phase, revision, ids) => {
+      expect(refusing(stateIn(phase, { revision }), onTarget)).toEqual(
+        expect.arrayContaining([...ids]),
+      )
+    },
+  )
+
+  test('with those that have gone on meanwhile needs no evidence but for the data', () => {
+    const model = stateIn('target-reads', { revision: 7 })
+    expect(refusing(stateIn('connect'), model)).toEqual(['safety-net'])
+  })
+
+  test('with reads on Target outside the phases is going on', () => {
+    const model = stateIn('connect', { routing: onTarget.routing })
+    expect(refusing(stateIn('connect'), model)).toContain('reconciled')
+  })
+
+  test('back is as easy as a rollback', () => {
+    expect(refusing(stateIn('target-reads', { revision: 7 }), stateIn('dual-read'))).toEqual([
+      'origin-complete',
+    ])
   })
 })
 

@@ -1,6 +1,6 @@
 /** Rates, latencies and mirrored reads of the last seconds, as differences of counters that only grow. */
 import { describe, expect, test } from 'vitest'
-import { AsyncReadWindow } from '../../src/control/async-read-window.ts'
+import { AsyncReadWindow, describeMirroredReads } from '../../src/control/async-read-window.ts'
 import { TrafficWindow } from '../../src/control/traffic-window.ts'
 import { DataPlaneMetrics } from '../../src/metrics/data-plane-metrics.ts'
 import { ErrorKind } from '../../src/metrics/node-metrics.ts'
@@ -54,12 +54,14 @@ describe('traffic', () => {
 })
 
 describe('mirrored reads', () => {
-  const sampleOf = (reads: number, errors: number, mismatches: number) => {
+  const sampleOf = (reads: number, errors: number, mismatches: number, dropped = 0) => {
     const metrics = newMetrics()
     const node = metrics.asyncReads.node('target', '10.0.1.1:9042')
     for (let i = 0; i < reads; i++) node.requestDurationReads.observe(0.005)
     node.failed[ErrorKind.OTHER] = errors
     metrics.asyncReads.compared.mismatch = mismatches
+    metrics.asyncReads.compared.equal = 2 * mismatches
+    metrics.asyncReads.dropped.queueFull = dropped
     return [metrics.toSeries()]
   }
 
@@ -74,7 +76,24 @@ describe('mirrored reads', () => {
     const window = new AsyncReadWindow()
     window.sample(sampleOf(10, 1, 1), 0)
     window.sample(sampleOf(110, 3, 2), 60_000)
-    expect(window.read()).toEqual({ windowSeconds: 60, reads: 100, errors: 2, mismatches: 1 })
+    expect(window.read()).toEqual({
+      windowSeconds: 60,
+      reads: 100,
+      errors: 2,
+      compared: 3,
+      mismatches: 1,
+      dropped: 0,
+    })
+  })
+
+  test('that were dropped are counted, and are no reads', () => {
+    const window = new AsyncReadWindow()
+    window.sample(sampleOf(0, 0, 0, 5), 0)
+    window.sample(sampleOf(0, 0, 0, 47), 60_000)
+    expect(window.read()).toMatchObject({ reads: 0, dropped: 42 })
+    expect(describeMirroredReads(window.read()!)).toBe(
+      '0 mirrored reads, 0 failed; answers not compared: compare_async_reads: true compares them; 42 copies dropped, which tell nothing',
+    )
   })
 
   test('older than ten minutes are forgotten', () => {
@@ -82,6 +101,6 @@ describe('mirrored reads', () => {
     window.sample(sampleOf(10, 10, 10), 0)
     window.sample(sampleOf(20, 10, 10), 300_000)
     window.sample(sampleOf(50, 10, 10), 900_000)
-    expect(window.read()).toEqual({ windowSeconds: 600, reads: 30, errors: 0, mismatches: 0 })
+    expect(window.read()).toMatchObject({ windowSeconds: 600, reads: 30, errors: 0, mismatches: 0 })
   })
 })

@@ -405,6 +405,6 @@ describe('renewed files', () => {
       })
       .toBe(true)
     expect(await subjectAt(rig.port)).toBe('CN=listener')
-    expect(rig.instance.certificates.legs[0]).toEqual({ leg: 'listener', isRejected: true })
+    expect(rig.instance.certificates.legs[0]).toMatchObject({ leg: 'listener', isRejected: true })
   })
 })

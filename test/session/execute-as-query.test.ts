@@ -61,7 +61,7 @@ test('behind the EXECUTE’s custom payload', async () => {
   const driver = await rig.client()
   const prepared = await driver.prepare(INSERT)
   forgetForEver(rig.target)
-  const payload = new BodyWriter().writeShort(1).writeString('request-id')
+  const payload = new BodyWriter().writeShort(1).writeString('key')
   payload.writeBytes(Buffer.from('1'))
   const body = payload.writeRaw(executeBody(driver.version, prepared, { values: VALUES })).toBytes()
   const flags = EnvelopeFlag.CUSTOM_PAYLOAD
@@ -69,7 +69,7 @@ test('behind the EXECUTE’s custom payload', async () => {
   expect(resultKind(answer)).toBe(ResultKind.VOID)
   const [query] = queriesOn(rig.target)
   expect(query).toMatchObject({ text: INSERT, flags })
-  expect(query!.customPayload?.get('request-id')).toEqual(Buffer.from('1'))
+  expect(query!.customPayload?.get('key')).toEqual(Buffer.from('1'))
 })
 
 test('on both clusters, if both forget it', async () => {

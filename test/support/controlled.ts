@@ -6,7 +6,11 @@ import { describeSettings, type Settings } from '../../src/config/settings.ts'
 import { createLogger, type RootLogger } from '../../src/log.ts'
 import type { AdminCredentials } from '../../src/proxy/admin-credentials.ts'
 import type { ProxyInstance } from '../../src/proxy/instance.ts'
-import { type MigrationControl, NO_EVIDENCE } from '../../src/proxy/migration-control.ts'
+import {
+  type EvidenceSources,
+  type MigrationControl,
+  NO_EVIDENCE,
+} from '../../src/proxy/migration-control.ts'
 import { createControl, loadState } from '../../src/proxy/start-control.ts'
 import { afterTest } from './after-test.ts'
 
@@ -19,6 +23,7 @@ export const startTestControl = (
   settings: Settings,
   instance: ProxyInstance,
   credentials: AdminCredentials = PLAIN,
+  evidence: EvidenceSources = NO_EVIDENCE,
 ): MigrationControl => {
   const tools = { clock: systemClock, log: silentLog() }
   const state = loadState(settings, tools)
@@ -29,7 +34,7 @@ export const startTestControl = (
     instance,
     state,
     credentials,
-    evidence: NO_EVIDENCE,
+    evidence,
     ...tools,
   })
   afterTest(() => control.close())

@@ -12,7 +12,15 @@ let planned = null
 const items = (texts) => texts.map((text) => make('li', { text }))
 
 /** What leaving would take: first whether Origin has everything, then what it lacks. */
-const leaveElements = ({ isOriginComplete, missingOnOrigin, since, clientConnections, steps }) => [
+const leaveElements = ({
+  isOriginComplete,
+  doubts,
+  gaps,
+  missingOnOrigin,
+  since,
+  clientConnections,
+  steps,
+}) => [
   make('h3', { text: 'To leave' }),
   isOriginComplete
     ? make('p', {
@@ -20,6 +28,8 @@ const leaveElements = ({ isOriginComplete, missingOnOrigin, since, clientConnect
         className: 'good',
       })
     : make('p', { text: `Origin may lack writes since ${since}.`, className: 'bad' }),
+  ...doubts.map((text) => make('p', { text, className: 'bad' })),
+  ...gaps.map((gap) => make('p', { text: `Not counted: ${gap}.`, className: 'bad' })),
   ...(missingOnOrigin.length === 0
     ? []
     : [
@@ -88,7 +98,10 @@ const requester = () => {
 }
 
 const confirmPlan = async () => {
-  const body = planned.verb === 'advance' ? { to: planned.to, ...requester() } : requester()
+  const body =
+    planned.verb === 'advance'
+      ? { to: planned.to, from: planned.from, ...requester() }
+      : requester()
   const report = await ask('POST', `/v1/${planned.verb}`, body, [200, 409, 502])
   const commands = [
     report.finish && `To finish: ${report.finish}.`,

@@ -124,7 +124,13 @@ export const renderState = (status, deployment, phases) => {
       : ['Reconciled', state.reconciledAt],
     ...(status.isStateKept
       ? []
-      : [['Kept', 'no: a restart forgets this state (routing_state_path)', 'warning']]),
+      : [
+          [
+            'Kept',
+            `no: a restart forgets this state (${status.stateFault ?? 'routing_state_path is not set'})`,
+            status.stateFault === null ? 'warning' : 'bad',
+          ],
+        ]),
   ])
   byId('next').replaceChildren(...nextSteps(status, deployment).map((text) => make('li', { text })))
   byId('plan-advance').disabled = status.next.length === 0
@@ -254,14 +260,22 @@ const sinceText = (statuses) => {
   return `${since} (but ${names.join(', ')} only)`
 }
 
+/** What was not compared cannot have differed: it is said. */
+const mirroredText = (reads) => {
+  const total = (key) => sum(reads, (one) => one[key])
+  const differences =
+    total('compared') === 0
+      ? 'answers not compared (compare_async_reads: true compares them)'
+      : `${total('mismatches')} of ${total('compared')} compared differed`
+  const lost = total('dropped') === 0 ? '' : `, ${total('dropped')} copies dropped`
+  return `Mirrored reads: ${total('reads')}, ${total('errors')} failed, ${differences}${lost}.`
+}
+
 export const renderDivergence = (statuses) => {
   const origin = sum(statuses, (status) => status.failedWrites.originOnly)
   const target = sum(statuses, (status) => status.failedWrites.targetOnly)
   const reads = statuses.flatMap(({ asyncReads }) => asyncReads ?? [])
-  const mirrored =
-    reads.length === 0
-      ? ''
-      : ` Mirrored reads: ${sum(reads, (one) => one.mismatches)} mismatches, ${sum(reads, (one) => one.errors)} errors in ${sum(reads, (one) => one.reads)}.`
+  const mirrored = reads.length === 0 ? '' : ` ${mirroredText(reads)}`
   const uncounted = statuses.flatMap((status) => status.failedWrites.gaps)
   const gaps = uncounted.map((gap) => ` Not counted: ${gap}.`).join('')
   setText(
