@@ -24,7 +24,12 @@ export const testSettings = (overrides: Partial<Settings> = {}): Settings => ({
   ...overrides,
 })
 
-export type LogLine = { readonly level: string; readonly code: string; readonly msg: string }
+export type LogLine = {
+  readonly level: string
+  readonly code: string
+  readonly msg: string
+  readonly cluster?: string
+}
 
 export type TestInstance = {
   readonly instance: ProxyInstance
