@@ -7,6 +7,7 @@ import {
   connectDriver,
   createKeyspace,
   newKeyspaceName,
+  type RealInstance,
   startRealInstance,
 } from '../support/real-instance.ts'
 
@@ -14,6 +15,7 @@ const ADDRESSES = ['127.0.4.1', '127.0.4.2', '127.0.4.3']
 const [A, B] = ADDRESSES
 const keyspace = newKeyspaceName()
 const instances: ProxyInstance[] = []
+const logs: RealInstance['log'][] = []
 let port = 0
 
 const start = async (index: number): Promise<void> => {
@@ -26,6 +28,7 @@ const start = async (index: number): Promise<void> => {
   })
   port = started.port
   instances[index] = started.instance
+  logs[index] = started.log
 }
 
 beforeAll(async () => {
@@ -71,6 +74,10 @@ test('a driver leaves an instance that drains without an error, and is back when
     } while (!isDone())
   }
   await workUntil(() => last.size === ADDRESSES.length)
+  // Who was never seen is not said to be gone.
+  const hasSeenB = (): boolean =>
+    logs[0]!.some(({ msg }) => msg.includes(`the instance ${B}:${port} accepts clients`))
+  await workUntil(hasSeenB)
 
   let isStopped = false
   const stopped = instances[1]!.stop(new AbortController().signal).then(() => {
