@@ -3,6 +3,7 @@
  * its own protocol version and each client gets in the client's, and instances of the proxy that leave
  * or come back.
  */
+import { ProtocolError } from '../cql/errors.ts'
 import { decodeEvent, EVENT_TRAITS, EventType, encodeEvent } from '../cql/messages/event.ts'
 import { Opcode, type VersionTraits } from '../cql/protocol.ts'
 import { BodyReader } from '../cql/reader.ts'
@@ -16,13 +17,19 @@ export type ClientEvent = {
   readonly body: Uint8Array
 }
 
-const TOLD_TYPES: readonly string[] = [EventType.SCHEMA_CHANGE, EventType.STATUS_CHANGE]
+const KNOWN_TYPES: readonly string[] = Object.values(EventType)
 
-/** What a client hears of after one more REGISTER. */
+/** What a client hears of after one more REGISTER. Throws ProtocolError, as a server does, for a type that is none. */
 export const registeredTypes = (
   before: ReadonlySet<string>,
   types: readonly string[],
-): ReadonlySet<string> => new Set([...before, ...types.filter((type) => TOLD_TYPES.includes(type))])
+): ReadonlySet<string> => {
+  const unknown = types.find((type) => !KNOWN_TYPES.includes(type.toUpperCase()))
+  if (unknown !== undefined) {
+    throw new ProtocolError('REGISTER_EVENT_TYPE', `Invalid value '${unknown}' for Type`)
+  }
+  return new Set([...before, ...types.map((type) => type.toUpperCase())])
+}
 
 const FUNCTION_TARGETS: ReadonlySet<string> = new Set(['FUNCTION', 'AGGREGATE'])
 

@@ -112,6 +112,21 @@ describe('the console', () => {
     expect(await page.locator('#divergence-summary').textContent()).toContain('Origin 0, Target 0')
   })
 
+  test('has in sight what a cluster lacks', async () => {
+    const { page } = await openConsole()
+    const routing = { primary: 'ORIGIN', readMode: 'PRIMARY_ONLY', writeMode: 'origin_only' }
+    const answer = await fetch(new URL('/v1/routing', page.url()), {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ routing, by: 'ada', reason: 'leaving', force: true }),
+    })
+    expect(answer.status).toBe(200)
+    await page.locator('#lacks li').waitFor()
+    expect(await page.locator('#lacks').textContent()).toMatch(
+      /^Writes went to Origin only since .*, and Target lacks them\.$/,
+    )
+  })
+
   test('plans, and changes only after it was confirmed', async () => {
     const { page, control } = await openConsole()
     await isCurrent(page, 'connect')

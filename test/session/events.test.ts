@@ -1,10 +1,10 @@
 /** REGISTER and what clients hear of it (request-path §6.3): schema changes of one cluster, and nothing else of theirs. */
 import { describe, expect, test } from 'vitest'
 import { decodeEvent } from '../../src/cql/messages/event.ts'
-import { Opcode, ResultKind, Version, versionTraits } from '../../src/cql/protocol.ts'
+import { ErrorCode, Opcode, ResultKind, Version, versionTraits } from '../../src/cql/protocol.ts'
 import { BodyReader } from '../../src/cql/reader.ts'
 import { BodyWriter } from '../../src/cql/writer.ts'
-import { registerBody, resultKind } from '../support/fake-cluster/request-bodies.ts'
+import { readError, registerBody, resultKind } from '../support/fake-cluster/request-bodies.ts'
 import { type ClusterEvent, eventAnswer } from '../support/fake-cluster/results.ts'
 import type { Envelope } from '../support/fake-cluster/wire.ts'
 import { type Rig, startRig } from '../support/instance.ts'
@@ -55,6 +55,21 @@ describe.each([Version.V3, Version.V4, Version.V5])('v%i', (version) => {
     await someTurns()
     expect([one.unread, two.unread, three.unread]).toEqual([[], [], []])
     expect(resultKind(await one.query('SELECT * FROM ks.t'))).toBe(ResultKind.ROWS)
+  })
+
+  test('an event type that is none is refused, and nothing is registered', async () => {
+    const rig = await startPlane()
+    await registered(rig)
+    const driver = await rig.client(version)
+    const answer = await register(driver, ['SCHEMA_CHANGE', 'NOPE'])
+    expect(readError(answer)).toMatchObject({
+      code: ErrorCode.PROTOCOL_ERROR,
+      message: "Invalid value 'NOPE' for Type",
+    })
+    expect((await register(driver, ['status_change'])).opcode).toBe(Opcode.READY)
+    rig.origin.pushEvent(TABLE)
+    await someTurns()
+    expect(driver.unread).toEqual([])
   })
 
   test('what else happens reaches nobody', async () => {

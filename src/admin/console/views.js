@@ -271,7 +271,28 @@ const mirroredText = (reads) => {
   return `Mirrored reads: ${total('reads')}, ${total('errors')} failed, ${differences}${lost}.`
 }
 
+/** Since when one cluster got no writes, as the states of the instances remember it; each once. */
+const lacksOf = (statuses) => {
+  const describe = ({ since, until }) =>
+    until === null ? `since ${since}` : `from ${since} to ${until}`
+  const texts = statuses.flatMap(({ state: { originLacks, targetLacks, cutOverAt } }) => [
+    ...(originLacks === null
+      ? []
+      : [`Writes went to Target only ${describe(originLacks)}, and Origin lacks them.`]),
+    ...(targetLacks === null
+      ? []
+      : [`Writes went to Origin only ${describe(targetLacks)}, and Target lacks them.`]),
+    ...(cutOverAt === null
+      ? []
+      : [
+          `Clients may have written to Target directly since ${cutOverAt}: whether Origin has every write is unknown.`,
+        ]),
+  ])
+  return [...new Set(texts)]
+}
+
 export const renderDivergence = (statuses) => {
+  byId('lacks').replaceChildren(...lacksOf(statuses).map((text) => make('li', { text })))
   const origin = sum(statuses, (status) => status.failedWrites.originOnly)
   const target = sum(statuses, (status) => status.failedWrites.targetOnly)
   const reads = statuses.flatMap(({ asyncReads }) => asyncReads ?? [])
