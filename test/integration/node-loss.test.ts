@@ -35,6 +35,11 @@ beforeAll(async () => {
   await first!.execute(
     `CREATE KEYSPACE ${keyspace} WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 2}`,
   )
+  // On a busy machine the nodes take a moment to agree, the one that was asked included.
+  const known = `SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = '${keyspace}'`
+  for (const node of [first!, second!]) {
+    await vi.waitUntil(async () => (await node.execute(known)).rowLength === 1, 30_000)
+  }
   await first!.execute(`CREATE TABLE ${keyspace}.t (k int PRIMARY KEY, v text)`)
   // The other node hears of it a moment later; what is sent there before would be refused.
   const seen = `SELECT table_name FROM system_schema.tables WHERE keyspace_name = '${keyspace}'`
