@@ -5,12 +5,12 @@
 import type { Compression } from '../cql/compression.ts'
 import { OPCODE_OFFSET } from '../cql/envelope.ts'
 import { decodeExecute, type ExecuteMessage } from '../cql/messages/execute.ts'
+import { clearSkipMetadata, consistencyOffset } from '../cql/messages/fields.ts'
 import { decodeQuery } from '../cql/messages/query.ts'
 import type { QueryParameters } from '../cql/messages/query-parameters.ts'
 import { Opcode, type VersionTraits } from '../cql/protocol.ts'
 import { BodyReader } from '../cql/reader.ts'
 import type { PreparedStatement } from '../prepared/statement.ts'
-import { askForMetadata } from '../session/execute-as-query.ts'
 import { messageStart } from '../session/upstream-request.ts'
 
 export type CopiedRequest = {
@@ -50,6 +50,10 @@ export const requestKeyspace = (request: CopiedRequest): string | null => {
 /** The same request asking for the columns' names, which drivers that know them do not. */
 export const withMetadata = (request: CopiedRequest): Uint8Array => {
   const envelope = request.envelope.slice()
-  askForMetadata(envelope, request.traits)
+  const { length } = envelope
+  const message = messageStart(envelope, 0, length)
+  const opcode = envelope[OPCODE_OFFSET]!
+  const consistencyAt = consistencyOffset(envelope, message, length, opcode, request.traits)
+  clearSkipMetadata(envelope, consistencyAt, length, request.traits)
   return envelope
 }

@@ -1,15 +1,11 @@
 /**
- * Whose answer the client gets when both clusters were asked (request-path §5.1), and what is counted
- * as failed. Pure and total.
+ * Whose answer the client gets when both clusters were asked (request-path §5.1). Pure and total.
  */
 import { Cluster } from './cluster.ts'
 
 /** What one cluster's answer was, as far as the outcome depends on it. */
 export const Answer = { SUCCESS: 0, ERROR: 1 } as const
 export type Answer = (typeof Answer)[keyof typeof Answer]
-
-export const FailedOn = { NONE: 0, ORIGIN: 1, TARGET: 2, BOTH: 3 } as const
-export type FailedOn = (typeof FailedOn)[keyof typeof FailedOn]
 
 /**
  * The cluster whose answer is returned. `preferred` is the one whose success counts: the primary, and
@@ -20,9 +16,4 @@ export const returnedCluster = (origin: Answer, target: Answer, preferred: Clust
   if (origin === Answer.ERROR) return Cluster.ORIGIN
   if (target === Answer.ERROR) return Cluster.TARGET
   return preferred
-}
-
-export const failedOn = (origin: Answer, target: Answer): FailedOn => {
-  if (origin === Answer.ERROR) return target === Answer.ERROR ? FailedOn.BOTH : FailedOn.ORIGIN
-  return target === Answer.ERROR ? FailedOn.TARGET : FailedOn.NONE
 }

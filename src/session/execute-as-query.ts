@@ -4,8 +4,8 @@
  */
 import { OPCODE_OFFSET } from '../cql/envelope.ts'
 import { EnvelopeEdits } from '../cql/envelope-edits.ts'
-import { consistencyOffset } from '../cql/messages/fields.ts'
-import { Opcode, QueryFlag, type VersionTraits } from '../cql/protocol.ts'
+import { clearSkipMetadata, consistencyOffset } from '../cql/messages/fields.ts'
+import { Opcode, type VersionTraits } from '../cql/protocol.ts'
 import { BodyWriter } from '../cql/writer.ts'
 import { messageStart } from './upstream-request.ts'
 
@@ -27,16 +27,7 @@ export const executeAsQuery = (
   edits.replace(start + OPCODE_OFFSET, start + OPCODE_OFFSET + 1, Uint8Array.of(Opcode.QUERY))
   edits.replace(message, parameters, new BodyWriter().writeLongString(text).toBytes())
   const query = edits.apply(bytes, start, end)
-  askForMetadata(query, traits)
+  const behindText = parameters + query.length - end
+  clearSkipMetadata(query, behindText, query.length, traits)
   return query
-}
-
-/** Makes the QUERY or EXECUTE ask for the columns' names, which drivers that know them do not. */
-export const askForMetadata = (envelope: Uint8Array, traits: VersionTraits): void => {
-  const message = messageStart(envelope, 0, envelope.length)
-  const opcode = envelope[OPCODE_OFFSET]!
-  const at = consistencyOffset(envelope, message, envelope.length, opcode, traits) + 2
-  // Of an [int] of flags the last byte has the low ones.
-  const flags = traits.hasIntFlags ? at + 3 : at
-  if (flags < envelope.length) envelope[flags]! &= ~QueryFlag.SKIP_METADATA
 }

@@ -5,8 +5,8 @@
  * where nothing is overwritten, else as it is read.
  */
 import { FLAGS_OFFSET, HEADER_LENGTH, readBodyLength, writeBodyLength } from '../cql/envelope.ts'
-import { skipCustomPayload } from '../cql/messages/fields.ts'
-import { EnvelopeFlag, QueryFlag, type VersionTraits } from '../cql/protocol.ts'
+import { clearSkipMetadata, skipCustomPayload } from '../cql/messages/fields.ts'
+import { EnvelopeFlag } from '../cql/protocol.ts'
 import type { PreparedStatement } from '../prepared/statement.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { BatchIds } from './batch-ids.ts'
@@ -75,11 +75,14 @@ const sendExecute = (
 ): void => {
   const idStart = messageStart(bytes, start, end) + 2
   const id = statement.ids[connection.cluster]
-  const hasOtherColumns = statement.hasOtherColumns[connection.cluster]
+  // The client reads rows that come without metadata by the columns of Origin's PREPARED, and this cluster's are others.
+  // In v5 the node sees it by the result metadata id that the client sends, and tells (v5 §4.2.5.2).
+  const hasOtherColumns =
+    statement.hasOtherColumns[connection.cluster] && !connection.traits.hasResultMetadataId
   if (id.length !== statement.id.length) {
     const envelope = withIds(bytes, start, end, [idStart], [id])
     const idEnd = idStart - start + id.length
-    if (hasOtherColumns) askForMetadata(envelope, idEnd, envelope.length, connection.traits)
+    if (hasOtherColumns) clearSkipMetadata(envelope, idEnd, envelope.length, connection.traits)
     sendRewritten(connection, slot, envelope)
     return
   }
@@ -87,27 +90,11 @@ const sendExecute = (
   const at = connection.send(slot, bytes, start, end, idEnd + PATCHED_BEHIND_ID)
   const out = connection.outputBuffer
   out.set(id, at + idStart - start)
-  if (hasOtherColumns) askForMetadata(out, at + idEnd, at + end - start, connection.traits)
+  if (hasOtherColumns) clearSkipMetadata(out, at + idEnd, at + end - start, connection.traits)
 }
 
 /** A [consistency] and an [int] of flags. */
 const PATCHED_BEHIND_ID = 2 + 4
-
-/**
- * The client reads rows that come without metadata by the columns of Origin's PREPARED, and this cluster's are
- * others. In v5 the node sees it by the result metadata id that the client sends, and tells (v5 §4.2.5.2).
- */
-const askForMetadata = (
-  bytes: Uint8Array,
-  idEnd: number,
-  end: number,
-  traits: VersionTraits,
-): void => {
-  if (traits.hasResultMetadataId) return
-  const flagsAt = idEnd + (traits.hasIntFlags ? PATCHED_BEHIND_ID - 1 : 2)
-  // A body that is cut off goes to the node as it is, which says what is wrong with it.
-  if (flagsAt < end) bytes[flagsAt]! &= ~QueryFlag.SKIP_METADATA
-}
 
 /** Overwrites the children's ids in the copy; allocates only where an id has another length. */
 const sendBatch = (

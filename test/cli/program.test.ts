@@ -8,8 +8,8 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { adminUrl } from '../../src/cli/access.ts'
-import { runZdm } from '../../src/cli/program.ts'
 import { afterTest } from '../support/after-test.ts'
+import { ZDM_USER, ZDM_VERSION, zdm } from '../support/zdm.ts'
 import {
   checkReportOf,
   deploymentOf,
@@ -47,36 +47,11 @@ const startApi = async (answers: Answers): Promise<{ url: string; asked: Asked[]
   return { url: `http://127.0.0.1:${port}`, asked }
 }
 
-type Ran = { readonly status: number; readonly out: string; readonly error: string }
-
-const run = async (
-  argv: readonly string[],
-  environment: Readonly<Record<string, string>> = {},
-): Promise<Ran> => {
-  let out = ''
-  let error = ''
-  const status = await runZdm(argv, {
-    environment,
-    isTerminal: false,
-    user: 'ada@ops',
-    version: '9.9.9',
-    out: (written) => {
-      out += written
-    },
-    error: (written) => {
-      error += written
-    },
-    sleep: () => Promise.resolve(),
-    signal: new AbortController().signal,
-  })
-  return { status, out, error }
-}
-
 const STATUS = { 'GET /v1/status': [200, statusOf()] } as const
 
 describe('arguments', () => {
   test.each([
-    [['--version'], 0, '9.9.9'],
+    [['--version'], 0, ZDM_VERSION],
     [['--help'], 0, 'Exit status'],
     [['advence'], 2, 'Did you mean advance?'],
     [['advance', 'nowhere'], 2, 'Allowed choices'],
@@ -92,7 +67,7 @@ describe('arguments', () => {
     [['--address', 'http://', 'status'], 2, '--address'],
     [['--token-file', '/does/not/exist', 'status'], 2, '/does/not/exist cannot be read'],
   ])('zdm %j ends with %i', async (argv, status, said) => {
-    const ran = await run(argv)
+    const ran = await zdm(argv)
     expect(ran.out + ran.error).toContain(said)
     expect(ran.status).toBe(status)
   })
@@ -119,7 +94,7 @@ describe('the address', () => {
 describe('views', () => {
   test('status shows the deployment', async () => {
     const api = await startApi({ 'GET /v1/deployment': [200, deploymentOf([statusOf()])] })
-    const ran = await run(['--address', api.url, 'status'])
+    const ran = await zdm(['--address', api.url, 'status'])
     expect(ran).toMatchObject({ status: 0, error: '' })
     expect(ran.out).toContain('[dual-read]')
   })
@@ -127,12 +102,12 @@ describe('views', () => {
   test('--json writes the answer as it came', async () => {
     const deployment = deploymentOf([statusOf()])
     const api = await startApi({ 'GET /v1/deployment': [200, deployment] })
-    const ran = await run(['--address', api.url, '--json', 'status'])
+    const ran = await zdm(['--address', api.url, '--json', 'status'])
     expect(JSON.parse(ran.out)).toEqual(deployment)
   })
 
   test('an instance that is down makes the status 1 and names it', async () => {
-    const ran = await run(['--address', 'http://127.0.0.1:1', 'status'])
+    const ran = await zdm(['--address', 'http://127.0.0.1:1', 'status'])
     expect(ran.status).toBe(1)
     expect(ran.error).toContain('http://127.0.0.1:1 cannot be reached')
     expect(ran.error).toContain('--address http://10.0.0.1:14003, or ZDM_ADMIN_ADDRESS')
@@ -140,7 +115,7 @@ describe('views', () => {
 
   test('https to a port without TLS says so', async () => {
     const api = await startApi({})
-    const ran = await run(['--address', api.url.replace('http:', 'https:'), 'status'])
+    const ran = await zdm(['--address', api.url.replace('http:', 'https:'), 'status'])
     expect(ran.status).toBe(1)
     expect(ran.error).toContain('use --address http://…')
   })
@@ -149,7 +124,7 @@ describe('views', () => {
     const different = { ...FAILED, id: 'configuration-equal', instance: null } as const
     const deployment = deploymentOf([statusOf()], { checks: [different] })
     const api = await startApi({ 'GET /v1/deployment': [200, deployment] })
-    const ran = await run(['--address', api.url, view])
+    const ran = await zdm(['--address', api.url, view])
     expect(ran.status).toBe(1)
     expect(ran.out).toContain('✗ configuration-equal')
   })
@@ -157,7 +132,7 @@ describe('views', () => {
   test('a plan for a way that there is not ends with 3, as the change does', async () => {
     const problem = { code: 'NO_SUCH_WAY', message: 'there is no way from migrate to cut-over' }
     const api = await startApi({ 'GET /v1/plan': [409, problem] })
-    const ran = await run(['--address', api.url, 'plan', 'advance', '--to', 'cut-over'])
+    const ran = await zdm(['--address', api.url, 'plan', 'advance', '--to', 'cut-over'])
     expect(ran.status).toBe(3)
     expect(ran.error).toContain('there is no way from migrate to cut-over')
   })
@@ -170,7 +145,7 @@ describe('views', () => {
     const texts = { by: 'ada', reason: 'leaving', message: 'refused: safety-net: misses writes' }
     const entry = { ...common, ...refused, ...texts, checks: [] }
     const api = await startApi({ 'GET /v1/audit': [200, [entry]] })
-    const ran = await run(['--address', api.url, 'audit'])
+    const ran = await zdm(['--address', api.url, 'audit'])
     expect(ran.out).toContain('writes both → target_only  ada via 10.0.0.9  leaving\n')
     expect(ran.out).toContain('refused: safety-net: misses writes')
   })
@@ -178,7 +153,7 @@ describe('views', () => {
   test('a plan that is refused ends with 3', async () => {
     const plan = planOf({ isAllowed: false, checks: [FAILED], message: 'A check failed.' })
     const api = await startApi({ 'GET /v1/plan': [200, plan] })
-    const ran = await run(['--address', api.url, 'plan', 'advance', '--to', 'target-reads'])
+    const ran = await zdm(['--address', api.url, 'plan', 'advance', '--to', 'target-reads'])
     expect(ran.status).toBe(3)
     expect(api.asked[0]?.path).toBe('/v1/plan?verb=advance&to=target-reads')
   })
@@ -209,17 +184,17 @@ describe('views', () => {
     ],
   ])('check where %s', async (_, report, status) => {
     const api = await startApi({ 'GET /v1/check': [200, report] })
-    const ran = await run(['--address', api.url, 'check', '--keyspace', 'a', 'b'])
+    const ran = await zdm(['--address', api.url, 'check', '--keyspace', 'a', 'b'])
     expect(ran).toMatchObject({ status, error: '' })
     expect(api.asked[0]?.path).toBe('/v1/check?scope=deployment&keyspace=a&keyspace=b')
-    await run(['--address', api.url, 'check', '--this-instance'])
+    await zdm(['--address', api.url, 'check', '--this-instance'])
     expect(api.asked[1]?.path).toBe('/v1/check?scope=instance')
   })
 
   test('mismatches shows the samples of the instance that is asked', async () => {
     const report = { instance: 'x', isComparing: true, mismatches: [mismatchOf({ isOrder: true })] }
     const api = await startApi({ 'GET /v1/mismatches': [200, report] })
-    const ran = await run(['--address', api.url, 'mismatches', '--limit', '5'])
+    const ran = await zdm(['--address', api.url, 'mismatches', '--limit', '5'])
     expect(ran.status).toBe(0)
     expect(ran.out).toContain('shop.orders  the same rows in another order')
     expect(api.asked[0]?.path).toBe('/v1/mismatches?limit=5')
@@ -231,7 +206,7 @@ describe('views', () => {
     const path = join(directory, 'token')
     writeFileSync(path, 'a-token-of-many-letters\n')
     const api = await startApi({ 'GET /v1/audit': [200, []] })
-    const ran = await run(['audit'], {
+    const ran = await zdm(['audit'], {
       ZDM_ADMIN_ADDRESS: api.url,
       ZDM_ADMIN_TOKEN_PATH: path,
     })
@@ -242,7 +217,7 @@ describe('views', () => {
   test("a token that is refused ends with 1 and the API's words", async () => {
     const problem = { code: 'UNAUTHORIZED', message: 'the bearer token is missing or wrong' }
     const api = await startApi({ 'GET /v1/config': [401, problem] })
-    const ran = await run(['--address', api.url, 'config'])
+    const ran = await zdm(['--address', api.url, 'config'])
     expect(ran).toMatchObject({ status: 1 })
     expect(ran.error).toContain('the bearer token is missing or wrong')
     expect(ran.error).toContain('--token-file <path> or ZDM_ADMIN_TOKEN_PATH')
@@ -252,12 +227,12 @@ describe('views', () => {
 describe('changes', () => {
   test('advance without a phase asks for the one that follows, by name', async () => {
     const api = await startApi({ ...STATUS, 'POST /v1/advance': [200, reportOf()] })
-    const ran = await run(['--address', api.url, 'advance', '--reason', 'validated'])
+    const ran = await zdm(['--address', api.url, 'advance', '--reason', 'validated'])
     expect(ran.status).toBe(0)
     expect(api.asked[1]?.body).toEqual({
       to: 'target-reads',
       from: 'dual-read',
-      by: 'ada@ops',
+      by: ZDM_USER,
       reason: 'validated',
       force: false,
     })
@@ -269,18 +244,18 @@ describe('changes', () => {
       'GET /v1/status': [200, onTarget],
       'POST /v1/advance': [200, reportOf()],
     })
-    const bare = await run(['--address', api.url, 'advance'])
+    const bare = await zdm(['--address', api.url, 'advance'])
     expect(bare.status).toBe(3)
     expect(bare.error).toContain('zdm advance cut-over')
     const way = ['advance', 'cut-over', '--from', 'target-reads']
-    expect((await run(['--address', api.url, ...way])).status).toBe(0)
+    expect((await zdm(['--address', api.url, ...way])).status).toBe(0)
     expect(api.asked.at(-1)?.body).toMatchObject({ to: 'cut-over', from: 'target-reads' })
     expect(api.asked.filter(({ path }) => path === '/v1/advance').length).toBe(1)
   })
 
   test('advance where nothing follows is refused with the way back', async () => {
     const api = await startApi({ 'GET /v1/status': [200, statusOf({ next: [] })] })
-    const ran = await run(['--address', api.url, 'advance'])
+    const ran = await zdm(['--address', api.url, 'advance'])
     expect(ran.status).toBe(3)
     expect(ran.error).toContain('zdm rollback')
   })
@@ -292,7 +267,7 @@ describe('changes', () => {
     ['partial', 502, 4],
   ] as const)('a change that is %s (HTTP %i) ends with %i', async (outcome, http, status) => {
     const api = await startApi({ 'POST /v1/rollback': [http, reportOf({ outcome })] })
-    const ran = await run(['--address', api.url, 'rollback', '--leave'])
+    const ran = await zdm(['--address', api.url, 'rollback', '--leave'])
     expect(ran.status).toBe(status)
     expect(api.asked[0]?.body).toMatchObject({ leave: true, force: false })
   })
@@ -300,7 +275,7 @@ describe('changes', () => {
   test('a change that the API cannot take ends with 1 and says why', async () => {
     const problem = { code: 'STATE_NOT_WRITTEN', message: 'the disk is full; nothing has changed' }
     const api = await startApi({ 'POST /v1/rollback': [503, problem] })
-    const ran = await run(['--address', api.url, 'rollback'])
+    const ran = await zdm(['--address', api.url, 'rollback'])
     expect(ran.status).toBe(1)
     expect(ran.error).toContain('the disk is full')
   })
@@ -311,11 +286,11 @@ describe('changes', () => {
     ['write-mode', 'target_only', { writeMode: 'target_only' }],
   ])('set %s changes that and leaves the rest', async (name, value, changed) => {
     const api = await startApi({ ...STATUS, 'PUT /v1/routing': [200, reportOf()] })
-    await run(['--address', api.url, 'set', name, value, '--force', '--reason', 'leaving'])
+    await zdm(['--address', api.url, 'set', name, value, '--force', '--reason', 'leaving'])
     const { routing } = statusOf().state
     expect(api.asked[1]?.body).toEqual({
       routing: { ...routing, ...changed },
-      by: 'ada@ops',
+      by: ZDM_USER,
       reason: 'leaving',
       force: true,
     })
@@ -335,18 +310,18 @@ describe('changes', () => {
       [['--into', 'origin'], { step: 'done', into: 'origin' }, 'Origin has what Target had'],
     ] as const
     for (const [words, body, said] of COMPARISONS) {
-      const ran = await run(['--address', api.url, 'reconciled', '--reason', 'compared', ...words])
+      const ran = await zdm(['--address', api.url, 'reconciled', '--reason', 'compared', ...words])
       expect(ran.out).toContain(said)
       expect(api.asked.at(-1)?.body).toMatchObject({ ...body, reason: 'compared' })
     }
-    await run(['--address', api.url, 'align', '--like', 'http://10.0.0.1:14003'])
+    await zdm(['--address', api.url, 'align', '--like', 'http://10.0.0.1:14003'])
     expect(api.asked.at(-1)?.body).toMatchObject({ like: 'http://10.0.0.1:14003' })
   })
 
   test('reconciled without a beginning is refused, with what comes first', async () => {
     const problem = { code: 'RECONCILIATION_REFUSED', message: 'zdm reconciled --begin first' }
     const api = await startApi({ 'POST /v1/reconciliations': [409, problem] })
-    const ran = await run(['--address', api.url, 'reconciled'])
+    const ran = await zdm(['--address', api.url, 'reconciled'])
     expect(ran).toMatchObject({ status: 3, error: 'zdm: zdm reconciled --begin first\n' })
   })
 
@@ -355,14 +330,14 @@ describe('changes', () => {
       'GET /v1/log-level': [200, { level: 'info' }],
       'PUT /v1/log-level': [200, { level: 'debug' }],
     })
-    expect((await run(['--address', api.url, 'log-level'])).out).toContain('info')
-    expect((await run(['--address', api.url, 'log-level', 'debug'])).out).toContain('debug')
+    expect((await zdm(['--address', api.url, 'log-level'])).out).toContain('info')
+    expect((await zdm(['--address', api.url, 'log-level', 'debug'])).out).toContain('debug')
   })
 })
 
 describe('completion', () => {
   test.each(['bash', 'zsh', 'fish'])('for %s names every command', async (shell) => {
-    const { out } = await run(['completion', shell])
+    const { out } = await zdm(['completion', shell])
     for (const command of ['status', 'plan', 'advance', 'rollback', 'set', 'audit', 'check']) {
       expect(out).toContain(command)
     }
@@ -383,7 +358,7 @@ describe('completion', () => {
     ['rollback --reason', [], ['--leave', 'migrate']],
   ]
   test.each(LINES)('in bash, after "zdm %s"', async (line, offered, withheld) => {
-    const { out } = await run(['completion', 'bash'])
+    const { out } = await zdm(['completion', 'bash'])
     const words = line === '' ? [] : line.split(' ')
     const script = `${out}
 COMP_WORDS=(zdm ${words.map((word) => `'${word}'`).join(' ')} '')

@@ -4,7 +4,6 @@
  */
 import { beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
 import { listenHttp } from '../../src/admin/http-server.ts'
-import { runZdm } from '../../src/cli/program.ts'
 import { systemClock } from '../../src/clock.ts'
 import type { CheckReport, Difference } from '../../src/control/report.ts'
 import type { ProxyInstance } from '../../src/proxy/instance.ts'
@@ -16,6 +15,7 @@ import {
   newKeyspaceName,
   startRealInstance,
 } from '../support/real-instance.ts'
+import { type RanZdm, zdm as runZdm } from '../support/zdm.ts'
 
 const KS = newKeyspaceName()
 const SAME = newKeyspaceName()
@@ -58,31 +58,13 @@ const SCHEMAS: Readonly<Record<'origin' | 'target', readonly string[]>> = {
   ],
 }
 
-type Ran = { readonly status: number; readonly out: string; readonly error: string }
-
 let address: string
 
-const zdm = async (...argv: readonly string[]): Promise<Ran> => {
-  let out = ''
-  let error = ''
-  const status = await runZdm(['--address', address, ...argv], {
-    environment: {},
-    isTerminal: false,
-    user: 'test',
-    version: '0',
-    out: (written) => {
-      out += written
-    },
-    error: (written) => {
-      error += written
-    },
-    sleep: () => Promise.resolve(),
-    signal: new AbortController().signal,
-  })
-  return { status, out, error }
-}
+const zdm = (...argv: readonly string[]): Promise<RanZdm> => runZdm(['--address', address, ...argv])
 
-const report = async (...argv: readonly string[]): Promise<CheckReport & Pick<Ran, 'status'>> => {
+const report = async (
+  ...argv: readonly string[]
+): Promise<CheckReport & Pick<RanZdm, 'status'>> => {
   const { status, out } = await zdm('--json', 'check', ...argv)
   return { ...(JSON.parse(out) as CheckReport), status }
 }

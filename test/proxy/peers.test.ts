@@ -6,13 +6,13 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { InstanceAccess } from '../../src/admin/instance-client.ts'
-import { runZdm } from '../../src/cli/program.ts'
 import { Authority, Files } from '../support/certificates.ts'
 import {
   type DeploymentOptions,
   type ProcessDeployment,
   startDeployment,
 } from '../support/process-deployment.ts'
+import { type RanZdm, zdm as runZdm } from '../support/zdm.ts'
 
 const TIMEOUT_MS = 300_000
 const TOKEN = 'a'.repeat(32)
@@ -64,29 +64,14 @@ const withMutualTls = async (foreign: number | null = null): Promise<Secured> =>
   }
 }
 
-type Ran = { readonly status: number; readonly out: string }
-
-/** `zdm` as an operator runs it against the first instance. */
+/** `zdm` as an operator runs it against the first instance; `out` is all that it writes. */
 const zdm = async (
   { instances }: ProcessDeployment,
   { options }: Secured,
   ...args: readonly string[]
-): Promise<Ran> => {
-  let out = ''
-  const write = (text: string): void => {
-    out += text
-  }
-  const status = await runZdm(['--address', instances[0].name, ...options, ...args], {
-    environment: {},
-    isTerminal: false,
-    user: 'ada@ops',
-    version: '1',
-    out: write,
-    error: write,
-    sleep: () => Promise.resolve(),
-    signal: new AbortController().signal,
-  })
-  return { status, out }
+): Promise<Pick<RanZdm, 'status' | 'out'>> => {
+  const ran = await runZdm(['--address', instances[0].name, ...options, ...args])
+  return { status: ran.status, out: ran.out + ran.error }
 }
 
 describe.each([

@@ -6,7 +6,7 @@ import {
   clusterName,
   otherCluster,
 } from '../../src/routing/cluster.ts'
-import { Answer, FailedOn, failedOn, returnedCluster } from '../../src/routing/outcome.ts'
+import { Answer, returnedCluster } from '../../src/routing/outcome.ts'
 
 const { SUCCESS, ERROR } = Answer
 const { ORIGIN, TARGET } = Cluster
@@ -23,13 +23,6 @@ const RETURNED = [
   [ERROR, ERROR, TARGET, ORIGIN],
 ] as const
 
-const FAILED = [
-  [SUCCESS, SUCCESS, FailedOn.NONE],
-  [ERROR, SUCCESS, FailedOn.ORIGIN],
-  [SUCCESS, ERROR, FailedOn.TARGET],
-  [ERROR, ERROR, FailedOn.BOTH],
-] as const
-
 describe('the answer that the client gets', () => {
   test.each(RETURNED)(
     'origin %i, target %i, preferred %i: %i',
@@ -44,12 +37,6 @@ describe('the answer that the client gets', () => {
       const isError = (returned === ORIGIN ? origin : target) === ERROR
       expect(isError).toBe(origin === ERROR || target === ERROR)
     }
-  })
-})
-
-describe('what is counted as failed', () => {
-  test.each(FAILED)('origin %i, target %i: %i', (origin, target, expected) => {
-    expect(failedOn(origin, target)).toBe(expected)
   })
 })
 

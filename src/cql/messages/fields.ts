@@ -177,6 +177,21 @@ export const consistencyOffset = (
 }
 
 /**
+ * Makes the QUERY or EXECUTE whose consistency lies at `consistencyAt` ask for the columns of its rows, which
+ * drivers that know them leave out. Where the message is cut off nothing is changed: a node says what is wrong.
+ */
+export const clearSkipMetadata = (
+  bytes: Uint8Array,
+  consistencyAt: number,
+  bodyEnd: number,
+  traits: VersionTraits,
+): void => {
+  // Of an [int] of flags the last byte has the low ones.
+  const flagsAt = consistencyAt + 2 + (traits.hasIntFlags ? 3 : 0)
+  if (flagsAt < bodyEnd) bytes[flagsAt]! &= ~QueryFlag.SKIP_METADATA
+}
+
+/**
  * The consistency level of the QUERY, EXECUTE or BATCH at `messageStart`; -1 if the body is malformed
  * or the message has none. For errors about a request that was forwarded already, hence never throws.
  */
