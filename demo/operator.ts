@@ -8,7 +8,7 @@ import type { ChangeReport, Plan } from '../src/control/report.ts'
 import type { Place } from './place.ts'
 import { withoutSettings } from './proxy-process.ts'
 
-const ZDM_MAIN = join(import.meta.dirname, '..', 'src', 'cli', 'zdm.ts')
+const ZDM_MAIN = join(import.meta.dirname, '..', 'bin', 'zdm.js')
 
 /** Where `zdm` finds the admin API of one instance; the others are found through it. */
 export const adminVariables = ({ addresses, adminPort }: Place): Record<string, string> => ({

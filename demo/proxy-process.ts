@@ -8,7 +8,7 @@ import { GuardedProcess, logTail } from '../clusters/guarded-process.ts'
 import { waitUntil } from '../clusters/readiness.ts'
 import { findPlace, type Place } from './place.ts'
 
-const PROXY_MAIN = join(import.meta.dirname, '..', 'src', 'main.ts')
+const PROXY_MAIN = join(import.meta.dirname, '..', 'bin', 'zdm-proxy.js')
 const READY_TIMEOUT_MS = 60_000
 const PROBE_TIMEOUT_MS = 2000
 const STOP_TIMEOUT_MS = 5000

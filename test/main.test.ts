@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest'
 import { afterTest } from './support/after-test.ts'
 import { startCluster } from './support/instance.ts'
 
-const MAIN = new URL('../src/main.ts', import.meta.url).pathname
+const MAIN = new URL('../bin/zdm-proxy.js', import.meta.url).pathname
 /** A process takes seconds to start where many tests run at once. */
 const TIMEOUT_MS = 60_000
 

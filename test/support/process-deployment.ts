@@ -14,7 +14,7 @@ import { afterTest } from './after-test.ts'
 import type { FakeCluster } from './fake-cluster/cluster.ts'
 import { startCluster } from './instance.ts'
 
-const MAIN = new URL('../../src/main.ts', import.meta.url).pathname
+const MAIN = new URL('../../bin/zdm-proxy.js', import.meta.url).pathname
 const ASK_EVERY_MS = 20
 
 export class ProcessInstance {
