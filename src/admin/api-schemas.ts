@@ -152,6 +152,10 @@ const INSTANCE_STATUS = object({
     TEXT_OR_NULL,
     'Why the state in effect is not on disk, where it should be.',
   ),
+  auditFault: described(
+    TEXT_OR_NULL,
+    "Why the latest changes are not in the audit log's file, where it should have them; the next that is written brings them.",
+  ),
   settingsRouting: ref('Routing'),
   next: list(PHASE),
   pending: orNull(ref('PendingChange')),

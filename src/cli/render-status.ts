@@ -203,6 +203,13 @@ const keptLines = (instances: readonly Answering[], style: Style): string[] => {
     : [style.warning('a restart forgets this state: set routing_state_path')]
 }
 
+const auditLines = (instances: readonly Answering[], style: Style): string[] =>
+  instances.flatMap(({ name, status: { auditFault } }) =>
+    auditFault === null
+      ? []
+      : [style.bad(`${name} has changes that are in no file: ${auditFault}`)],
+  )
+
 export const renderStatus = (deployment: DeploymentStatus, style: Style): string[] => {
   const instances = answering(deployment)
   const [first] = instances
@@ -223,6 +230,7 @@ export const renderStatus = (deployment: DeploymentStatus, style: Style): string
       (state.reason === '' ? '' : ` (${state.reason})`),
     reconciliationLine(first.status, style),
     ...keptLines(instances, style),
+    ...auditLines(instances, style),
     ...pendingLines(instances, style),
     '',
     ...table(instanceRows(deployment, style)),

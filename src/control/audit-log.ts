@@ -14,6 +14,9 @@ export const AUDIT_ENTRIES_MAX = 1000
 export class AuditLog {
   readonly #path: string | null
   readonly #entries: AuditEntry[] = []
+  /** Of the newest entries, how many are not in the file yet. */
+  #unwritten = 0
+  #fault: string | null = null
 
   /** `path` null: in memory only. Entries of earlier runs are read back. */
   constructor(path: string | null) {
@@ -21,20 +24,28 @@ export class AuditLog {
     if (path !== null) this.#entries.push(...readEntries(path))
   }
 
-  /** Throws AUDIT_NOT_WRITTEN; the entry is in memory all the same. */
+  /** Why the latest entries are in memory only, although there is a file for them; null where they are not. */
+  get fault(): string | null {
+    return this.#fault
+  }
+
+  /** Throws AUDIT_NOT_WRITTEN; the entry is in memory all the same, and goes to the file with the next one. */
   append(entry: AuditEntry): void {
     this.#entries.push(entry)
     if (this.#entries.length > AUDIT_ENTRIES_MAX) this.#entries.shift()
     if (this.#path === null) return
+    this.#unwritten = Math.min(this.#unwritten + 1, this.#entries.length)
     try {
-      appendLine(this.#path, JSON.stringify(entry))
+      const lines = this.#entries.slice(-this.#unwritten).map((one) => JSON.stringify(one))
+      // A full disk may have cut the last line off.
+      const cutOff = this.#fault === null ? '' : '\n'
+      appendLine(this.#path, cutOff + lines.join('\n'))
+      this.#unwritten = 0
+      this.#fault = null
     } catch (cause) {
       const why = messageOf(cause)
-      throw new ControlError(
-        ControlErrorCode.AUDIT_NOT_WRITTEN,
-        `the audit log ${this.#path} (audit_log_path) cannot be written: ${why}`,
-        { cause },
-      )
+      this.#fault = `the audit log ${this.#path} (audit_log_path) cannot be written: ${why}`
+      throw new ControlError(ControlErrorCode.AUDIT_NOT_WRITTEN, this.#fault, { cause })
     }
   }
 

@@ -142,6 +142,8 @@ export type InstanceStatus = {
   readonly isStateKept: boolean
   /** Why it does not, where it should: the state file could not be written when a rollback went on without. */
   readonly stateFault: string | null
+  /** Why the latest changes are not in the audit log's file, where it should have them. */
+  readonly auditFault: string | null
   /** Where it would be after a restart without a state file. */
   readonly settingsRouting: Routing
   /** Where `advance` may go from here; the first unless told otherwise. */

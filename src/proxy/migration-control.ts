@@ -191,6 +191,7 @@ export class MigrationControl implements AdminApi {
       isPhaseRouting: hasPhaseRouting(state),
       isStateKept: this.#switch.isStateKept,
       stateFault: this.#switch.stateFault,
+      auditFault: this.#options.audit.fault,
       settingsRouting: routingSetting(settings),
       next: PHASE_TABLE[state.phase].next,
       pending: this.#switch.pending,

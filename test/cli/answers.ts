@@ -50,6 +50,7 @@ export const statusOf = (overrides: Partial<InstanceStatus> = {}): InstanceStatu
   isPhaseRouting: true,
   isStateKept: true,
   stateFault: null,
+  auditFault: null,
   next: ['target-reads'],
   pending: null,
   clusters: {

@@ -184,10 +184,16 @@ test('status tells what holds a change up, and what a restart would undo', () =>
     by: 'bob',
     expiresAt: '2026-01-02T00:00:30Z',
   } as const
-  const status = statusOf({ pending, isStateKept: false, stateFault: 'the disk is full' })
+  const status = statusOf({
+    pending,
+    isStateKept: false,
+    stateFault: 'the disk is full',
+    auditFault: 'the disk of the log is full',
+  })
   const lines = text(renderStatus(deploymentOf([status]), PLAIN))
   expect(lines).toContain('bob is making a change (advance)')
   expect(lines).toContain('forgets this state with a restart: the disk is full')
+  expect(lines).toContain('has changes that are in no file: the disk of the log is full')
 })
 
 test('status tells once what a cluster lacks, as far as any instance knows', () => {

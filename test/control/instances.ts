@@ -184,6 +184,7 @@ const statusOf = (name: string, own: MigrationSwitch, evidence: Evidence): Insta
     isPhaseRouting: hasPhaseRouting(own.state),
     isStateKept: isStateKept && own.stateFault === null,
     stateFault: own.stateFault,
+    auditFault: null,
     settingsRouting,
     next: PHASE_TABLE[own.state.phase].next,
     pending: own.pending,

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -111,6 +111,25 @@ describe('a disk that cannot be written', () => {
       expect(own.pending).toBeNull()
       const { id } = await own.prepare(request(back), 'x')
       expect((await own.commit(id, 'x')).state.phase).toBe('rolled-back')
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
+  })
+
+  test('keeps what a rollback could not record until it can be, and says so', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'zdm-audit-'))
+    try {
+      const path = join(directory, 'audit.jsonl')
+      mkdirSync(path)
+      const { audit, switch: own } = fakeInstance('a', { auditPath: path })
+      const { id } = await own.prepare(request(back), 'x')
+      await own.commit(id, 'x')
+      expect(audit.fault).toContain(`${path} (audit_log_path) cannot be written: `)
+      rmdirSync(path)
+      own.note('log-level', { by: 'ada', reason: '' }, 'x', 'debug')
+      expect(audit.fault).toBeNull()
+      const events = new AuditLog(path).latest(10).map(({ event }) => event)
+      expect(events).toEqual(['begun', 'committed', 'log-level'])
     } finally {
       rmSync(directory, { recursive: true })
     }

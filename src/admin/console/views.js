@@ -131,6 +131,7 @@ export const renderState = (status, deployment, phases) => {
             status.stateFault === null ? 'warning' : 'bad',
           ],
         ]),
+    ...(status.auditFault === null ? [] : [['Audit log', status.auditFault, 'bad']]),
   ])
   byId('next').replaceChildren(...nextSteps(status, deployment).map((text) => make('li', { text })))
   byId('plan-advance').disabled = status.next.length === 0
