@@ -36,6 +36,8 @@ export const startInstanceBetween = async (
     originPort: origin.contactPoints[0]!.port,
     targetContactPoints: target.contactPoints.map(({ address }) => address),
     targetPort: target.contactPoints[0]!.port,
+    // As long as the clusters' own time-outs: on a busy machine a cluster takes its time, for a first Java function most of all.
+    proxyRequestTimeoutMs: 60_000,
     ...overrides,
   })
   const instance = new ProxyInstance(settings, {
