@@ -117,7 +117,7 @@ const readReach = async (
     const log = createLogger({ level: 'fatal', clock })
     const store = new CertificateStore(sources, { clock, log })
     await store.load()
-    const astra = await openAstraContacts(store, clock, signal)
+    const astra = await openAstraContacts(settings, store, clock, signal)
     const row = settingsRow('certificates', 'pass', 'they can be used')
     return [row, { tls: tlsMaterial(settings, store), astra }]
   } catch (error) {
