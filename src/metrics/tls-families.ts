@@ -1,7 +1,8 @@
 /** The families of the certificates in force: how long they are valid, and whether renewed files could be used. */
 import type { MetricFamily } from './family.ts'
 
-const LEG = ['listener', 'origin', 'target', 'admin', 'metrics'] as const
+const CQL_LEG = ['listener', 'origin', 'target'] as const
+const LEG = [...CQL_LEG, 'admin', 'metrics'] as const
 
 const OWN = { isPrefixed: true, isReference: false } as const
 
@@ -22,7 +23,7 @@ export const TLS_FAMILIES: readonly MetricFamily[] = [
     ...OWN,
     name: 'tls_crl_expiry_timestamp_seconds',
     type: 'gauge',
-    labels: { leg: LEG },
+    labels: { leg: CQL_LEG },
     help: 'When the first revocation list expires, so that every certificate of its authority is refused, in seconds since 1970.',
     read: ({ certificates }) =>
       certificates.crls.map(({ leg, expiresAtSeconds }) => ({

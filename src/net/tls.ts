@@ -79,8 +79,10 @@ export const clientContext = (
   })
 }
 
-/** The listener's context: clients are verified against the given authority alone. */
-export const listenerContextOptions = (material: ListenerTlsMaterial): SecureContextOptions => ({
+/** A server's context: clients are verified against the given authority alone. */
+export const listenerContextOptions = (
+  material: Omit<ListenerTlsMaterial, 'ticketKeys'>,
+): SecureContextOptions => ({
   minVersion: TLS_VERSION_MIN,
   cert: material.certificate,
   key: material.key,
