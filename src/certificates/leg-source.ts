@@ -80,6 +80,14 @@ type Texts = Pick<LegContent, 'authority' | 'certificate' | 'key'> & {
   readonly token: string | null
 }
 
+const isSame = (a: Texts, b: Texts): boolean =>
+  a.authority === b.authority &&
+  a.certificate === b.certificate &&
+  a.key === b.key &&
+  a.passphrase === b.passphrase &&
+  a.crl === b.crl &&
+  a.token === b.token
+
 /** As editors and `echo` end a file. */
 const withoutLineEnd = (text: string): string => text.replace(/\r?\n$/, '')
 
@@ -117,6 +125,8 @@ const checked = (texts: Texts, files: LegFiles): Omit<LegContent, 'bundle'> => {
 export class FileLegSource implements LegSource {
   readonly description: string
   readonly #files: LegFiles
+  /** A key under a passphrase takes its time by design, and this is the thread that may serve clients. */
+  #last: { readonly texts: Texts; readonly content: LegContent } | null = null
 
   constructor(files: LegFiles) {
     this.#files = files
@@ -136,7 +146,10 @@ export class FileLegSource implements LegSource {
       readText(files.token ?? null),
     ])
     const texts = { authority, certificate, key, passphrase, crl, token }
-    return { ...checked(texts, files), bundle: null }
+    if (this.#last !== null && isSame(texts, this.#last.texts)) return this.#last.content
+    const content = { ...checked(texts, files), bundle: null }
+    this.#last = { texts, content }
+    return content
   }
 }
 

@@ -17,7 +17,7 @@ import {
   connectionSettings,
   type Reach,
 } from '../proxy/derived-settings.ts'
-import { legSources, openAstraContacts, tlsMaterial } from '../proxy/tls-legs.ts'
+import { legSources, openAstraContacts, serverSources, tlsMaterial } from '../proxy/tls-legs.ts'
 import { Cluster } from '../routing/cluster.ts'
 import { hintsOf, judgeBoth, type SchemaFindings } from './both-clusters.ts'
 import { ClusterCheck, type ClusterFindings } from './cluster-check.ts'
@@ -103,15 +103,18 @@ const shortened = (settings: ControlConnectionSettings): ControlConnectionSettin
   connectTimeoutMs: Math.min(settings.connectTimeoutMs, CONNECT_TIMEOUT_MAX_MS),
 })
 
-/** Certificates and bundles, as the start reads them. Where they cannot be used the clusters are tried without. */
+/** Certificates, tokens and bundles, as the start reads them. Where they cannot be used the clusters are tried without. */
 const readReach = async (
   settings: Settings,
   { clock }: PreflightTools,
   signal: AbortSignal,
 ): Promise<readonly [CheckRow, Reach]> => {
-  const sources = legSources(settings)
+  const sources = { ...legSources(settings), ...serverSources(settings) }
   if (Object.values(sources).every((source) => source === null)) {
-    return [settingsRow('certificates', 'skipped', 'no TLS is configured'), BY_SETTINGS_ALONE]
+    return [
+      settingsRow('certificates', 'skipped', 'no TLS and no tokens are configured'),
+      BY_SETTINGS_ALONE,
+    ]
   }
   try {
     const log = createLogger({ level: 'fatal', clock })

@@ -298,6 +298,16 @@ describe('a key under a passphrase', () => {
     expect(store.content('listener')?.key).toMatch(/^-----BEGIN PRIVATE KEY-----/)
   })
 
+  test('costs its decryption once, and not at every look', async () => {
+    await write(first, 'a secret')
+    await files.write('ca.crt', authority.certificate)
+    const own = source(PASSPHRASE())
+    const content = await own.read()
+    expect(await own.read()).toBe(content)
+    await files.writePair('proxy', second)
+    expect((await own.read()).certificate).toBe(second.certificate)
+  })
+
   test('and another passphrase are read together; half of the change is not complained of', async () => {
     const store = await start('the first')
     await files.writePair('proxy', { ...second, key: encrypted(second.key, 'the second') })
