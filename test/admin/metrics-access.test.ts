@@ -233,6 +233,26 @@ describe('with mutual TLS', () => {
     expect(String(refusal)).toMatch(/^HTTP\/1.1 403/)
   })
 
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'a session (%s) does not carry over what an authority from before had accepted',
+    async (version) => {
+      const { server: http } = await serve(mutual)
+      const tls = { ...showing(scraper), minVersion: version, maxVersion: version }
+      const first = connect({ host: HOST, port: http.port, ...tls })
+      first.write('GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n')
+      const [session] = await once(first, 'session')
+      expect(String((await once(first, 'data'))[0])).toMatch(/^HTTP\/1.1 200/)
+      first.destroy()
+      http.setTls(tlsOf(server, stranger.certificate)!)
+      const second = connect({ host: HOST, port: http.port, ...tls, session })
+      second.write('GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n')
+      const [refusal] = await once(second, 'data')
+      expect(second.isSessionReused()).toBe(false)
+      second.destroy()
+      expect(String(refusal)).toMatch(/^HTTP\/1.1 403/)
+    },
+  )
+
   test('and a token both are asked for', async () => {
     const { server: http } = await serve(() => ({ ...mutual(), tokens: [TOKEN] }))
     expect((await ask(http, '/metrics', { tls: showing(scraper) })).status).toBe(401)
