@@ -2,11 +2,13 @@
  * Asks a proxy on this machine how it is: for the image's HEALTHCHECK, where there is no curl. It finds the
  * proxy by the proxy's own settings. Exit status: 0 well, 1 not well or not there, 2 wrong arguments.
  */
-import { get, type IncomingMessage } from 'node:http'
+import { get as getHttp, type IncomingMessage } from 'node:http'
+import { get as getHttps } from 'node:https'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { isAnyAddress } from './config/address.ts'
 import { loadSettings, settingsSource } from './config/load.ts'
+import type { Settings } from './config/settings.ts'
 import { formatEndpoint } from './net/dialer.ts'
 import { bindAddress } from './proxy/derived-settings.ts'
 
@@ -40,10 +42,17 @@ const reachableAddress = (listenAddress: string): string => {
 }
 
 /** Not fetch(), which refuses ports that browsers do not like. */
-const request = (address: string, port: number, path: string): Promise<IncomingMessage> =>
+const request = (
+  address: string,
+  { metricsPort: port, metricsTlsCertPath }: Settings,
+  path: string,
+): Promise<IncomingMessage> =>
   new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(TIMEOUT_MS)
-    get({ host: address, port, path, signal, agent: false }, resolve).on('error', reject)
+    const get = metricsTlsCertPath === '' ? getHttp : getHttps
+    // Its certificate names what others reach it by. On this machine nothing is told that it should protect.
+    const options = { host: address, port, path, signal, agent: false, rejectUnauthorized: false }
+    get(options, resolve).on('error', reject)
   })
 
 /** Says why not, if not. */
@@ -51,7 +60,7 @@ const ask = async ({ configPath, path }: Question): Promise<string | null> => {
   try {
     const { settings } = loadSettings(settingsSource(configPath, process.env))
     const address = reachableAddress(settings.metricsAddress)
-    const response = await request(address, settings.metricsPort, `/health/${path}`)
+    const response = await request(address, settings, `/health/${path}`)
     const body = await text(response)
     if (response.statusCode === 200) return null
     return `${formatEndpoint(address, settings.metricsPort)} answers ${response.statusCode}: ${body}`

@@ -3,6 +3,8 @@
  * (operations §2). Exit status: 0 stopped as told, 1 a fault of the proxy, 2 wrong arguments, 255 wrong
  * settings.
  */
+import type { HttpServer } from './admin/http-server.ts'
+import type { CertificateStore } from './certificates/certificate-store.ts'
 import { preflight } from './check/preflight.ts'
 import { hasFailed, renderDifferences, renderRows } from './check/verdict.ts'
 import { systemClock } from './clock.ts'
@@ -16,12 +18,12 @@ import { ControlError } from './control/errors.ts'
 import { type MigrationState, routingStateOf } from './control/migration-state.ts'
 import { createLogger, type Logger, type RootLogger } from './log.ts'
 import { logLevelsOf } from './log-levels.ts'
-import { type AdminCredentials, adminCredentials } from './proxy/admin-credentials.ts'
 import { Configuration } from './proxy/configuration.ts'
 import { initialRouting, systemResolve } from './proxy/derived-settings.ts'
 import { measuredEvidence } from './proxy/evidence.ts'
 import { ProxyInstance } from './proxy/instance.ts'
 import { serveHealth } from './proxy/serve-health.ts'
+import { loadServerStore, serverCredentials } from './proxy/server-credentials.ts'
 import { createControl, loadState, serveAdmin } from './proxy/start-control.ts'
 import { readVersion } from './version.ts'
 
@@ -51,13 +53,14 @@ const describe = (loaded: LoadedSettings, log: Logger): void => {
   for (const { code, text } of loaded.warnings) log.warn({ code }, text)
 }
 
-type Beginning = { readonly state: MigrationState; readonly credentials: AdminCredentials }
+type Beginning = { readonly state: MigrationState; readonly serverStore: CertificateStore }
 
 /** What files beside the settings say, or null when one cannot be used and it has been said why. */
-const readBeginning = (settings: Settings, log: RootLogger): Beginning | null => {
+const readBeginning = async (settings: Settings, log: RootLogger): Promise<Beginning | null> => {
+  const tools = { clock: systemClock, log }
   try {
-    const credentials = adminCredentials(settings)
-    return { credentials, state: loadState(settings, { clock: systemClock, log }) }
+    const serverStore = await loadServerStore(settings, tools)
+    return { serverStore, state: loadState(settings, tools) }
   } catch (error) {
     if (error instanceof ControlError) log.error({ code: error.code }, error.message)
     else if (error instanceof ConfigError) {
@@ -70,7 +73,7 @@ const readBeginning = (settings: Settings, log: RootLogger): Beginning | null =>
 /** Runs until a signal, or a fault of its own; resolves with the exit status. */
 const run = async (
   loaded: LoadedSettings,
-  { state, credentials }: Beginning,
+  { state, serverStore }: Beginning,
   reload: Load,
   configPath: string | null,
   version: string,
@@ -94,9 +97,13 @@ const run = async (
   const routing = routingStateOf(state, initialRouting(settings).systemQueries)
   const instance = new ProxyInstance(settings, tools, routing)
   const load = configPath === null ? null : reload
-  const configuration = new Configuration({ instance, loaded, load, clock: systemClock, log })
+  const lookAtFiles = (): void => {
+    void instance.lookAtCertificates()
+    void serverStore.look()
+  }
+  const configuration = new Configuration({ instance, loaded, load, lookAtFiles, ...tools })
   const config = (): readonly DescribedSetting[] => configuration.describe()
-  const given = { settings, config, version, instance, state, credentials }
+  const given = { settings, config, version, instance, state, serverStore }
   const controlOptions = { ...given, clock: systemClock, log, evidence: measuredEvidence(instance) }
   const control = createControl(controlOptions)
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -106,7 +113,7 @@ const run = async (
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
   process.on('SIGHUP', () => {
-    const what = configPath ?? 'certificates'
+    const what = configPath ?? 'certificates and tokens'
     log.info({ code: 'SIGNAL', signal: 'SIGHUP' }, `SIGHUP received: reading ${what} again`)
     configuration.reload()
   })
@@ -114,16 +121,30 @@ const run = async (
     stop.signal.addEventListener('abort', () => resolve(instance.stop(force.signal)))
   })
   const series = { control: () => control.series(), reloads: () => configuration.series() }
-  const servers = [
-    await serveHealth(settings, version, instance, series, controlOptions),
-    await serveAdmin(control, controlOptions),
-  ]
+  const metrics = await serveHealth(settings, version, instance, series, controlOptions)
+  if (metrics === null && settings.metricsBindRequired) return EXIT_FAULT
+  const admin = await serveAdmin(control, controlOptions)
+  followServerFiles(serverStore, { admin, metrics })
   if (settings.adminEnabled) await control.catchUp()
   await instance.start()
   await stopped
   await control.close()
-  await Promise.all(servers.map((server) => server?.close()))
+  serverStore.close()
+  await Promise.all([metrics?.close(), admin?.close()])
   return status
+}
+
+/** New certificates are for new connections; tokens are asked of the store with each request. */
+const followServerFiles = (
+  store: CertificateStore,
+  servers: Readonly<Record<'admin' | 'metrics', HttpServer | null>>,
+): void => {
+  store.watch((changed) => {
+    for (const name of ['admin', 'metrics'] as const) {
+      const { tls } = serverCredentials(store, name)
+      if (changed.includes(name) && tls !== null) servers[name]?.setTls(tls)
+    }
+  })
 }
 
 /** A setting per line, as a file would have it, with its source. */
@@ -168,7 +189,7 @@ const withSettings = async (
   describe(loaded, early)
   const level = logLevelsOf(loaded.settings.logLevel, loaded.settings.logLevels)
   const log = createLogger({ level, clock: systemClock })
-  const beginning = readBeginning(loaded.settings, log)
+  const beginning = await readBeginning(loaded.settings, log)
   if (beginning === null) return EXIT_SETTINGS
   return run(loaded, beginning, load, configPath, version, log)
 }

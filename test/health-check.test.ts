@@ -1,10 +1,13 @@
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterTest } from './support/after-test.ts'
+import { Authority } from './support/certificates.ts'
 
 const SCRIPT = join(import.meta.dirname, '../src/health-check.ts')
 const CREDENTIALS = {
@@ -60,6 +63,21 @@ describe('the health check', { timeout: 30_000 }, () => {
       expect(requested).toEqual(['/health/liveness'])
     },
   )
+
+  test('finds a proxy that serves it with TLS, whatever its certificate names', async () => {
+    const authority = await Authority.create()
+    const { certificate, key } = await authority.issue('proxy', { names: ['proxy.example'] })
+    const secure = createSecureServer({ cert: certificate, key }, (_, response) => response.end())
+    afterTest(() => secure.close())
+    await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve))
+    const variables = {
+      ...CREDENTIALS,
+      ZDM_METRICS_PORT: String((secure.address() as AddressInfo).port),
+      ZDM_METRICS_TLS_CERT_PATH: '/cert.pem',
+      ZDM_METRICS_TLS_KEY_PATH: '/key.pem',
+    }
+    expect(await check([], variables)).toEqual({ status: 0, error: '' })
+  })
 
   test('fails and says why where the proxy is not ready', async () => {
     answers.set('/health/readiness', 503)

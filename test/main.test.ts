@@ -1,11 +1,18 @@
 /** The command as a process: what it prints, its exit status, and signals. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, writeFileSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
+import { get } from 'node:https'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import type { TLSSocket } from 'node:tls'
 import { describe, expect, test } from 'vitest'
 import { afterTest } from './support/after-test.ts'
+import { Authority, Files } from './support/certificates.ts'
 import { startCluster } from './support/instance.ts'
 
 const MAIN = new URL('../bin/zdm-proxy.js', import.meta.url).pathname
@@ -52,13 +59,16 @@ const start = (args: readonly string[]): Process => {
 }
 
 const settingsFile = async (
-  more: Readonly<Record<string, string | number>> = {},
-): Promise<{ path: string; write(more: Readonly<Record<string, string | number>>): void }> => {
+  more: Readonly<Record<string, string | number | boolean>> = {},
+): Promise<{
+  path: string
+  write(more: Readonly<Record<string, string | number | boolean>>): void
+}> => {
   const origin = await startCluster({ name: 'origin' })
   const nodes = [{ hostId: '00000000-0000-4000-8000-00000000000b' }]
   const target = await startCluster({ name: 'target', nodes })
   const path = join(mkdtempSync(join(tmpdir(), 'zdm-main-')), 'zdm.yml')
-  const write = (own: Readonly<Record<string, string | number>>): void => {
+  const write = (own: Readonly<Record<string, string | number | boolean>>): void => {
     const all = {
       origin_contact_points: origin.contactPoints[0]!,
       origin_port: origin.port,
@@ -114,6 +124,83 @@ describe('zdm-proxy', { timeout: TIMEOUT_MS }, () => {
     expect(await exited).toBe(255)
     expect(log()).toContain('CONFIG_INVALID')
   })
+
+  test('a token that is replaced is read again, at SIGHUP at once', async () => {
+    const files = await Files.create()
+    const [old, next] = ['an-old-token-of-letters', 'a-new-token-of-letters']
+    const admin_token_path = await files.write('token', old)
+    const { path } = await settingsFile({ admin_token_path })
+    const { child, log, logged, exited } = start(['--config', path])
+    await logged('PROXY_READY')
+    const [, port] = /admin API on http:\/\/127\.0\.0\.1:(\d+)/.exec(log())!
+    const status = async (token: string): Promise<number> => {
+      const headers = { authorization: `Bearer ${token}` }
+      return (await fetch(`http://127.0.0.1:${port}/v1/status`, { headers })).status
+    }
+    expect([await status(old), await status(next)]).toEqual([200, 401])
+    await files.write('token', next)
+    child.kill('SIGHUP')
+    await logged('TOKENS_RELOADED')
+    expect([await status(old), await status(next)]).toEqual([401, 200])
+    expect(log()).not.toContain('of-letters')
+    child.kill('SIGTERM')
+    expect(await exited).toBe(0)
+  })
+
+  test('metrics with TLS and a token: renewed files are used without a restart, and their expiry is there', async () => {
+    const files = await Files.create()
+    const authority = await Authority.create()
+    const pair = await files.writePair('metrics', await authority.issue('first'))
+    const metrics_token_path = await files.write('token', 'a-token-of-many-letters')
+    const { path } = await settingsFile({
+      metrics_tls_cert_path: pair.cert,
+      metrics_tls_key_path: pair.key,
+      metrics_token_path,
+    })
+    const { child, log, logged, exited } = start(['--config', path])
+    await logged('PROXY_READY')
+    const [, port] = /health and metrics on https:\/\/127\.0\.0\.1:(\d+)/.exec(log())!
+    const scrape = async (token: string) => {
+      const headers = { authorization: `Bearer ${token}` }
+      const where = { host: '127.0.0.1', port, path: '/metrics', headers, agent: false as const }
+      const sent = get({ ...where, ca: authority.certificate })
+      const [response] = (await once(sent, 'response')) as [IncomingMessage]
+      const subject = (response.socket as TLSSocket).getPeerX509Certificate()?.subject
+      return { status: response.statusCode, subject, body: await text(response) }
+    }
+    expect((await scrape('a-wrong-one')).status).toBe(401)
+    const first = await scrape('a-token-of-many-letters')
+    expect([first.status, first.subject]).toEqual([200, 'CN=first'])
+    expect(first.body).toMatch(
+      /zdm_tls_certificate_expiry_timestamp_seconds\{leg="metrics",role="certificate"\} \d/,
+    )
+    await files.writePair('metrics', await authority.issue('second'))
+    child.kill('SIGHUP')
+    await logged('CERTIFICATES_RELOADED')
+    expect((await scrape('a-token-of-many-letters')).subject).toBe('CN=second')
+    child.kill('SIGTERM')
+    expect(await exited).toBe(0)
+  })
+
+  test.each([true, false])(
+    'a port for metrics that is taken ends it with 1 where that is asked for: %s',
+    async (metrics_bind_required) => {
+      const taken = createServer().listen(0, '127.0.0.1')
+      afterTest(() => taken.close())
+      await once(taken, 'listening')
+      const metrics_port = (taken.address() as AddressInfo).port
+      const { path } = await settingsFile({ metrics_port, metrics_bind_required })
+      const { child, log, logged, exited } = start(['--config', path])
+      if (!metrics_bind_required) {
+        await logged('PROXY_READY')
+        child.kill('SIGTERM')
+      }
+      expect(await exited).toBe(metrics_bind_required ? 1 : 0)
+      expect(log()).toContain('HTTP_BIND_FAILED')
+      const end = 'the process ends (metrics_bind_required)'
+      expect(log().includes(end)).toBe(metrics_bind_required)
+    },
+  )
 
   test('SIGHUP reads the file again, a wrong file changes nothing, SIGTERM ends it', async () => {
     const { path, write } = await settingsFile()

@@ -2,7 +2,6 @@
  * The admin API over HTTP: the operations of api-operations.ts as routes, guarded by guard.ts. What they do
  * is src/control/'s and comes in as an AdminApi.
  */
-import type { ServerOptions } from 'node:https'
 import { TLSSocket } from 'node:tls'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '../clock.ts'
@@ -34,7 +33,6 @@ import { createHttpApp } from './http-server.ts'
 import { openApiDocument } from './openapi.ts'
 
 export type AdminAppOptions = GuardOptions & {
-  readonly https: ServerOptions | null
   readonly clock: Clock
   readonly log: Logger
 }
@@ -276,7 +274,10 @@ const PUBLIC_ROUTES = new Set([DOCUMENT_PATH, ...CONSOLE_PATHS])
 
 /** An app with every operation and /openapi.json, not yet listening. */
 export const createAdminApp = (api: AdminApi, options: AdminAppOptions): FastifyInstance => {
-  const { clock, log, https } = options
+  const { clock, log, credentials } = options
+  const { tls, hasMutualTls } = credentials()
+  const asksForCertificate = { requestCert: hasMutualTls, rejectUnauthorized: hasMutualTls }
+  const https = tls === null ? null : { ...tls, ...asksForCertificate }
   const app = createHttpApp(log, { https, answerError })
   const guard = new Guard(options, PUBLIC_ROUTES, clock)
   // JSON alone: what a form of another site could send is not understood.

@@ -2,10 +2,10 @@
  * Who may use the admin API (architecture §2.5): requests of other web sites are refused, callers without
  * the token too, and everybody is limited in rate. Decides before a body is read.
  */
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { isIP } from 'node:net'
 import type { Clock } from '../clock.ts'
+import { type ServerCredentials, showsToken } from './credentials.ts'
 import { RateLimit } from './rate-limit.ts'
 
 export type Refusal = {
@@ -17,10 +17,11 @@ export type Refusal = {
 }
 
 export type GuardOptions = {
-  /** Null: whoever can connect may use it; only on loopback, or with mutual TLS. */
-  readonly token: string | null
-  /** Callers have shown a certificate already. */
-  readonly hasMutualTls: boolean
+  /**
+   * Without tokens whoever can connect may use it: only on loopback, or with mutual TLS, where callers have
+   * shown a certificate already.
+   */
+  readonly credentials: () => ServerCredentials
 }
 
 /** The routes that need no token, because they say nothing; every other does, and what is no route too. */
@@ -45,8 +46,6 @@ const CHANGES = { burst: 20, perSecond: 2 }
 /** Guessing gets nowhere with 256 bits, but it need not be fast either. */
 const FAILURES = { burst: 10, perSecond: 0.2 }
 
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
-
 /** `127.0.0.1:14003` → `127.0.0.1`; brackets go. */
 const hostName = (host: string): string => {
   const withoutPort = host.replace(/:\d+$/, '')
@@ -54,18 +53,16 @@ const hostName = (host: string): string => {
 }
 
 export class Guard {
-  readonly #tokenDigest: Buffer | null
-  readonly #hasMutualTls: boolean
+  readonly #credentials: () => ServerCredentials
   readonly #publicRoutes: PublicRoutes
   /** Of those who show the token. What others do from the same address does not count against them. */
   readonly #known: Limits
   readonly #others: Limits
   readonly #failures: RateLimit
 
-  constructor({ token, hasMutualTls }: GuardOptions, publicRoutes: PublicRoutes, clock: Clock) {
+  constructor({ credentials }: GuardOptions, publicRoutes: PublicRoutes, clock: Clock) {
     this.#publicRoutes = publicRoutes
-    this.#tokenDigest = token === null ? null : digest(token)
-    this.#hasMutualTls = hasMutualTls
+    this.#credentials = credentials
     this.#known = limits(clock)
     this.#others = limits(clock)
     this.#failures = new RateLimit(FAILURES, clock)
@@ -74,41 +71,34 @@ export class Guard {
   /** Null where the request may go on. */
   refusal(request: GuardedRequest): Refusal | null {
     const isPublic = request.route !== null && this.#publicRoutes.has(request.route)
-    const hasToken = this.#hasToken(request)
+    const { tokens, hasMutualTls } = this.#credentials()
+    const hasToken = tokens !== null && showsToken(request.headers, tokens)
+    const isOpen = tokens === null && !hasMutualTls
     return (
       tooFast(hasToken ? this.#known : this.#others, request) ??
-      this.#wrongHost(request) ??
+      (isOpen ? wrongHost(request) : null) ??
       crossOrigin(request) ??
-      (isPublic || hasToken ? null : this.#unauthorized(request))
+      (isPublic || hasToken || tokens === null ? null : this.#unauthorized(request))
     )
   }
 
-  /**
-   * A page whose name was made to resolve to this address (DNS rebinding) sends that name. It has no
-   * token and no certificate, so where one is needed any name will do.
-   */
-  #wrongHost({ headers }: GuardedRequest): Refusal | null {
-    if (this.#tokenDigest !== null || this.#hasMutualTls) return null
-    const name = hostName(headers.host ?? '')
-    if (name === 'localhost' || isIP(name) !== 0) return null
-    const message = `the Host header names ${JSON.stringify(name)}: without admin_token_path only IP addresses and localhost are served`
-    return { status: 403, code: 'HOST_NOT_ALLOWED', message }
-  }
-
-  #hasToken({ headers }: GuardedRequest): boolean {
-    if (this.#tokenDigest === null) return false
-    const shown = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? ''
-    // Digests: of one length, so that nothing is told by the time it takes.
-    return timingSafeEqual(digest(shown), this.#tokenDigest)
-  }
-
-  #unauthorized({ remote }: GuardedRequest): Refusal | null {
-    if (this.#tokenDigest === null) return null
+  #unauthorized({ remote }: GuardedRequest): Refusal {
     const seconds = this.#failures.take(remote)
     if (seconds > 0) return rateLimited(seconds)
     const message = 'show the token of admin_token_path: "authorization: Bearer …"'
     return { status: 401, code: 'UNAUTHORIZED', message }
   }
+}
+
+/**
+ * A page whose name was made to resolve to this address (DNS rebinding) sends that name. It has no
+ * token and no certificate, so where one is needed any name will do.
+ */
+const wrongHost = ({ headers }: GuardedRequest): Refusal | null => {
+  const name = hostName(headers.host ?? '')
+  if (name === 'localhost' || isIP(name) !== 0) return null
+  const message = `the Host header names ${JSON.stringify(name)}: without admin_token_path only IP addresses and localhost are served`
+  return { status: 403, code: 'HOST_NOT_ALLOWED', message }
 }
 
 type Limits = { readonly requests: RateLimit; readonly changes: RateLimit }

@@ -6,12 +6,15 @@ import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from '../log.ts'
+import { OPEN, type ServerCredentials, showsCertificate, showsToken } from './credentials.ts'
 import { createHttpApp, TEXT_PLAIN } from './http-server.ts'
 import { isReady, type Readiness, renderReadiness } from './readiness.ts'
 
 const compress = promisify(gzip)
 
 const OK = 200
+const UNAUTHORIZED = 401
+const FORBIDDEN = 403
 const NOT_FOUND = 404
 const SERVICE_UNAVAILABLE = 503
 
@@ -36,15 +39,26 @@ export const acceptsGzip = (header: string | undefined): boolean => {
   return fromWildcard
 }
 
-/** An app with the three paths, not yet listening. */
-export const createHealthApp = (views: HealthViews, log: Logger): FastifyInstance => {
-  const app = createHttpApp(log)
+/**
+ * An app with the three paths, not yet listening. Only `/metrics` is guarded: probes have neither token nor
+ * certificate, and what they are told is no secret.
+ */
+export const createHealthApp = (
+  views: HealthViews,
+  log: Logger,
+  credentials: () => ServerCredentials = () => OPEN,
+): FastifyInstance => {
+  const { tls, hasMutualTls } = credentials()
+  const asksForCertificate = { requestCert: hasMutualTls, rejectUnauthorized: false }
+  const app = createHttpApp(log, { https: tls === null ? null : { ...tls, ...asksForCertificate } })
   // Before a body is looked at: alive is alive, whatever was sent along.
   const answerLiveness = async (_request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     await reply.code(OK).type(TEXT_PLAIN).send('OK')
   }
   const answerMetrics = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    await sendMetrics(views.metrics(), request, reply)
+    const refusal = refusalOf(request, credentials())
+    if (refusal === null) await sendMetrics(views.metrics(), request, reply)
+    else await refuse(refusal, request, reply, log)
   }
   app.all('/health/liveness', { onRequest: answerLiveness }, answerLiveness)
   app.all('/metrics', { onRequest: answerMetrics }, answerMetrics)
@@ -57,6 +71,34 @@ export const createHealthApp = (views: HealthViews, log: Logger): FastifyInstanc
       .send(Buffer.from(renderReadiness(readiness)))
   })
   return app
+}
+
+type Refusal = { readonly status: number; readonly text: string }
+
+const refusalOf = (
+  request: FastifyRequest,
+  { tokens, hasMutualTls }: ServerCredentials,
+): Refusal | null => {
+  if (hasMutualTls && !showsCertificate(request.raw.socket)) {
+    return { status: FORBIDDEN, text: 'show a certificate of metrics_tls_client_ca_path' }
+  }
+  if (tokens === null || showsToken(request.headers, tokens)) return null
+  return {
+    status: UNAUTHORIZED,
+    text: 'show a token of metrics_token_path: "authorization: Bearer …"',
+  }
+}
+
+const refuse = async (
+  { status, text }: Refusal,
+  { ip: remote }: FastifyRequest,
+  reply: FastifyReply,
+  log: Logger,
+): Promise<void> => {
+  const fields = { code: 'UNAUTHORIZED', remote }
+  log.limited(`metrics ${status}`, 'warn', fields, `metrics were asked for in vain: ${text}`)
+  if (status === UNAUTHORIZED) reply.header('www-authenticate', 'Bearer')
+  await reply.code(status).type(TEXT_PLAIN).send(`${text}\n`)
 }
 
 const sendMetrics = async (

@@ -3,6 +3,7 @@
  * our log, closed within a deadline. What it serves is registered by others (health-routes.ts).
  */
 import { createServer as createTlsServer, type ServerOptions } from 'node:https'
+import { type SecureContextOptions, Server as TlsServer } from 'node:tls'
 import {
   type FastifyInstance,
   type FastifyReply,
@@ -21,6 +22,8 @@ const HEADERS_TIMEOUT_MS = 5000
 const REQUEST_TIMEOUT_MS = 10_000
 /** How often Node looks for requests past those two. */
 const TIMEOUT_CHECK_MS = 1000
+/** From the first byte of a connection to the end of its TLS handshake. */
+const TLS_HANDSHAKE_TIMEOUT_MS = 10_000
 /** A client that takes nothing of an answer. */
 const INACTIVITY_TIMEOUT_MS = 30_000
 /** Longer than scrapes are usually apart, so that the scraper finds its connection open. */
@@ -50,6 +53,8 @@ export type HttpAddress = {
 export type HttpServer = {
   /** The port that was bound. */
   readonly port: number
+  /** From now on handshakes use it; nothing where it speaks plain HTTP. */
+  setTls(options: SecureContextOptions): void
   /** Lets answers that have been begun end, for 5 s at most. Safe to call twice. */
   close(): Promise<void>
 }
@@ -68,7 +73,8 @@ const HTTP_OPTIONS = {
 const tlsServerFactory =
   (https: ServerOptions): FastifyServerFactory =>
   (handler) => {
-    const server = createTlsServer({ ...https, ...HTTP_OPTIONS }, handler)
+    const handshakeTimeout = TLS_HANDSHAKE_TIMEOUT_MS
+    const server = createTlsServer({ ...https, ...HTTP_OPTIONS, handshakeTimeout }, handler)
     server.requestTimeout = REQUEST_TIMEOUT_MS
     server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS
     server.setTimeout(INACTIVITY_TIMEOUT_MS)
@@ -138,6 +144,9 @@ export const listenHttp = async (
   let closing: Promise<void> | null = null
   return {
     port: bound !== null && typeof bound === 'object' ? bound.port : port,
+    setTls: (options) => {
+      if (app.server instanceof TlsServer) app.server.setSecureContext(options)
+    },
     close: () => {
       closing ??= closeWithin(app, clock)
       return closing

@@ -4,7 +4,7 @@
  * of the check's own; every step is bounded by a time-out (operations §11, A3).
  */
 import { accessSync, constants } from 'node:fs'
-import { CertificateStore } from '../certificates/certificate-store.ts'
+import { CertificateStore, type LegSources } from '../certificates/certificate-store.ts'
 import type { Clock } from '../clock.ts'
 import type { ControlConnectionSettings } from '../cluster/control-contract.ts'
 import { camelCase, DEFINITIONS, type Settings } from '../config/settings.ts'
@@ -17,7 +17,7 @@ import {
   connectionSettings,
   type Reach,
 } from '../proxy/derived-settings.ts'
-import { legSources, openAstraContacts, tlsMaterial } from '../proxy/tls-legs.ts'
+import { legSources, openAstraContacts, serverSources, tlsMaterial } from '../proxy/tls-legs.ts'
 import { Cluster } from '../routing/cluster.ts'
 import { hintsOf, judgeBoth, type SchemaFindings } from './both-clusters.ts'
 import { ClusterCheck, type ClusterFindings } from './cluster-check.ts'
@@ -103,27 +103,44 @@ const shortened = (settings: ControlConnectionSettings): ControlConnectionSettin
   connectTimeoutMs: Math.min(settings.connectTimeoutMs, CONNECT_TIMEOUT_MAX_MS),
 })
 
-/** Certificates and bundles, as the start reads them. Where they cannot be used the clusters are tried without. */
+const certificatesRow = (faults: readonly string[]): CheckRow =>
+  faults.length === 0
+    ? settingsRow('certificates', 'pass', 'they can be used')
+    : settingsRow(
+        'certificates',
+        'fail',
+        faults.join('; '),
+        'correct the files: the proxy does not start with these',
+      )
+
+/**
+ * Certificates, tokens and bundles, as the start reads them. Where those of the legs cannot be used the clusters are
+ * tried without.
+ */
 const readReach = async (
   settings: Settings,
   { clock }: PreflightTools,
   signal: AbortSignal,
 ): Promise<readonly [CheckRow, Reach]> => {
-  const sources = legSources(settings)
-  if (Object.values(sources).every((source) => source === null)) {
-    return [settingsRow('certificates', 'skipped', 'no TLS is configured'), BY_SETTINGS_ALONE]
+  const [legs, servers] = [legSources(settings), serverSources(settings)]
+  if ([...Object.values(legs), ...Object.values(servers)].every((source) => source === null)) {
+    const nothing = 'no TLS and no tokens are configured'
+    return [settingsRow('certificates', 'skipped', nothing), BY_SETTINGS_ALONE]
   }
-  try {
+  const load = async (sources: LegSources): Promise<CertificateStore> => {
     const log = createLogger({ level: 'fatal', clock })
     const store = new CertificateStore(sources, { clock, log })
     await store.load()
-    const astra = await openAstraContacts(store, clock, signal)
-    const row = settingsRow('certificates', 'pass', 'they can be used')
-    return [row, { tls: tlsMaterial(settings, store), astra }]
+    return store
+  }
+  const faults: string[] = []
+  await load(servers).catch((error: unknown) => faults.push(messageOf(error)))
+  try {
+    const store = await load(legs)
+    const astra = await openAstraContacts(settings, store, clock, signal)
+    return [certificatesRow(faults), { tls: tlsMaterial(settings, store), astra }]
   } catch (error) {
-    const text = messageOf(error)
-    const remedy = 'correct the files: the proxy does not start with these'
-    return [settingsRow('certificates', 'fail', text, remedy), BY_SETTINGS_ALONE]
+    return [certificatesRow([messageOf(error), ...faults]), BY_SETTINGS_ALONE]
   }
 }
 

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import { HttpInstanceClient, type InstanceAccess } from '../admin/instance-client.ts'
+import { tokenLines } from '../certificates/tokens.ts'
 import { messageOf } from '../message-of.ts'
 import { CliError, ExitCode } from './exit.ts'
 
@@ -63,7 +64,7 @@ export const openClient = (
   environment: Environment,
 ): HttpInstanceClient => {
   const tokenPath = options.tokenFile ?? environment['ZDM_ADMIN_TOKEN_PATH']
-  const token = optionalFile('--token-file', tokenPath)?.trim() ?? null
+  const token = tokenLines(optionalFile('--token-file', tokenPath) ?? '')[0] ?? null
   const [ca, cert, key] = (['ca', 'cert', 'key'] as const).map((name) =>
     optionalFile(`--${name}`, options[name]),
   )

@@ -26,19 +26,25 @@ export type MetadataService = {
   readonly bundle: SecureConnectBundle
   /** The setting that names the bundle, for errors. */
   readonly setting: string
+  /** Whether the well-known authorities are trusted beside the bundle's. */
+  readonly trustsWellKnownRoots: boolean
 }
 
 type Answer = { readonly status: number; readonly body: string }
 
-const ask = (bundle: SecureConnectBundle, signal: AbortSignal): Promise<Answer> =>
+const ask = (
+  { bundle, trustsWellKnownRoots }: MetadataService,
+  signal: AbortSignal,
+): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const { host, port } = bundle
+    const secureContext = clientContext({ ...bundle, trustsWellKnownRoots, crls: [] })
     const question = request(
       {
         host,
         port,
         path: '/metadata',
-        agent: new Agent({ keepAlive: false, secureContext: clientContext(bundle) }),
+        agent: new Agent({ keepAlive: false, secureContext }),
         signal,
         headers: { accept: 'application/json' },
       },
@@ -100,10 +106,11 @@ export const parseAstraMetadata = (body: string): AstraMetadata => {
 
 /** What the service says now. Rejects with an error that names the service and the setting. */
 export const fetchAstraMetadata = async (
-  { bundle, setting }: MetadataService,
+  service: MetadataService,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<AstraMetadata> => {
+  const { bundle, setting } = service
   const url = `https://${bundle.host}:${bundle.port}/metadata`
   const fail = (detail: string, cause?: unknown): Error =>
     new Error(`${setting}: the metadata service ${url} ${detail}`, { cause })
@@ -111,7 +118,7 @@ export const fetchAstraMetadata = async (
   const timer = clock.setTimeout(() => tooLong.abort(), METADATA_TIMEOUT_MS)
   let answer: Answer
   try {
-    answer = await ask(bundle, AbortSignal.any([signal, tooLong.signal]))
+    answer = await ask(service, AbortSignal.any([signal, tooLong.signal]))
   } catch (error) {
     if (tooLong.signal.aborted) throw fail(`did not answer within ${METADATA_TIMEOUT_MS} ms`, error)
     const reason = error instanceof Error ? explainTlsError(error) : String(error)

@@ -6,7 +6,10 @@ export type ClusterTls = {
   readonly authority: string
   readonly certificate: string
   readonly key: string
+  readonly passphrase: string
+  readonly crl: string
   readonly verifiesHostname: boolean
+  readonly trustsPrivateRootsOnly: boolean
 }
 
 type Unchecked<T> = { readonly [K in keyof T]: T[K] | undefined }
@@ -27,13 +30,19 @@ export function clusterTls(
         authority: settings.originTlsServerCaPath,
         certificate: settings.originTlsClientCertPath,
         key: settings.originTlsClientKeyPath,
+        passphrase: settings.originTlsClientKeyPassphrasePath,
+        crl: settings.originTlsCrlPath,
         verifiesHostname: settings.originTlsVerifyHostname,
+        trustsPrivateRootsOnly: settings.originTlsPrivateRootsOnly,
       }
     : {
         bundle: settings.targetSecureConnectBundlePath,
         authority: settings.targetTlsServerCaPath,
         certificate: settings.targetTlsClientCertPath,
         key: settings.targetTlsClientKeyPath,
+        passphrase: settings.targetTlsClientKeyPassphrasePath,
+        crl: settings.targetTlsCrlPath,
         verifiesHostname: settings.targetTlsVerifyHostname,
+        trustsPrivateRootsOnly: settings.targetTlsPrivateRootsOnly,
       }
 }

@@ -177,18 +177,6 @@ const adminIsProtected: Rule = (input) => {
   )
 }
 
-const adminTlsIsWhole: Rule = (input) => {
-  const { adminTlsCertPath, adminTlsKeyPath, adminTlsClientCaPath } = input.settings
-  const isWhole = (adminTlsCertPath === '') === (adminTlsKeyPath === '')
-  const hasServer = adminTlsCertPath !== '' && adminTlsKeyPath !== ''
-  if (isWhole && (hasServer || adminTlsClientCaPath === '')) return null
-  return problem(
-    input,
-    'admin_tls_cert_path',
-    `must be set together with ${input.spell('admin_tls_key_path')}, and both where ${input.spell('admin_tls_client_ca_path')} is`,
-  )
-}
-
 const adminPortIsFree: Rule = (input) => {
   const { adminEnabled, adminPort, metricsPort, proxyListenPort } = input.settings
   if (adminEnabled !== true || adminPort === undefined || adminPort === 0) return null
@@ -222,7 +210,6 @@ const RULES: readonly Rule[] = [
   ...TLS_RULES,
   listenersDoNotCollide,
   adminIsProtected,
-  adminTlsIsWhole,
   adminPortIsFree,
   adminPeersAreTheInstances,
 ]

@@ -4,6 +4,7 @@
  */
 import type { CamelCase, Section, SettingDefinition, SettingValue, ValueOf } from './definition.ts'
 import { ORIGIN, ROUTING, TARGET } from './table/clusters.ts'
+import { CREDENTIALS } from './table/credentials.ts'
 import { GLOBAL, TOPOLOGY, TRACING } from './table/general.ts'
 import { ADMIN, EXTENSIONS, HEARTBEATS, LISTENER, METRICS } from './table/serving.ts'
 import { TUNING } from './table/tuning.ts'
@@ -19,6 +20,7 @@ const TABLE = [
   HEARTBEATS,
   ROUTING,
   ADMIN,
+  CREDENTIALS,
   EXTENSIONS,
   TUNING,
 ] as const

@@ -5,7 +5,8 @@
  */
 import { clusterTls } from './cluster-tls.ts'
 import { problem, type Rule, type RuleInput } from './rule.ts'
-import type { SettingKey } from './settings.ts'
+import { serverTls } from './server-tls.ts'
+import type { SettingKey, Settings } from './settings.ts'
 
 type ClusterName = 'origin' | 'target'
 
@@ -14,12 +15,14 @@ const isGiven = (path: string | undefined): boolean => path !== undefined && pat
 const bundleExcludesTlsFiles =
   (name: ClusterName): Rule =>
   (input) => {
-    const { bundle, authority, certificate, key } = clusterTls(input.settings, name)
-    if (!isGiven(bundle)) return null
+    const tls = clusterTls(input.settings, name)
+    if (!isGiven(tls.bundle)) return null
     const files = [
-      [`${name}_tls_server_ca_path`, authority],
-      [`${name}_tls_client_cert_path`, certificate],
-      [`${name}_tls_client_key_path`, key],
+      [`${name}_tls_server_ca_path`, tls.authority],
+      [`${name}_tls_client_cert_path`, tls.certificate],
+      [`${name}_tls_client_key_path`, tls.key],
+      [`${name}_tls_client_key_passphrase_path`, tls.passphrase],
+      [`${name}_tls_crl_path`, tls.crl],
     ] as const
     const given = files.filter(([, path]) => isGiven(path)).map(([setting]) => setting)
     if (given.length === 0) return null
@@ -77,6 +80,105 @@ const clientAuthenticationHasAuthority: Rule = (input) => {
   )
 }
 
+const crlHasAuthority =
+  (name: ClusterName): Rule =>
+  (input) => {
+    const { bundle, authority, crl } = clusterTls(input.settings, name)
+    if (!isGiven(crl) || isGiven(bundle) || authority !== '') return null
+    const ca = input.spell(`${name}_tls_server_ca_path`)
+    return problem(input, `${name}_tls_crl_path`, `needs ${ca}: there is no TLS without`)
+  }
+
+/** Nobody would be trusted; or everybody in plain text, which its author does not expect. */
+const privateRootsAreGiven =
+  (name: ClusterName): Rule =>
+  (input) => {
+    const { bundle, authority, trustsPrivateRootsOnly } = clusterTls(input.settings, name)
+    if (trustsPrivateRootsOnly !== true || bundle !== '' || authority !== '') return null
+    const ca = input.spell(`${name}_tls_server_ca_path`)
+    return problem(
+      input,
+      `${name}_tls_private_roots_only`,
+      `needs ${ca}, the authorities that are trusted then: without it there is no TLS`,
+    )
+  }
+
+const clientCrlHasClients: Rule = (input) => {
+  const { proxyTlsCrlPath, proxyTlsCertPath, proxyTlsRequireClientAuth } = input.settings
+  if (!isGiven(proxyTlsCrlPath)) return null
+  if (proxyTlsCertPath !== '' && proxyTlsRequireClientAuth !== false) return null
+  const required = input.spell('proxy_tls_require_client_auth')
+  return problem(
+    input,
+    'proxy_tls_crl_path',
+    `needs TLS towards clients and ${required}: others show no certificate that could be revoked`,
+  )
+}
+
+/** A passphrase, and the key that it is for. */
+const PASSPHRASES = [
+  {
+    key: 'proxy_tls_key_path',
+    keyName: 'proxyTlsKeyPath',
+    passphrase: 'proxy_tls_key_passphrase_path',
+    passphraseName: 'proxyTlsKeyPassphrasePath',
+  },
+  {
+    key: 'origin_tls_client_key_path',
+    keyName: 'originTlsClientKeyPath',
+    passphrase: 'origin_tls_client_key_passphrase_path',
+    passphraseName: 'originTlsClientKeyPassphrasePath',
+  },
+  {
+    key: 'target_tls_client_key_path',
+    keyName: 'targetTlsClientKeyPath',
+    passphrase: 'target_tls_client_key_passphrase_path',
+    passphraseName: 'targetTlsClientKeyPassphrasePath',
+  },
+  {
+    key: 'admin_tls_key_path',
+    keyName: 'adminTlsKeyPath',
+    passphrase: 'admin_tls_key_passphrase_path',
+    passphraseName: 'adminTlsKeyPassphrasePath',
+  },
+  {
+    key: 'metrics_tls_key_path',
+    keyName: 'metricsTlsKeyPath',
+    passphrase: 'metrics_tls_key_passphrase_path',
+    passphraseName: 'metricsTlsKeyPassphrasePath',
+  },
+] as const satisfies readonly {
+  readonly key: SettingKey
+  readonly keyName: keyof Settings
+  readonly passphrase: SettingKey
+  readonly passphraseName: keyof Settings
+}[]
+
+const passphraseHasKey =
+  ({ key, keyName, passphrase, passphraseName }: (typeof PASSPHRASES)[number]): Rule =>
+  (input) => {
+    if (!isGiven(input.settings[passphraseName]) || input.settings[keyName] !== '') return null
+    return problem(
+      input,
+      passphrase,
+      `needs ${input.spell(key)}, the key that the passphrase is for; set it, or leave this one out`,
+    )
+  }
+
+const serverTlsIsWhole =
+  (server: 'admin' | 'metrics'): Rule =>
+  (input) => {
+    const { certificate, key, authority } = serverTls(input.settings, server)
+    const isWhole = (certificate === '') === (key === '')
+    const hasServer = certificate !== '' && key !== ''
+    if (isWhole && (hasServer || authority === '')) return null
+    return problem(
+      input,
+      `${server}_tls_cert_path`,
+      `must be set together with ${input.spell(`${server}_tls_key_path`)}, and both where ${input.spell(`${server}_tls_client_ca_path`)} is`,
+    )
+  }
+
 export const TLS_RULES: readonly Rule[] = [
   bundleExcludesTlsFiles('origin'),
   clusterTlsIsComplete('origin'),
@@ -84,6 +186,14 @@ export const TLS_RULES: readonly Rule[] = [
   clusterTlsIsComplete('target'),
   listenerTlsIsComplete,
   clientAuthenticationHasAuthority,
+  privateRootsAreGiven('origin'),
+  privateRootsAreGiven('target'),
+  clientCrlHasClients,
+  crlHasAuthority('origin'),
+  crlHasAuthority('target'),
+  ...PASSPHRASES.map(passphraseHasKey),
+  serverTlsIsWhole('admin'),
+  serverTlsIsWhole('metrics'),
 ]
 
 type Oddity = { readonly key: SettingKey; readonly text: string }

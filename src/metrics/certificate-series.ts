@@ -1,4 +1,4 @@
-/** What the control plane knows of the certificates in force, for the families of tls-families.ts. */
+/** What is known of the certificates in force, for the families of tls-families.ts. */
 
 export type CertificateSeries = {
   readonly expiries: readonly {
@@ -6,7 +6,9 @@ export type CertificateSeries = {
     readonly role: string
     readonly expiresAtSeconds: number
   }[]
-  /** One per leg that has TLS. */
+  /** One per leg whose revocation lists expire. */
+  readonly crls: readonly { readonly leg: string; readonly expiresAtSeconds: number }[]
+  /** One per leg that has TLS or tokens. */
   readonly legs: readonly {
     readonly leg: string
     readonly isRejected: boolean
@@ -15,4 +17,4 @@ export type CertificateSeries = {
   }[]
 }
 
-export const NO_CERTIFICATES: CertificateSeries = { expiries: [], legs: [] }
+export const NO_CERTIFICATES: CertificateSeries = { expiries: [], crls: [], legs: [] }

@@ -1,7 +1,8 @@
 /** The families of the certificates in force: how long they are valid, and whether renewed files could be used. */
 import type { MetricFamily } from './family.ts'
 
-const LEG = ['listener', 'origin', 'target'] as const
+const CQL_LEG = ['listener', 'origin', 'target'] as const
+const LEG = [...CQL_LEG, 'admin', 'metrics'] as const
 
 const OWN = { isPrefixed: true, isReference: false } as const
 
@@ -20,10 +21,22 @@ export const TLS_FAMILIES: readonly MetricFamily[] = [
   },
   {
     ...OWN,
+    name: 'tls_crl_expiry_timestamp_seconds',
+    type: 'gauge',
+    labels: { leg: CQL_LEG },
+    help: 'When the first revocation list expires, so that every certificate of its authority is refused, in seconds since 1970.',
+    read: ({ certificates }) =>
+      certificates.crls.map(({ leg, expiresAtSeconds }) => ({
+        labels: { leg },
+        value: expiresAtSeconds,
+      })),
+  },
+  {
+    ...OWN,
     name: 'tls_certificate_files_rejected',
     type: 'gauge',
     labels: { leg: LEG },
-    help: 'Whether the files cannot be used now (1, else 0), so that the certificates which were read before stay in force.',
+    help: 'Whether the files, tokens among them, cannot be used now (1, else 0), so that what was read before stays in force.',
     read: ({ certificates }) =>
       certificates.legs.map(({ leg, isRejected }) => ({
         labels: { leg },

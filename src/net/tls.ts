@@ -21,8 +21,12 @@ const SESSIONS_MAX = 256
 
 /** What the connections to one cluster need. */
 export type UpstreamTlsMaterial = {
-  /** Certificates (PEM) that are trusted beside the well-known authorities. */
+  /** Certificates (PEM) that are trusted. */
   readonly authority: string | null
+  /** Whether the well-known authorities are trusted too. */
+  readonly trustsWellKnownRoots: boolean
+  /** Revocation lists (PEM, one each); none: nobody asks whether a certificate was revoked. */
+  readonly crls: readonly string[]
   /** The proxy's own chain, the leaf first, and its key (PEM); both or none. */
   readonly certificate: string | null
   readonly key: string | null
@@ -36,6 +40,8 @@ export type ListenerTlsMaterial = {
   readonly key: string
   /** Who signs the certificates that clients must show (PEM); null: they are asked for none. */
   readonly clientAuthority: string | null
+  /** Revocation lists (PEM, one each) of their certificates; none: nobody asks. */
+  readonly crls: readonly string[]
   /** 48 random bytes, alike on all data planes: a client may resume its session on any of them. */
   readonly ticketKeys: Uint8Array
 }
@@ -54,27 +60,34 @@ const trusting = (ca: string[]): { ca: string[]; allowPartialTrustChain: true } 
   allowPartialTrustChain: true,
 })
 
-/**
- * The context of a client: well-known authorities and the given one. Node's `ca` replaces its
- * defaults, hence both.
- */
+/** With a list OpenSSL wants one of every authority in a chain. */
+const checkingRevocation = (crls: readonly string[]): { crl?: string[] } =>
+  crls.length === 0 ? {} : { crl: [...crls] }
+
+/** The context of a client. Node's `ca` replaces its defaults, hence the well-known ones by name. */
 export const clientContext = (
   material: Omit<UpstreamTlsMaterial, 'verifiesName'>,
 ): SecureContext => {
-  const { authority, certificate, key } = material
+  const { authority, certificate, key, crls, trustsWellKnownRoots } = material
+  const own = authority === null ? [] : [authority]
+  const wellKnown = trustsWellKnownRoots ? getCACertificates('default') : []
   return createSecureContext({
     minVersion: TLS_VERSION_MIN,
-    ...(authority === null ? {} : trusting([...getCACertificates('default'), authority])),
+    ...trusting([...wellKnown, ...own]),
+    ...checkingRevocation(crls),
     ...(certificate === null || key === null ? {} : { cert: certificate, key }),
   })
 }
 
-/** The listener's context: clients are verified against the given authority alone. */
-export const listenerContextOptions = (material: ListenerTlsMaterial): SecureContextOptions => ({
+/** A server's context: clients are verified against the given authority alone. */
+export const listenerContextOptions = (
+  material: Omit<ListenerTlsMaterial, 'ticketKeys'>,
+): SecureContextOptions => ({
   minVersion: TLS_VERSION_MIN,
   cert: material.certificate,
   key: material.key,
   ...(material.clientAuthority === null ? {} : trusting([material.clientAuthority])),
+  ...checkingRevocation(material.crls),
 })
 
 export type TlsTarget = {
@@ -136,6 +149,22 @@ const UNTRUSTED = new Set([
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ])
+const CRL_EXPLANATIONS: ReadonlyMap<string, string> = new Map([
+  ['CERT_REVOKED', 'the certificate has been revoked'],
+  [
+    'CRL_HAS_EXPIRED',
+    'a revocation list has expired, so that every certificate is refused: fetch the current one',
+  ],
+  ['CRL_NOT_YET_VALID', 'a revocation list is not valid yet, so that every certificate is refused'],
+  [
+    'CRL_SIGNATURE_FAILURE',
+    'a revocation list is not signed by the authority of the certificate, so that it is refused',
+  ],
+  [
+    'UNABLE_TO_GET_CRL',
+    'there is no revocation list of an authority of the certificate, so that it is refused: add the list of every authority in its chain',
+  ],
+])
 const NO_TLS_THERE = new Set(['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG'])
 
 const codeOf = (error: Error): string =>
@@ -149,6 +178,8 @@ export const explainTlsError = (error: Error): string => {
   }
   if (code === 'CERT_HAS_EXPIRED') return `the certificate has expired (${code})`
   if (code === 'CERT_NOT_YET_VALID') return `the certificate is not valid yet (${code})`
+  const revocation = CRL_EXPLANATIONS.get(code)
+  if (revocation !== undefined) return `${revocation} (${code})`
   if (code === 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE') {
     return `no certificate was shown (${code})`
   }

@@ -1,6 +1,6 @@
 /**
  * The configuration of a running instance: what is in effect and where it came from, and reading again what
- * can change (SIGHUP): the file of settings, and the files of certificates that it names. What cannot be
+ * can change (SIGHUP): the file of settings, and the files of certificates and tokens that it names. What cannot be
  * read or is wrong changes nothing.
  */
 import type { Clock } from '../clock.ts'
@@ -31,6 +31,8 @@ export type ConfigurationOptions = {
   readonly loaded: LoadedSettings
   /** Reads the file again; throws a ConfigError for one that cannot be used. Null: there is no file. */
   readonly load: (() => LoadedSettings) | null
+  /** Looks at files of certificates, keys and tokens now. */
+  readonly lookAtFiles: () => void
   readonly clock: Clock
   readonly log: Logger
 }
@@ -64,11 +66,11 @@ export class Configuration {
 
   /** Reads everything again and applies what can change while the instance runs. Logs what it did. */
   reload(): Reload {
-    const { instance, load, log } = this.#options
-    void instance.lookAtCertificates()
+    const { lookAtFiles, load, log } = this.#options
+    lookAtFiles()
     if (load !== null) return this.#reloadFile(load)
     const text =
-      'the settings come from the environment, which cannot change while a process runs: all of them stay as they are until a restart, and only certificates are read again; to change settings by SIGHUP start with --config and a file'
+      'the settings come from the environment, which cannot change while a process runs: all of them stay as they are until a restart, and only certificates and tokens are read again; to change settings by SIGHUP start with --config and a file'
     log.warn({ code: 'CONFIG_RELOAD_REFUSED' }, text)
     return { isRefused: true, problems: [text] }
   }

@@ -16,7 +16,7 @@ import { EventType } from '../cql/messages/event.ts'
 import type { Logger, RootLogger } from '../log.ts'
 import { type LogLevel, type LogLevels, logLevelsOf } from '../log-levels.ts'
 import { messageOf } from '../message-of.ts'
-import type { CertificateSeries } from '../metrics/certificate-series.ts'
+import { type CertificateSeries, NO_CERTIFICATES } from '../metrics/certificate-series.ts'
 import type { ControlConnectionSeries } from '../metrics/control-connection-series.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import { Dialer, formatEndpoint } from '../net/dialer.ts'
@@ -148,8 +148,7 @@ export class ProxyInstance {
 
   /** The validity of what secures the legs; none before the first start attempt has succeeded. */
   get certificates(): CertificateSeries {
-    const store = this.#service?.certificates
-    return { expiries: store?.expiries() ?? [], legs: store?.states() ?? [] }
+    return this.#service?.certificates.series() ?? NO_CERTIFICATES
   }
 
   /** Of both clusters; none before the first start attempt has succeeded. */
@@ -278,7 +277,12 @@ export class ProxyInstance {
     const certificates = new CertificateStore(legSources(this.#settings), { clock, log })
     await certificates.load()
     const tls = tlsMaterial(this.#settings, certificates)
-    const astra = await openAstraContacts(certificates, clock, this.#stopping.signal)
+    const astra = await openAstraContacts(
+      this.#settings,
+      certificates,
+      clock,
+      this.#stopping.signal,
+    )
     const reach = { tls, astra }
     const controlSettings = await controlPlaneSettings(this.#settings, reach)
     const settings = dataPlaneSettings(this.#settings)

@@ -2,10 +2,12 @@
 import { createHealthApp } from '../admin/health-routes.ts'
 import { type HttpServer, listenHttp } from '../admin/http-server.ts'
 import { readinessOf } from '../admin/readiness.ts'
+import type { CertificateStore } from '../certificates/certificate-store.ts'
 import type { Clock } from '../clock.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Logger } from '../log.ts'
 import { messageOf } from '../message-of.ts'
+import type { CertificateSeries } from '../metrics/certificate-series.ts'
 import type { ControlSeries } from '../metrics/control-series.ts'
 import { MetricsExposition } from '../metrics/exposition.ts'
 import { boundsInSeconds } from '../metrics/histogram.ts'
@@ -14,19 +16,24 @@ import { formatEndpoint } from '../net/dialer.ts'
 import { Cluster } from '../routing/cluster.ts'
 import { bindAddress } from './derived-settings.ts'
 import type { ProxyInstance } from './instance.ts'
+import { serverCredentials } from './server-credentials.ts'
 
 /**
  * Resolves with the server, or null where its address cannot be bound: that is said loudly, and clients
- * are served all the same (operations §1.3, metrics_address).
+ * are served all the same (operations §1.3, metrics_address), unless `metrics_bind_required`.
  */
 export const serveHealth = async (
   settings: Settings,
   version: string,
   instance: ProxyInstance,
   others: { readonly control: () => ControlSeries; readonly reloads: () => ReloadSeries },
-  tools: { readonly clock: Clock; readonly log: Logger },
+  tools: {
+    readonly clock: Clock
+    readonly log: Logger
+    readonly serverStore: CertificateStore
+  },
 ): Promise<HttpServer | null> => {
-  const { clock } = tools
+  const { clock, serverStore } = tools
   const log = tools.log.child({ component: 'http' })
   const exposition = new MetricsExposition({
     prefix: settings.metricsPrefix,
@@ -36,7 +43,7 @@ export const serveHealth = async (
     asyncBoundsSeconds: boundsInSeconds(settings.metricsAsyncReadLatencyBucketsMs),
     series: () => instance.series() ?? Promise.resolve([]),
     ...others,
-    certificates: () => instance.certificates,
+    certificates: () => bothSeries(instance.certificates, serverStore.series()),
     controlConnections: () => instance.controlConnections,
     clock,
   })
@@ -58,18 +65,30 @@ export const serveHealth = async (
   const purpose = 'health and metrics (metrics_address, metrics_port)'
   try {
     const where = { address, port: settings.metricsPort, purpose }
-    const server = await listenHttp(createHealthApp(views, log), where, clock)
+    const credentials = () => serverCredentials(serverStore, 'metrics')
+    const server = await listenHttp(createHealthApp(views, log, credentials), where, clock)
+    const scheme = credentials().tls === null ? 'http' : 'https'
     log.info(
       { code: 'HTTP_LISTENING', address, port: server.port },
-      `health and metrics on http://${formatEndpoint(address, server.port)}`,
+      `health and metrics on ${scheme}://${formatEndpoint(address, server.port)}`,
     )
     return server
   } catch (error) {
     const text = messageOf(error)
+    const effect = settings.metricsBindRequired
+      ? 'the process ends (metrics_bind_required)'
+      : 'the proxy runs on without health and metrics'
     log.error(
       { code: 'HTTP_BIND_FAILED' },
-      `${text}: the proxy runs on without health and metrics; free the port or change the settings, then restart`,
+      `${text}: ${effect}; free the port or change the settings, then restart`,
     )
     return null
   }
 }
+
+/** Of the legs and of the HTTP servers. */
+const bothSeries = (legs: CertificateSeries, servers: CertificateSeries): CertificateSeries => ({
+  expiries: [...legs.expiries, ...servers.expiries],
+  crls: [...legs.crls, ...servers.crls],
+  legs: [...legs.legs, ...servers.legs],
+})

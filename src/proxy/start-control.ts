@@ -4,6 +4,7 @@
  */
 import { createAdminApp } from '../admin/admin-app.ts'
 import { type HttpServer, listenHttp } from '../admin/http-server.ts'
+import type { CertificateStore } from '../certificates/certificate-store.ts'
 import type { Clock } from '../clock.ts'
 import type { Settings } from '../config/settings.ts'
 import { AuditLog } from '../control/audit-log.ts'
@@ -14,10 +15,10 @@ import { FileStateStore, FORGETFUL_STORE, readStateFile } from '../control/state
 import type { RootLogger } from '../log.ts'
 import { messageOf } from '../message-of.ts'
 import { formatEndpoint } from '../net/dialer.ts'
-import type { AdminCredentials } from './admin-credentials.ts'
 import { bindAddress, routingSetting } from './derived-settings.ts'
 import type { ProxyInstance } from './instance.ts'
 import { describeKeptState, type EvidenceSources, MigrationControl } from './migration-control.ts'
+import { peerAccess, serverCredentials } from './server-credentials.ts'
 
 const PEER_TIMEOUT_MS = 3000
 /** On top of the longest that a request may be in flight. */
@@ -43,23 +44,21 @@ export type ControlOptions = Tools & {
   readonly version: string
   readonly instance: ProxyInstance
   readonly state: MigrationState
-  readonly credentials: AdminCredentials
+  /** Of the HTTP servers. */
+  readonly serverStore: CertificateStore
   readonly evidence: EvidenceSources
 }
 
 export const createControl = (options: ControlOptions): MigrationControl => {
-  const { settings, credentials, instance } = options
+  const { settings, serverStore, instance } = options
   const { routingStatePath, auditLogPath } = settings
-  const { token, https } = credentials
-  const hasCa = https !== null && https.ca !== undefined
   return new MigrationControl({
     ...options,
     store: routingStatePath === '' ? FORGETFUL_STORE : new FileStateStore(routingStatePath),
     audit: new AuditLog(auditLogPath === '' ? null : auditLogPath),
-    isTls: https !== null,
+    isTls: serverCredentials(serverStore, 'admin').tls !== null,
     access: () => ({
-      token,
-      tls: hasCa ? { ca: https.ca, cert: https.cert, key: https.key } : {},
+      ...peerAccess(serverStore),
       timeoutMs: PEER_TIMEOUT_MS,
       commitTimeoutMs: instance.settings.proxyRequestTimeoutMs + COMMIT_GRACE_MS,
     }),
@@ -72,7 +71,7 @@ export const createControl = (options: ControlOptions): MigrationControl => {
  */
 export const serveAdmin = async (
   control: MigrationControl,
-  { settings, credentials, clock, log }: ControlOptions,
+  { settings, serverStore, clock, log }: ControlOptions,
 ): Promise<HttpServer | null> => {
   if (!settings.adminEnabled) return null
   const address = bindAddress(settings.adminAddress)
@@ -81,15 +80,15 @@ export const serveAdmin = async (
     port: settings.adminPort,
     purpose: 'the admin API (admin_address, admin_port)',
   }
-  const { token, https } = credentials
-  const hasMutualTls = https?.requestCert === true
+  const credentials = () => serverCredentials(serverStore, 'admin')
+  const { tokens, tls } = credentials()
   try {
-    const app = createAdminApp(control, { token, https, hasMutualTls, clock, log })
+    const app = createAdminApp(control, { credentials, clock, log })
     const server = await listenHttp(app, where, clock)
     control.setAdminPort(server.port)
     log.info(
       { code: 'ADMIN_LISTENING', address, port: server.port },
-      `admin API on ${https === null ? 'http' : 'https'}://${formatEndpoint(address, server.port)}${token === null ? '' : ', with a token'}`,
+      `admin API on ${tls === null ? 'http' : 'https'}://${formatEndpoint(address, server.port)}${tokens === null ? '' : ', with a token'}`,
     )
     return server
   } catch (error) {

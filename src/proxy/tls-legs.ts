@@ -13,6 +13,7 @@ import { BundleLegSource, FileLegSource, type LegSource } from '../certificates/
 import type { Clock } from '../clock.ts'
 import { AstraContacts } from '../cluster/astra-contacts.ts'
 import { clusterTls } from '../config/cluster-tls.ts'
+import { serverTls } from '../config/server-tls.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Logger } from '../log.ts'
 import type { ListenerTlsMaterial, TlsMaterial, UpstreamTlsMaterial } from '../net/tls.ts'
@@ -31,6 +32,9 @@ const listenerSource = (settings: Settings): LegSource | null => {
     authority: named('proxy_tls_ca_path', settings.proxyTlsCaPath),
     certificate,
     key: named('proxy_tls_key_path', settings.proxyTlsKeyPath),
+    passphrase: named('proxy_tls_key_passphrase_path', settings.proxyTlsKeyPassphrasePath),
+    passphraseSetting: 'proxy_tls_key_passphrase_path',
+    crl: named('proxy_tls_crl_path', settings.proxyTlsCrlPath),
   })
 }
 
@@ -38,17 +42,44 @@ const bundleSetting = (cluster: Cluster): string =>
   `${clusterLabel(cluster)}_secure_connect_bundle_path`
 
 const clusterSource = (settings: Settings, cluster: Cluster): LegSource | null => {
-  const { bundle, authority, certificate, key } = clusterTls(settings, clusterLabel(cluster))
-  if (bundle !== '') return new BundleLegSource({ setting: bundleSetting(cluster), path: bundle })
-  if (authority === '') return null
   const name = clusterLabel(cluster)
+  const tls = clusterTls(settings, name)
+  if (tls.bundle !== '') {
+    const file = { setting: bundleSetting(cluster), path: tls.bundle }
+    const authorityNeededBy = tls.trustsPrivateRootsOnly ? `${name}_tls_private_roots_only` : null
+    return new BundleLegSource(file, authorityNeededBy)
+  }
+  if (tls.authority === '') return null
   return new FileLegSource({
-    authority: named(`${name}_tls_server_ca_path`, authority),
-    certificate: named(`${name}_tls_client_cert_path`, certificate),
-    key: named(`${name}_tls_client_key_path`, key),
+    authority: named(`${name}_tls_server_ca_path`, tls.authority),
+    certificate: named(`${name}_tls_client_cert_path`, tls.certificate),
+    key: named(`${name}_tls_client_key_path`, tls.key),
+    passphrase: named(`${name}_tls_client_key_passphrase_path`, tls.passphrase),
+    passphraseSetting: `${name}_tls_client_key_passphrase_path`,
+    crl: named(`${name}_tls_crl_path`, tls.crl),
   })
 }
 
+const serverSource = (settings: Settings, server: 'admin' | 'metrics'): LegSource | null => {
+  const { certificate, key, passphrase, authority, token } = serverTls(settings, server)
+  if (certificate === '' && token === '') return null
+  return new FileLegSource({
+    authority: named(`${server}_tls_client_ca_path`, authority),
+    certificate: named(`${server}_tls_cert_path`, certificate),
+    key: named(`${server}_tls_key_path`, key),
+    passphrase: named(`${server}_tls_key_passphrase_path`, passphrase),
+    passphraseSetting: `${server}_tls_key_passphrase_path`,
+    token: named(`${server}_token_path`, token),
+  })
+}
+
+/** Of the HTTP servers, which are there before the legs, and whether or not those can be used. */
+export const serverSources = (settings: Settings): LegSources => ({
+  admin: serverSource(settings, 'admin'),
+  metrics: serverSource(settings, 'metrics'),
+})
+
+/** Of what carries CQL. */
 export const legSources = (settings: Settings): LegSources => ({
   listener: listenerSource(settings),
   origin: clusterSource(settings, Cluster.ORIGIN),
@@ -66,6 +97,7 @@ const listenerMaterial = (
     key: content.key!,
     // Without client certificates it was only checked, as the Go proxy does.
     clientAuthority: settings.proxyTlsRequireClientAuth ? content.authority : null,
+    crls: content.revocation?.lists ?? [],
     ticketKeys: randomBytes(TICKET_KEYS_LENGTH),
   }
 }
@@ -77,9 +109,16 @@ const upstreamMaterial = (
 ): UpstreamTlsMaterial | null => {
   const content = store.content(clusterLabel(cluster))
   if (content === null) return null
-  const { authority, certificate, key, bundle } = content
-  const { verifiesHostname } = clusterTls(settings, clusterLabel(cluster))
-  return { authority, certificate, key, verifiesName: bundle !== null || verifiesHostname }
+  const { authority, certificate, key, bundle, revocation } = content
+  const { verifiesHostname, trustsPrivateRootsOnly } = clusterTls(settings, clusterLabel(cluster))
+  return {
+    authority,
+    certificate,
+    key,
+    trustsWellKnownRoots: !trustsPrivateRootsOnly,
+    crls: revocation?.lists ?? [],
+    verifiesName: bundle !== null || verifiesHostname,
+  }
 }
 
 /** What is in force now, for every plane. */
@@ -93,6 +132,7 @@ export const tlsMaterial = (settings: Settings, store: CertificateStore): TlsMat
 
 /** Asks the metadata service of each cluster that has a bundle. Rejects with the first error. */
 export const openAstraContacts = async (
+  settings: Settings,
   store: CertificateStore,
   clock: Clock,
   signal: AbortSignal,
@@ -100,7 +140,9 @@ export const openAstraContacts = async (
   const open = async (cluster: Cluster): Promise<AstraContacts | null> => {
     const leg = clusterLabel(cluster)
     if ((store.content(leg)?.bundle ?? null) === null) return null
-    const service = () => ({ bundle: store.content(leg)!.bundle!, setting: bundleSetting(cluster) })
+    const setting = bundleSetting(cluster)
+    const trustsWellKnownRoots = !clusterTls(settings, leg).trustsPrivateRootsOnly
+    const service = () => ({ bundle: store.content(leg)!.bundle!, setting, trustsWellKnownRoots })
     return AstraContacts.open(service, clock, signal)
   }
   return [await open(Cluster.ORIGIN), await open(Cluster.TARGET)]
@@ -142,10 +184,13 @@ const describeCluster = (
     const text = `the bundle of ${name} has no ca.crt: only the well-known authorities are trusted`
     log.warn({ code: 'TLS_BUNDLE_WITHOUT_AUTHORITY', leg }, text)
   }
-  const { verifiesHostname } = clusterTls(settings, clusterLabel(cluster))
+  const { verifiesHostname, trustsPrivateRootsOnly } = clusterTls(settings, leg)
   if (verifiesHostname || content.bundle !== null) return
+  const trusted = trustsPrivateRootsOnly
+    ? `an authority in ${leg}_tls_server_ca_path`
+    : `a trusted authority, the well-known ones among them (unless ${leg}_tls_private_roots_only is set),`
   log.warn(
     { code: 'TLS_HOSTNAME_NOT_VERIFIED', leg },
-    `any certificate of a trusted authority, the well-known ones among them, passes for a node of ${name}: host names are not verified, as with the Go proxy; set ${leg}_tls_verify_hostname if the certificates name the nodes' addresses`,
+    `any certificate of ${trusted} passes for a node of ${name}: host names are not verified, as with the Go proxy; set ${leg}_tls_verify_hostname if the certificates name the nodes' addresses`,
   )
 }

@@ -1,10 +1,10 @@
 import { rename, rm, symlink } from 'node:fs/promises'
 import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { CertificateStore, LOOK_INTERVAL_MS } from '../../src/certificates/certificate-store.ts'
-import { FileLegSource, type Leg } from '../../src/certificates/leg-source.ts'
+import { FileLegSource, type Leg, type LegFiles } from '../../src/certificates/leg-source.ts'
 import { createLogger } from '../../src/log.ts'
 import { afterTest } from '../support/after-test.ts'
-import { Authority, Files, type Issued } from '../support/certificates.ts'
+import { Authority, encrypted, Files, type Issued } from '../support/certificates.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 // Certificates, handshakes and files: a busy machine takes its time.
@@ -13,12 +13,14 @@ vi.setConfig({ testTimeout: 30_000 })
 const DAY_MS = 24 * 60 * 60 * 1000
 
 let authority: Authority
+let usual: Issued
+/** What the files hold at the start. */
 let first: Issued
 let second: Issued
 
 beforeAll(async () => {
   authority = await Authority.create('Root', 1000)
-  first = await authority.issue('first')
+  usual = await authority.issue('first')
   second = await authority.issue('second', { days: 100 })
 })
 
@@ -27,23 +29,25 @@ let clock: FakeClock
 let lines: { code: string; level: string; msg: string }[]
 
 beforeEach(async () => {
+  first = usual
   files = await Files.create()
   clock = new FakeClock(Date.now())
   lines = []
 })
 
-const source = (): FileLegSource =>
+const source = (more: Partial<LegFiles> = {}): FileLegSource =>
   new FileLegSource({
+    ...more,
     authority: { setting: 'proxy_tls_ca_path', path: files.path('ca.crt') },
     certificate: { setting: 'proxy_tls_cert_path', path: files.path('proxy.crt') },
     key: { setting: 'proxy_tls_key_path', path: files.path('proxy.key') },
   })
 
-const createStore = (): CertificateStore => {
+const createStore = (more: Partial<LegFiles> = {}): CertificateStore => {
   const sink = { write: (line: string) => lines.push(JSON.parse(line)) }
   const log = createLogger({ level: 'debug', clock, sink })
   const store = new CertificateStore(
-    { listener: source(), origin: null, target: null },
+    { listener: source(more), origin: null, target: null },
     { clock, log },
   )
   afterTest(() => store.close())
@@ -52,10 +56,10 @@ const createStore = (): CertificateStore => {
 
 const codes = (): string[] => lines.map(({ code }) => code)
 
-const startStore = async () => {
+const startStore = async (more: Partial<LegFiles> = {}) => {
   await files.write('ca.crt', authority.certificate)
   await files.writePair('proxy', first)
-  const store = createStore()
+  const store = createStore(more)
   await store.load()
   const changes: (readonly Leg[])[] = []
   store.watch((legs) => changes.push(legs))
@@ -164,7 +168,7 @@ describe('files that change', () => {
     expect(lines).toEqual([
       expect.objectContaining({ code: 'CERTIFICATES_REJECTED', level: 'error' }),
     ])
-    expect(lines[0]!.msg).toContain('stay in force')
+    expect(lines[0]!.msg).toContain('stays in force')
     const rejected = { leg: 'listener', isRejected: true, reloads: { applied: 0, rejected: 1 } }
     expect(store.states()).toEqual([rejected])
     await files.writePair('proxy', second)
@@ -200,5 +204,147 @@ describe('a certificate', () => {
     expect(lines.map(({ code, msg }) => [code, msg.match(/expired .*$/)?.[0]])).toEqual([
       ['CERTIFICATE_EXPIRED', 'expired 3 days ago'],
     ])
+  })
+})
+
+describe('a revocation list', () => {
+  const CRL = (): Partial<LegFiles> => ({
+    crl: { setting: 'proxy_tls_crl_path', path: files.path('crl.pem') },
+  })
+
+  const startWith = async (crl: string) => {
+    await files.write('crl.pem', crl)
+    return startStore(CRL())
+  }
+
+  test('that has expired is an error at the start', async () => {
+    const failed = expect(startWith(await authority.crl({ days: -1, sinceDays: 9 }))).rejects
+    await failed.toThrow(/^proxy_tls_crl_path: .*crl\.pem holds a revocation list that has expired/)
+  })
+
+  test('is read again when it changes, and it is known how long it holds', async () => {
+    const { store, changes, look } = await startWith(await authority.crl({ days: 30 }))
+    const daysLeft = (): number[] =>
+      store
+        .crlExpiries()
+        .map(({ expiresAtSeconds }) => Math.round((expiresAtSeconds * 1000 - Date.now()) / DAY_MS))
+    expect(daysLeft()).toEqual([30])
+    await files.write('crl.pem', await authority.crl({ days: 60, revoked: [first.certificate] }))
+    await look()
+    expect([changes, daysLeft(), codes()]).toEqual([
+      [['listener']],
+      [60],
+      ['CERTIFICATES_RELOADED'],
+    ])
+  })
+
+  test('in place of which there is an expired one stays in force, loudly', async () => {
+    const { changes, look } = await startWith(await authority.crl())
+    await files.write('crl.pem', await authority.crl({ days: -1, sinceDays: 9 }))
+    await look()
+    await look()
+    expect([changes, codes()]).toEqual([[], ['CERTIFICATES_REJECTED']])
+  })
+
+  test('is warned of when three quarters of its time are over, and when all is', async () => {
+    const { look, changes } = await startWith(await authority.crl({ days: 2, sinceDays: 2 }))
+    clock.advance(DAY_MS - 60_000)
+    await look()
+    expect(codes()).toEqual([])
+    clock.advance(2 * 60_000)
+    await look()
+    await look()
+    expect(codes()).toEqual(['CRL_EXPIRES_SOON'])
+    expect(lines[0]!.msg).toMatch(/expires in 23 hours: every certificate is refused then$/)
+    clock.advance(DAY_MS)
+    await look()
+    expect(codes()).toEqual(['CRL_EXPIRES_SOON', 'CRL_EXPIRED'])
+    expect(changes).toEqual([])
+  })
+
+  test('that is missing of one of two authorities is warned of', async () => {
+    const other = await Authority.create('Other')
+    await files.write('crl.pem', await authority.crl())
+    await files.writePair('proxy', first)
+    await files.write('ca.crt', `${authority.certificate}\n${other.certificate}`)
+    await createStore(CRL()).load()
+    expect(lines).toEqual([expect.objectContaining({ code: 'CRL_MISSING', level: 'warn' })])
+    expect(lines[0]!.msg).toContain('has no revocation list of CN=Other')
+  })
+})
+
+describe('a key under a passphrase', () => {
+  const PASSPHRASE = (): Partial<LegFiles> => ({
+    passphrase: { setting: 'proxy_tls_key_passphrase_path', path: files.path('passphrase') },
+    passphraseSetting: 'proxy_tls_key_passphrase_path',
+  })
+
+  const write = async (issued: Issued, passphrase: string): Promise<void> => {
+    await files.writePair('proxy', { ...issued, key: encrypted(issued.key, passphrase) })
+    await files.write('passphrase', `${passphrase}\n`)
+  }
+
+  const start = async (passphrase: string) => {
+    await files.write('ca.crt', authority.certificate)
+    await write(first, passphrase)
+    const store = createStore(PASSPHRASE())
+    await store.load()
+    store.watch(() => {})
+    return store
+  }
+
+  test('is taken without it, whatever blanks it has', async () => {
+    const store = await start(' two words ')
+    expect(store.content('listener')?.key).toMatch(/^-----BEGIN PRIVATE KEY-----/)
+  })
+
+  test('costs its decryption once, and not at every look', async () => {
+    await write(first, 'a secret')
+    await files.write('ca.crt', authority.certificate)
+    const own = source(PASSPHRASE())
+    const content = await own.read()
+    expect(await own.read()).toBe(content)
+    await files.writePair('proxy', second)
+    expect((await own.read()).certificate).toBe(second.certificate)
+  })
+
+  test('and another passphrase are read together; half of the change is not complained of', async () => {
+    const store = await start('the first')
+    await files.writePair('proxy', { ...second, key: encrypted(second.key, 'the second') })
+    await store.look()
+    expect([codes(), inForce(store)]).toEqual([[], first.certificate])
+    await files.write('passphrase', 'the second')
+    await store.look()
+    expect([codes(), inForce(store)]).toEqual([['CERTIFICATES_RELOADED'], second.certificate])
+  })
+})
+
+describe('tokens', () => {
+  const TOKEN = (): Partial<LegFiles> => ({
+    token: { setting: 'admin_token_path', path: files.path('token') },
+  })
+  const OLD = 'an-old-token-of-many-letters'
+  const NEW = 'a-new-token-of-many-letters'
+
+  test('are read again, one a line, and not logged', async () => {
+    await files.write('token', `${OLD}\n`)
+    const { store, changes, look } = await startStore(TOKEN())
+    expect(store.content('listener')?.tokens).toEqual([OLD])
+    await files.write('token', `${NEW}\r\n\n${OLD}`)
+    await look()
+    expect(store.content('listener')?.tokens).toEqual([NEW, OLD])
+    expect([changes, codes()]).toEqual([[['listener']], ['TOKENS_RELOADED']])
+    expect(JSON.stringify(lines)).not.toContain('many-letters')
+  })
+
+  test.each(['', 'short', `${NEW}\ntwo words of some length`])('%j is refused', async (text) => {
+    await files.write('token', OLD)
+    const { store, look } = await startStore(TOKEN())
+    await files.write('token', text)
+    await look()
+    await look()
+    expect([codes(), store.content('listener')?.tokens]).toEqual([['CERTIFICATES_REJECTED'], [OLD]])
+    expect(lines[0]!.msg).toMatch(/^admin_token_path: .*openssl rand -hex 32; what was read before/)
+    expect(lines[0]!.msg).not.toContain('two words')
   })
 })

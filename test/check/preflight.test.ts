@@ -382,6 +382,21 @@ describe('settings', () => {
     expect(find(rows, 'Settings', 'files').detail).toContain('origin_tls_client_key_path: ENOENT')
   })
 
+  test('files of the admin API and of metrics must be usable, as those of the legs', async () => {
+    const { settings } = await startRig()
+    const directory = mkdtempSync(join(tmpdir(), 'zdm-check-'))
+    const metricsTokenPath = join(directory, 'token')
+    writeFileSync(metricsTokenPath, 'a-token-of-many-letters')
+    const certificates = async (): Promise<CheckRow> =>
+      find(await check({ ...settings, metricsTokenPath }), 'Settings', 'certificates')
+    expect(await certificates()).toMatchObject({ verdict: 'pass' })
+    writeFileSync(metricsTokenPath, 'short')
+    expect(await certificates()).toMatchObject({
+      verdict: 'fail',
+      detail: expect.stringMatching(/^metrics_token_path: .* must hold one word of at least 16/),
+    })
+  })
+
   test('a proxy address that does not resolve', async () => {
     const { settings } = await startRig()
     const addresses = ['127.0.0.1', 'proxy-1.example']

@@ -214,6 +214,16 @@ describe('views', () => {
     expect(api.asked[0]?.headers.authorization).toBe('Bearer a-token-of-many-letters')
   })
 
+  test('of several tokens in the file, as while one is replaced, the first is shown', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'zdm-cli-'))
+    afterTest(() => rmSync(directory, { recursive: true }))
+    const path = join(directory, 'token')
+    writeFileSync(path, 'the-new-token-of-letters\nthe-old-token-of-letters\n')
+    const api = await startApi({ 'GET /v1/audit': [200, []] })
+    await run(['--address', api.url, '--token-file', path, 'audit'])
+    expect(api.asked[0]?.headers.authorization).toBe('Bearer the-new-token-of-letters')
+  })
+
   test("a token that is refused ends with 1 and the API's words", async () => {
     const problem = { code: 'UNAUTHORIZED', message: 'the bearer token is missing or wrong' }
     const api = await startApi({ 'GET /v1/config': [401, problem] })

@@ -13,6 +13,7 @@ import { startCluster } from '../support/instance.ts'
 vi.setConfig({ testTimeout: 30_000 })
 
 const SETTING = 'target_secure_connect_bundle_path'
+const SERVICE = { setting: SETTING, trustsWellKnownRoots: true }
 const FILE = { setting: SETTING, path: '/bundle.zip' }
 const NEVER = new AbortController().signal
 
@@ -69,7 +70,7 @@ const start = async (options: FakeAstraOptions = {}) => {
   const astra = await FakeAstra.start(cluster, options)
   const fetch = (without: readonly string[] = []) =>
     fetchAstraMetadata(
-      { bundle: readBundle(astra.bundle(without), FILE), setting: SETTING },
+      { bundle: readBundle(astra.bundle(without), FILE), ...SERVICE },
       systemClock,
       NEVER,
     )
@@ -121,7 +122,7 @@ describe('the metadata service', () => {
     const clock = new FakeClock()
     const abort = new AbortController()
     const bundle = readBundle(astra.bundle(), FILE)
-    const asked = fetchAstraMetadata({ bundle, setting: SETTING }, clock, abort.signal)
+    const asked = fetchAstraMetadata({ bundle, ...SERVICE }, clock, abort.signal)
     const failed = expect(asked).rejects.toThrow(
       end === 'time' ? 'did not answer within 30000 ms' : 'could not be asked',
     )
@@ -140,7 +141,7 @@ describe('the metadata service', () => {
     const port = typeof address === 'object' ? address!.port : 0
     await new Promise((resolve) => server.close(resolve))
     const bundle = { host: '127.0.0.1', port, authority: null, certificate: null, key: null }
-    const asked = fetchAstraMetadata({ bundle, setting: SETTING }, systemClock, NEVER)
+    const asked = fetchAstraMetadata({ bundle, ...SERVICE }, systemClock, NEVER)
     await expect(asked).rejects.toThrow('ECONNREFUSED')
   })
 })

@@ -46,6 +46,21 @@ const OWN_SETTINGS = [
   ['audit_log_path', ''],
   ['origin_tls_verify_hostname', false],
   ['target_tls_verify_hostname', false],
+  ['origin_tls_private_roots_only', false],
+  ['target_tls_private_roots_only', false],
+  ['proxy_tls_crl_path', ''],
+  ['origin_tls_crl_path', ''],
+  ['target_tls_crl_path', ''],
+  ['proxy_tls_key_passphrase_path', ''],
+  ['origin_tls_client_key_passphrase_path', ''],
+  ['target_tls_client_key_passphrase_path', ''],
+  ['admin_tls_key_passphrase_path', ''],
+  ['metrics_tls_key_passphrase_path', ''],
+  ['metrics_tls_cert_path', ''],
+  ['metrics_tls_key_path', ''],
+  ['metrics_tls_client_ca_path', ''],
+  ['metrics_token_path', ''],
+  ['metrics_bind_required', false],
 ] as const
 
 const definitionOf = (key: string): (typeof DEFINITIONS)[number] | undefined =>

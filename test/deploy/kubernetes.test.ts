@@ -51,6 +51,7 @@ type Manifest = {
     readonly maxUnavailable: number
     readonly updateStrategy: { readonly type: string }
     readonly ports: readonly { readonly port: number; readonly targetPort: string }[]
+    readonly endpoints?: readonly unknown[]
     readonly volumeClaimTemplates?: readonly { readonly metadata: { readonly name: string } }[]
     readonly ingress: readonly { readonly from: readonly unknown[]; readonly ports: unknown }[]
     readonly template: { readonly metadata: { readonly labels: Labels }; readonly spec: PodSpec }
@@ -189,8 +190,10 @@ describe.each([...MANIFESTS])('%s', (_, manifests) => {
       // Drivers go to the other instances by the port of their contact point.
       expect(spec.ports).toMatchObject([{ port: settings.proxyListenPort, targetPort: 'cql' }])
     }
-    expect(container.livenessProbe.httpGet).toEqual({ path: '/health/liveness', port: 'metrics' })
-    expect(container.readinessProbe.httpGet).toEqual({ path: '/health/readiness', port: 'metrics' })
+    const isTls = settingsOf(manifests, 0).metricsTlsCertPath !== ''
+    const how = { port: 'metrics', ...(isTls ? { scheme: 'HTTPS' } : {}) }
+    expect(container.livenessProbe.httpGet).toEqual({ path: '/health/liveness', ...how })
+    expect(container.readinessProbe.httpGet).toEqual({ path: '/health/readiness', ...how })
   })
 
   test('mounts volumes that it has, and keeps the state on one of each instance', () => {
@@ -311,6 +314,26 @@ describe('with all values', () => {
       heartbeatRetryBackoffFactor: 1.5,
       adminPort: 14_103,
       proxyTopologyAddresses: ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4', '192.0.2.5'],
+    })
+  })
+
+  test('metrics are served with TLS to those who show a token, from files of Secrets', () => {
+    const { metricsTlsCertPath, metricsTlsKeyPath, metricsTokenPath } = settingsOf(manifests, 0)
+    const { containers, volumes } = only(manifests, 'StatefulSet').spec.template.spec
+    const secretAt = (path: string): string | undefined => {
+      const mount = containers[0].volumeMounts!.find(({ mountPath }) => mountPath === dirname(path))
+      return volumes!.find(({ name }) => name === mount?.name)?.secret?.secretName
+    }
+    expect([metricsTlsCertPath, metricsTlsKeyPath].map(secretAt)).toEqual([
+      'metrics-tls',
+      'metrics-tls',
+    ])
+    expect(secretAt(metricsTokenPath)).toBe('metrics-credentials')
+    const [endpoint] = only(manifests, 'ServiceMonitor').spec.endpoints!
+    expect(endpoint).toMatchObject({
+      scheme: 'https',
+      tlsConfig: { serverName: 'zdm-proxy.example.com' },
+      authorization: { credentials: { name: 'metrics-credentials', key: 'shown' } },
     })
   })
 

@@ -36,6 +36,7 @@ const gather = (...planes: PlaneSeries[]): Gathered => ({
   control: CONTROL,
   certificates: {
     expiries: [{ leg: 'origin', role: 'certificate', expiresAtSeconds: 1_800_000_000 }],
+    crls: [{ leg: 'listener', expiresAtSeconds: 1_790_000_000 }],
     legs: [{ leg: 'origin', isRejected: true, reloads: { applied: 1, rejected: 2 } }],
   },
   controlConnections: [

@@ -5,6 +5,8 @@ import {
   type ConnectionOptions,
   connect as connectTls,
   createServer as createTlsServer,
+  getCACertificates,
+  setDefaultCACertificates,
   type TLSSocket,
   type TlsOptions,
 } from 'node:tls'
@@ -75,6 +77,8 @@ const listenTls = async (options: TlsOptions = {}): Promise<TlsPeer> => {
 
 const material = (overrides: Partial<UpstreamTlsMaterial> = {}): UpstreamTlsMaterial => ({
   authority: authority.certificate,
+  trustsWellKnownRoots: true,
+  crls: [],
   certificate: null,
   key: null,
   verifiesName: false,
@@ -204,6 +208,29 @@ describe('a dialled connection with TLS', () => {
     await dial(peer.port, new UpstreamTls(material()))
   })
 
+  describe('to a node that a well-known authority has signed', () => {
+    /** As if it were one that Node brings along. */
+    const asWellKnown = (): void => {
+      const before = getCACertificates('default')
+      setDefaultCACertificates([...before, stranger.certificate])
+      afterTest(() => setDefaultCACertificates(before))
+    }
+    const listenForeign = () => listenTls({ cert: foreign.certificate, key: foreign.key })
+
+    test('is made', async () => {
+      asWellKnown()
+      await dial((await listenForeign()).port, new UpstreamTls(material()))
+    })
+
+    test('is not made where private roots alone are trusted', async () => {
+      asWellKnown()
+      const tls = new UpstreamTls(material({ trustsWellKnownRoots: false }))
+      await expect(dial((await listenForeign()).port, tls)).rejects.toThrow(
+        'not signed by an authority',
+      )
+    })
+  })
+
   test('is not made below TLS 1.2', async () => {
     const peer = await listenTls({
       minVersion: 'TLSv1.1',
@@ -284,6 +311,36 @@ describe('dialling with TLS fails with an error that says what is wrong:', () =>
     expect(String(failure)).toContain(text)
   })
 
+  test('a node whose certificate was revoked', async () => {
+    const peer = await listenTls()
+    const crls = [await authority.crl({ revoked: [node.certificate] })]
+    await expect(dial(peer.port, new UpstreamTls(material({ crls })))).rejects.toThrow(
+      'the certificate has been revoked (CERT_REVOKED)',
+    )
+    const others = [await authority.crl({ revoked: [client.certificate] })]
+    await dial(peer.port, new UpstreamTls(material({ crls: others })))
+  })
+
+  test('a list of revoked certificates that has expired', async () => {
+    const peer = await listenTls()
+    const crls = [await authority.crl({ days: -1, sinceDays: 9 })]
+    await expect(dial(peer.port, new UpstreamTls(material({ crls })))).rejects.toThrow(
+      'a revocation list has expired, so that every certificate is refused: fetch the current one (CRL_HAS_EXPIRED)',
+    )
+  })
+
+  test('an intermediate of which there is no list', async () => {
+    const intermediate = await authority.intermediate()
+    const { certificate: cert, key } = await intermediate.issue('node')
+    const peer = await listenTls({ cert, key })
+    const crls = [await authority.crl()]
+    await expect(dial(peer.port, new UpstreamTls(material({ crls })))).rejects.toThrow(
+      'there is no revocation list of an authority of the certificate',
+    )
+    crls.push(await intermediate.crl())
+    await dial(peer.port, new UpstreamTls(material({ crls })))
+  })
+
   test('a peer that speaks no TLS', async () => {
     const server = createServer((socket) => {
       socket.on('error', () => {})
@@ -337,6 +394,7 @@ class Acceptor {
 const listenerMaterial = (overrides: Partial<ListenerTlsMaterial> = {}): ListenerTlsMaterial => ({
   ...node,
   clientAuthority: null,
+  crls: [],
   ticketKeys: randomBytes(48),
   ...overrides,
 })
@@ -485,6 +543,21 @@ describe('where clients must show a certificate', () => {
     expect(failures).toEqual([expect.stringContaining(text)])
     expect(acceptor.handlers[0]!.received.length).toBe(0)
   })
+})
+
+test('a client whose certificate was revoked is closed, and it is said why; others are let in', async () => {
+  const acceptor = new Acceptor()
+  const { certificate: cert, key } = await authority.issue('revoked')
+  const { port, failures } = await startListener(acceptor, {
+    clientAuthority: authority.certificate,
+    crls: [await authority.crl({ revoked: [cert] })],
+  })
+  await refused(port, { cert, key })
+  await acceptor.handlers[0]!.closed
+  expect(failures).toEqual(['the certificate has been revoked (CERT_REVOKED)'])
+  const socket = await connectClient(port, { cert: client.certificate, key: client.key })
+  socket.write('ping')
+  await expect.poll(() => acceptor.handlers[1]?.received.length).toBe(4)
 })
 
 test('a plain client on a port with TLS is closed, and it is said why', async () => {

@@ -132,6 +132,19 @@ describe('the start is tried again while', () => {
     expect(await started).toBe(true)
   })
 
+  test('the bundle has no authority, and nothing else is trusted', async () => {
+    const { instance, astra, failures } = await begin({}, { targetTlsPrivateRootsOnly: true })
+    await files.write('target.zip', astra.bundle(['ca.crt']))
+    const started = instance.start()
+    await expect
+      .poll(() => failures()[0])
+      .toContain(
+        `${files.path('target.zip')} has no ca.crt, and target_tls_private_roots_only trusts nothing else`,
+      )
+    await files.write('target.zip', astra.bundle())
+    expect(await started).toBe(true)
+  })
+
   test("the router's certificate is not in its name", async () => {
     const { instance, failures } = await begin({ routerNames: ['other.example'] })
     void instance.start()

@@ -31,6 +31,7 @@ const start = async ({ hasFile = true, ...options }: RigOptions & { hasFile?: bo
     instance: rig.instance,
     loaded: loaded(rig.instance.settings),
     load: hasFile ? () => next() : null,
+    lookAtFiles: () => void rig.instance.lookAtCertificates(),
     clock,
     log: createLogger({ level: 'info', clock, sink }),
   })

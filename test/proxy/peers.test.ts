@@ -94,6 +94,42 @@ describe.each([
   })
 })
 
+test('a token is replaced while every change goes through: first added, then shown, then alone', {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const secured = await withToken([TOKEN, TOKEN, TOKEN])
+  const deployment = await startDeployment(secured)
+  const paths = [0, 1, 2].map((index) =>
+    String(secured.environment!(index)['ZDM_ADMIN_TOKEN_PATH']),
+  )
+  const give = async (index: number, ...tokens: readonly string[]): Promise<void> => {
+    const instance = deployment.instances[index]!
+    const before = instance.log.split('TOKENS_RELOADED').length
+    writeFileSync(paths[index]!, tokens.join('\n'))
+    instance.reload()
+    await expect
+      .poll(() => instance.log.split('TOKENS_RELOADED').length, { timeout: TIMEOUT_MS })
+      .toBe(before + 1)
+  }
+  let revision = 0
+  const change = async (...args: readonly string[]): Promise<void> => {
+    revision++
+    const { out } = await zdm(deployment, secured, ...args)
+    expect(out).toContain('all 3 instances are in')
+    expect(out).toContain(`at revision ${revision}`)
+  }
+  // Added behind the old one, instance by instance: some accept both, all show the old one.
+  await give(0, TOKEN, OTHER_TOKEN)
+  await change('advance', 'migrate')
+  for (const index of [1, 2]) await give(index, TOKEN, OTHER_TOKEN)
+  // Shown first by the one that is asked; the operator's file, which is that of the first instance, too.
+  await give(0, OTHER_TOKEN, TOKEN)
+  await change('rollback')
+  for (const index of [1, 2]) await give(index, OTHER_TOKEN)
+  await give(0, OTHER_TOKEN)
+  await change('advance', 'migrate')
+})
+
 describe.each([
   {
     what: 'another token',

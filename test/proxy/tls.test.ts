@@ -7,7 +7,7 @@ import { LOOK_INTERVAL_MS } from '../../src/certificates/certificate-store.ts'
 import type { Settings } from '../../src/config/settings.ts'
 import { Opcode, Version } from '../../src/cql/protocol.ts'
 import { afterTest } from '../support/after-test.ts'
-import { Authority, Files, type Issued } from '../support/certificates.ts'
+import { Authority, encrypted, Files, type Issued } from '../support/certificates.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { rowsAnswer } from '../support/fake-cluster/results.ts'
 import { respond } from '../support/fake-cluster/script.ts'
@@ -284,6 +284,93 @@ describe('a client that is turned away', () => {
     await closed(connectTls({ host: '127.0.0.1', port: rig.port, ...clientTls() }))
     expect(rig.log.map(({ code }) => code)).toContain('CLIENT_LIMIT')
   })
+})
+
+describe('a certificate that was revoked', () => {
+  const startFailures = (log: readonly { code: string; msg: string }[]): readonly string[] =>
+    log.flatMap(({ code, msg }) => (code === 'START_FAILED' ? msg : []))
+
+  test.each([1, 2])(
+    'while clients are served is refused from then on; who is there stays (%i threads)',
+    async (threads) => {
+      const crl = await files.write('clients.crl', await authorities.clients.crl())
+      const clock = new FakeClock(Date.now())
+      const settings = { proxyTlsCrlPath: crl, dataPlaneThreads: threads }
+      const rig = await startMutual({ clock, settings })
+      const client = await ready(rig)
+      const revoked = [issued.client.certificate]
+      await files.write('clients.crl', await authorities.clients.crl({ revoked }))
+      clock.advance(LOOK_INTERVAL_MS)
+      const isRefused = async (): Promise<boolean> => {
+        // With TLS 1.3 the client is through before it is refused, and reads the refusal after.
+        const client = connectTls({ host: '127.0.0.1', port: rig.port, ...clientTls() })
+        const end = Promise.race([once(client, 'session'), once(client, 'close')])
+        await end.catch(() => {})
+        client.destroy()
+        const planes = await rig.instance.series()!
+        return planes.some(({ clientsClosed }) => clientsClosed.tlsHandshake > 0)
+      }
+      await expect.poll(isRefused).toBe(true)
+      expect((await client.query('SELECT v FROM ks.t')).opcode).toBe(Opcode.RESULT)
+      if (threads > 1) return
+      const lines = rig.log.filter(({ code }) => code === 'CLIENT_TLS_FAILED')
+      expect(lines[0]!.msg).toBe(
+        'no TLS with a client: the certificate has been revoked (CERT_REVOKED)',
+      )
+    },
+  )
+
+  test('keeps a node from being used, and the start says so', async () => {
+    const revoked = [issued.origin.certificate]
+    const path = await files.write('origin.crl', await authorities.origin.crl({ revoked }))
+    const origin = await startCluster({ name: 'origin', tls: clusterTls('origin') })
+    const target = await startCluster({ name: 'target', tls: clusterTls('target') })
+    const settings = settingsFor(origin, target, { ...MUTUAL(), originTlsCrlPath: path })
+    const { instance, log } = createInstance(settings)
+    const started = instance.start()
+    await expect
+      .poll(() => startFailures(log)[0])
+      .toMatch(/Origin: cannot connect to .*the certificate has been revoked \(CERT_REVOKED\)/)
+    await files.write('origin.crl', await authorities.origin.crl())
+    expect(await started).toBe(true)
+    expect(instance.certificates.crls).toEqual([
+      { leg: 'origin', expiresAtSeconds: expect.any(Number) },
+    ])
+  })
+})
+
+test('keys may be under passphrases on every leg', async () => {
+  const passphrase = await files.write('passphrase', 'of all\n')
+  for (const [name, { key }] of [
+    ['listener', issued.listener],
+    ['to-origin', toOrigin],
+    ['to-target', toTarget],
+  ] as const) {
+    await files.write(`${name}.key`, encrypted(key, 'of all'))
+  }
+  const rig = await startMutual({
+    settings: {
+      proxyTlsKeyPassphrasePath: passphrase,
+      originTlsClientKeyPassphrasePath: passphrase,
+      targetTlsClientKeyPassphrasePath: passphrase,
+      dataPlaneThreads: 2,
+    },
+  })
+  const client = await ready(rig)
+  expect((await client.query('SELECT v FROM ks.t')).opcode).toBe(Opcode.RESULT)
+})
+
+test('with private roots alone the warning of host names speaks of no others', async () => {
+  const rig = await startMutual({ settings: { originTlsPrivateRootsOnly: true } })
+  const warnings = rig.log.filter(({ code }) => code === 'TLS_HOSTNAME_NOT_VERIFIED')
+  expect(warnings.map(({ msg }) => msg)).toEqual([
+    expect.stringMatching(
+      /^any certificate of an authority in origin_tls_server_ca_path passes for a node of Origin/,
+    ),
+    expect.stringMatching(
+      /^any certificate of a trusted authority, the well-known ones among them \(unless target_tls_private_roots_only is set\), passes for a node of Target/,
+    ),
+  ])
 })
 
 describe('a start attempt is repeated, and says why, while', () => {

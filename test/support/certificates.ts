@@ -4,7 +4,7 @@
  */
 // The certificate library's parts find each other by decorators.
 import 'reflect-metadata'
-import type { webcrypto } from 'node:crypto'
+import { createPrivateKey, type webcrypto, X509Certificate } from 'node:crypto'
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -30,6 +30,26 @@ export type IssueOptions = {
   /** With a key that is too short for anybody to trust it: RSA, 1,024 bits. */
   readonly isWeak?: boolean
 }
+
+export type CrlOptions = {
+  /** Certificates (PEM) that it revokes. */
+  readonly revoked?: readonly string[]
+  /** Until when it holds, in days from now; null: for ever. Default: 30. */
+  readonly days?: number | null
+  /** How long it has held, in days. Default: 1. */
+  readonly sinceDays?: number
+}
+
+/** The same key under a passphrase. */
+export const encrypted = (key: string, passphrase: string): string =>
+  String(
+    createPrivateKey(key).export({
+      type: 'pkcs8',
+      format: 'pem',
+      cipher: 'aes-256-cbc',
+      passphrase,
+    }),
+  )
 
 const keyPem = async (key: CryptoKey): Promise<string> =>
   x509.PemConverter.encode(await crypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY')
@@ -109,7 +129,10 @@ export class Authority {
     const keys = await generateKeys()
     const certificate = await this.#sign(`CN=${name}`, keys.publicKey, days, [
       new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
+      new x509.KeyUsagesExtension(
+        x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign,
+        true,
+      ),
     ])
     return new Authority(name, certificate, keys, certificate)
   }
@@ -127,6 +150,25 @@ export class Authority {
       certificate: `${certificate}\n${this.#intermediates}`,
       key: await keyPem(keys.privateKey),
     }
+  }
+
+  /** A revocation list of its own, in PEM. */
+  async crl(options: CrlOptions = {}): Promise<string> {
+    const { revoked = [], days = 30, sinceDays = 1 } = options
+    const now = Date.now()
+    const list = await x509.X509CrlGenerator.create({
+      issuer: `CN=${this.#name}`,
+      thisUpdate: new Date(now - sinceDays * DAY_MS),
+      ...(days === null ? {} : { nextUpdate: new Date(now + days * DAY_MS) }),
+      signingAlgorithm: ALGORITHM,
+      signingKey: this.#keys.privateKey,
+      entries: revoked.map((pem) => ({
+        serialNumber: new X509Certificate(pem).serialNumber,
+        revocationDate: new Date(now - 1000),
+      })),
+    })
+    // The library's label is not the one that OpenSSL writes and reads.
+    return list.toString('pem').replaceAll(' CRL-', ' X509 CRL-')
   }
 
   async #sign(

@@ -1,10 +1,11 @@
 /** An instance between two fake clusters with its switch and its admin API, which is asked without a socket. */
 import type { FastifyInstance } from 'fastify'
-import { type AdminAppOptions, createAdminApp } from '../../src/admin/admin-app.ts'
+import { createAdminApp } from '../../src/admin/admin-app.ts'
+import { OPEN } from '../../src/admin/credentials.ts'
+import { CertificateStore } from '../../src/certificates/certificate-store.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
 import { describeSettings, type Settings } from '../../src/config/settings.ts'
 import { createLogger, type RootLogger } from '../../src/log.ts'
-import type { AdminCredentials } from '../../src/proxy/admin-credentials.ts'
 import type { ProxyInstance } from '../../src/proxy/instance.ts'
 import {
   type EvidenceSources,
@@ -17,12 +18,9 @@ import { afterTest } from './after-test.ts'
 export const silentLog = (clock: Clock = systemClock): RootLogger =>
   createLogger({ level: 'fatal', clock })
 
-const PLAIN: AdminCredentials = { token: null, https: null }
-
 export const startTestControl = (
   settings: Settings,
   instance: ProxyInstance,
-  credentials: AdminCredentials = PLAIN,
   evidence: EvidenceSources = NO_EVIDENCE,
 ): MigrationControl => {
   const tools = { clock: systemClock, log: silentLog() }
@@ -33,7 +31,7 @@ export const startTestControl = (
     version: '1.2.3',
     instance,
     state,
-    credentials,
+    serverStore: new CertificateStore({}, tools),
     evidence,
     ...tools,
   })
@@ -43,16 +41,10 @@ export const startTestControl = (
 
 export const testApp = (
   control: MigrationControl,
-  options: Partial<AdminAppOptions> = {},
+  { token = null, clock = systemClock }: { token?: string | null; clock?: Clock } = {},
 ): FastifyInstance => {
-  const tools = { clock: systemClock, log: silentLog() }
-  const app = createAdminApp(control, {
-    token: null,
-    hasMutualTls: false,
-    https: null,
-    ...tools,
-    ...options,
-  })
+  const credentials = { ...OPEN, tokens: token === null ? null : [token] }
+  const app = createAdminApp(control, { credentials: () => credentials, clock, log: silentLog() })
   afterTest(() => app.close())
   return app
 }

@@ -65,6 +65,11 @@ export class ProcessInstance {
     }
   }
 
+  /** Has it read its files again; what it makes of them is in its log. */
+  reload(): void {
+    this.#child?.kill('SIGHUP')
+  }
+
   /** Resolves when the process is gone. */
   async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     const child = this.#child

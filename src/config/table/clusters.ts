@@ -77,8 +77,7 @@ const tlsSettings = <const Name extends 'origin' | 'target'>(name: Name) =>
       default: '',
       format: 'path',
       status: 'active',
-      description:
-        'Certificate authority of the nodes (PEM), trusted beside the well-known ones. Alone: one-way TLS. With certificate and key: mutual TLS. Read again when it changes.',
+      description: `Certificate authority of the nodes (PEM), trusted beside the well-known ones (see \`${name}_tls_private_roots_only\`). Alone: one-way TLS. With certificate and key: mutual TLS. Read again when it changes.`,
     },
     {
       key: `${name}_tls_client_cert_path`,
@@ -95,8 +94,7 @@ const tlsSettings = <const Name extends 'origin' | 'target'>(name: Name) =>
       default: '',
       format: 'path',
       status: 'active',
-      description:
-        "The private key of the proxy's certificate (PEM), not encrypted. Read again when it changes.",
+      description: "The private key of the proxy's certificate (PEM). Read again when it changes.",
     },
   ] as const
 

@@ -82,7 +82,7 @@ export const LISTENER = {
       format: 'path',
       status: 'active',
       description:
-        "The private key of the listener's certificate (PEM), not encrypted. Read again when it changes.",
+        "The private key of the listener's certificate (PEM). Read again when it changes.",
     },
     {
       key: 'proxy_tls_require_client_auth',
@@ -252,7 +252,7 @@ export const ADMIN = {
       format: 'path',
       status: 'active',
       description:
-        'A file with the token that callers of the admin API must show, the same on all instances. At least 16 characters.',
+        'A file with the token that callers of the admin API must show, the same on all instances; at least 16 characters. While it is replaced, with both, one a line: the first is shown to other instances, each is accepted. Read again when it changes.',
     },
     {
       key: 'admin_tls_cert_path',
@@ -260,7 +260,8 @@ export const ADMIN = {
       default: '',
       format: 'path',
       status: 'active',
-      description: 'Certificate chain of the admin API (PEM): it speaks TLS then.',
+      description:
+        'Certificate chain of the admin API (PEM): it speaks TLS then. Read again when it changes.',
     },
     {
       key: 'admin_tls_key_path',
@@ -268,7 +269,7 @@ export const ADMIN = {
       default: '',
       format: 'path',
       status: 'active',
-      description: 'The private key of `admin_tls_cert_path` (PEM).',
+      description: 'The private key of `admin_tls_cert_path` (PEM). Read again when it changes.',
     },
     {
       key: 'admin_tls_client_ca_path',
@@ -277,7 +278,7 @@ export const ADMIN = {
       format: 'path',
       status: 'active',
       description:
-        'Certificate authority (PEM): callers of the admin API must show a certificate of it (mutual TLS). Other instances are verified by it too.',
+        'Certificate authority (PEM): callers of the admin API must show a certificate of it (mutual TLS). Other instances are verified by it too. Read again when it changes.',
     },
     {
       key: 'routing_state_path',
@@ -299,16 +300,6 @@ export const ADMIN = {
     },
   ],
 } as const satisfies Section
-
-const verifyHostname = <const Name extends 'origin' | 'target'>(name: Name) =>
-  ({
-    key: `${name}_tls_verify_hostname`,
-    type: 'boolean',
-    default: false,
-    status: 'active',
-    description:
-      'With TLS: whether the certificate of a node must name the address that the proxy connects to (contact points as they are written, other nodes by their IP address). If false, as with the Go proxy, any certificate of a trusted authority will do. With a bundle the name is always verified.',
-  }) as const
 
 export const EXTENSIONS = {
   title: 'Not in the Go proxy',
@@ -407,8 +398,6 @@ export const EXTENSIONS = {
       status: 'active',
       description: 'Memory for prepared statements, per thread, texts included.',
     },
-    verifyHostname('origin'),
-    verifyHostname('target'),
     {
       key: 'async_reads_sample_percent',
       type: 'int',
