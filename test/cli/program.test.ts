@@ -220,7 +220,7 @@ describe('views', () => {
     const path = join(directory, 'token')
     writeFileSync(path, 'the-new-token-of-letters\nthe-old-token-of-letters\n')
     const api = await startApi({ 'GET /v1/audit': [200, []] })
-    await run(['--address', api.url, '--token-file', path, 'audit'])
+    await zdm(['--address', api.url, '--token-file', path, 'audit'])
     expect(api.asked[0]?.headers.authorization).toBe('Bearer the-new-token-of-letters')
   })
 
