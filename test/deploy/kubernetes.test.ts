@@ -129,10 +129,9 @@ const environmentOf = (manifests: readonly Manifest[], index: number): Record<st
 /** Strictly: a name that no setting has is an error. */
 const settingsOf = (manifests: readonly Manifest[], index: number): Settings => {
   const variables = environmentOf(manifests, index)
-  const { settings, warnings } = loadSettings(
-    { kind: 'environment', variables },
-    { isStrict: true },
-  )
+  const { settings, warnings } = loadSettings([{ kind: 'environment', variables }], {
+    isStrict: true,
+  })
   expect(warnings).toEqual([])
   return settings
 }

@@ -23,10 +23,7 @@ const valuesOf = (section: string, directive: string): readonly string[] => {
 }
 
 const { settings, warnings } = loadSettings(
-  {
-    kind: 'environment',
-    variables: parseEnv(read('deploy/systemd/zdm-proxy.env.example')),
-  },
+  [{ kind: 'environment', variables: parseEnv(read('deploy/systemd/zdm-proxy.env.example')) }],
   { isStrict: true },
 )
 
