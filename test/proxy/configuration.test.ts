@@ -240,12 +240,17 @@ describe('settings that are read again', () => {
 const CLIENT = { username: 'client', password: 'c' }
 
 /** Files of secrets in a directory, and an instance that has the user of Origin from them. */
-const startWithSecrets = async (kind: 'environment' | 'file') => {
+const startWithSecrets = async (
+  kind: 'environment' | 'file',
+  more: Readonly<Record<string, string>> = {},
+) => {
   const folder = mkdtempSync(join(tmpdir(), 'zdm-secrets-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const write = (name: string, content: string): void => writeFileSync(join(folder, name), content)
   write('username', 'u1\n')
   write('password', 'p1\n')
+  for (const [name, content] of Object.entries(more)) write(name, content)
+  const paths = Object.keys(more).map((name) => [`${name}_path`, join(folder, name)] as const)
   const origin = await startCluster({
     name: 'origin',
     authenticator: { name: 'a.PasswordAuthenticator', credentials: { u1: 'p1', u2: 'p2' } },
@@ -268,6 +273,7 @@ const startWithSecrets = async (kind: 'environment' | 'file') => {
     metrics_port: '0',
     admin_port: '0',
     data_plane_threads: '1',
+    ...Object.fromEntries(paths),
   }
   const variables = Object.fromEntries(
     Object.entries(given).map(([key, text]) => [`ZDM_${key.toUpperCase()}`, text]),
@@ -414,6 +420,25 @@ describe.each(['environment', 'file'] as const)('secret files, settings from the
     await rig.looks(2)
     expect(await rig.userOfNewClient()).toBe('u2')
   })
+})
+
+test('a map of users that has changed is in effect for the next client; a broken one is refused', async () => {
+  const rig = await startWithSecrets('environment', { credentials_map: 'users: {}\n' })
+  expect(await rig.userOfNewClient()).toBe('u1')
+  rig.write('credentials_map', 'users:\n  client: { username: u2, password: p2 }\n')
+  await rig.looks(2)
+  expect(rig.log.at(-1)!.msg).toContain('in effect: credentials_map')
+  expect(await rig.userOfNewClient()).toBe('u2')
+  rig.write('credentials_map', 'users:\n  client: { username: u1, passwrd: S3cret }\n')
+  await rig.looks(2)
+  expect(rig.log.at(-1)).toMatchObject({
+    code: 'CONFIG_RELOAD_REFUSED',
+    msg: expect.stringMatching(
+      /credentials_map: line 2: the entry of "client" has the key "passwrd"/,
+    ),
+  })
+  expect(JSON.stringify(rig.log)).not.toContain('S3cret')
+  expect(await rig.userOfNewClient()).toBe('u2')
 })
 
 test('a change of a secret file does not take over what else has changed in the file of settings', async () => {
