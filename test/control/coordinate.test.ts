@@ -172,6 +172,17 @@ describe('three instances', () => {
     expect(await coordinateChange(all, TO_TARGET, WHO, clock)).toMatchObject({ outcome })
   })
 
+  test('with a secret as a value here and in a file there go on: the values are what counts', async () => {
+    const all = three()
+    for (const [i, path] of ['', '/run/secrets/word', ''].entries()) {
+      all[i]!.configuration = [
+        { key: 'origin_password_path', value: path, source: 'file', path: null },
+        { key: 'origin_password', value: '(hidden)', source: 'file', path: null },
+      ]
+    }
+    expect(await coordinateChange(all, TO_TARGET, WHO, clock)).toMatchObject({ outcome: 'done' })
+  })
+
   test('at different revisions do not go on', async () => {
     const all = [...three(), fakeInstance('d', { state: stateIn('dual-read', { revision: 3 }) })]
     const report = await coordinateChange(all, TO_TARGET, WHO, clock)
