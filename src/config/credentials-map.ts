@@ -7,15 +7,7 @@
  *     users:
  *       orders: { username: orders_origin, password: … }
  */
-import {
-  isMap,
-  isNode,
-  isScalar,
-  LineCounter,
-  type Pair,
-  parseAllDocuments,
-  type YAMLMap,
-} from 'yaml'
+import { isMap, isNode, isScalar, LineCounter, parseAllDocuments, type YAMLMap } from 'yaml'
 import { nearestName } from './nearest-name.ts'
 
 export type MappedUser = { readonly username: string; readonly password: string }
@@ -69,7 +61,7 @@ const textOf = (node: unknown): string | null => {
 /** The items with different names; what comes again is a fault. */
 const itemsOf = (map: YAMLMap, what: string, faults: Faults): readonly Item[] => {
   const items = new Map<string, Item>()
-  for (const { key, value } of map.items as readonly Pair[]) {
+  for (const { key, value } of map.items) {
     const line = faults.lineOf(key)
     const name = textOf(key)
     if (name === null) faults.add(line, `${what} has an empty name`)

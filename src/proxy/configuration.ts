@@ -121,7 +121,7 @@ export class Configuration {
 
   /**
    * Looks at the secret files now; one look at a time. A change counts when two looks in a row have seen the same, because
-   * user name and password may be written one after the other, and a file while it is read. Never rejects.
+   * user name and password may be written one after the other, and a file while it is read.
    */
   look(): Promise<void> {
     this.#looking ??= this.#look().finally(() => {
@@ -134,11 +134,11 @@ export class Configuration {
     const { secretFiles, layers } = this.#loaded
     const inForce = fingerprint(secretFiles)
     const now = fingerprint(await readDigests([...secretFiles.keys()]))
+    // Closed meanwhile, or reloaded: what was compared is no longer in force.
+    if (this.#timer === null || this.#loaded.secretFiles !== secretFiles) return
     const isSettled = now === this.#seen
     this.#seen = now
     if (now === inForce) this.#forgive()
-    // Reloaded meanwhile: what was compared is no longer in force.
-    if (this.#loaded.secretFiles !== secretFiles) return
     if (now === inForce || !isSettled || now === this.#refused) return
     const loaded = this.#tryTo(() => this.#options.load(layers))
     if (Array.isArray(loaded)) {
