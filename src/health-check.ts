@@ -7,28 +7,32 @@ import { get as getHttps } from 'node:https'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { isAnyAddress } from './config/address.ts'
-import { loadSettings, settingsSource } from './config/load.ts'
+import { loadFrom, type SettingsPlaces } from './config/load.ts'
 import type { Settings } from './config/settings.ts'
 import { formatEndpoint } from './net/dialer.ts'
 import { bindAddress } from './proxy/derived-settings.ts'
 
-const USAGE = `Usage: node src/health-check.ts [--config PATH] [liveness|readiness]
+const USAGE = `Usage: node src/health-check.ts [--config PATH … [--with-environment]] [liveness|readiness]
 
-Takes its settings from where the proxy does: start both with the same --config, or both without.
+Takes its settings from where the proxy does: start both with the same flags.
 `
 const EXIT_USAGE = 2
 const TIMEOUT_MS = 4000
 
-type Question = { readonly configPath: string | null; readonly path: 'liveness' | 'readiness' }
+type Question = { readonly places: SettingsPlaces; readonly path: 'liveness' | 'readiness' }
 
 /** null: wrong arguments. */
 const parse = (argv: readonly string[]): Question | null => {
   try {
-    const options = { config: { type: 'string' } } as const
+    const options = {
+      config: { type: 'string', multiple: true },
+      'with-environment': { type: 'boolean' },
+    } as const
     const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true })
     const [path = 'liveness', ...more] = positionals
     if (more.length > 0 || (path !== 'liveness' && path !== 'readiness')) return null
-    return { configPath: values.config ?? null, path }
+    const withEnvironment = values['with-environment'] === true
+    return { places: { configPaths: values.config ?? [], withEnvironment }, path }
   } catch {
     return null
   }
@@ -56,9 +60,10 @@ const request = (
   })
 
 /** Says why not, if not. */
-const ask = async ({ configPath, path }: Question): Promise<string | null> => {
+const ask = async ({ places, path }: Question): Promise<string | null> => {
   try {
-    const { settings } = loadSettings(settingsSource(configPath, process.env))
+    // A secret that is being replaced must not make a proxy look dead.
+    const { settings } = loadFrom(places, process.env, { readFile: null })
     const address = reachableAddress(settings.metricsAddress)
     const response = await request(address, settings, `/health/${path}`)
     const body = await text(response)

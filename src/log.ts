@@ -48,7 +48,14 @@ const STDERR = 2
 const LIMIT_PERIOD_MS = 60_000
 /** Causes told apart at one time. More than that within a minute share one line per level. */
 const LIMIT_KEYS_MAX = 1000
-const SECRETS = ['password', 'originPassword', 'targetPassword', 'token', 'authorization']
+const SECRETS = [
+  'password',
+  'originPassword',
+  'targetPassword',
+  'credentialsMap',
+  'token',
+  'authorization',
+]
 
 type Occurrence = { sinceMs: number; suppressed: number }
 

@@ -11,14 +11,14 @@ import { systemClock } from './clock.ts'
 import { type CommandLine, parseCommandLine, USAGE } from './config/command-line.ts'
 import { echoSettings } from './config/echo.ts'
 import { ConfigError } from './config/errors.ts'
-import { type LoadedSettings, loadSettings, settingsSource } from './config/load.ts'
+import { type LoadedSettings, loadFrom, loadSettings } from './config/load.ts'
 import { type DescribedSetting, describeSettings, type Settings } from './config/settings.ts'
 import { valueText } from './config/value.ts'
 import { ControlError } from './control/errors.ts'
 import { type MigrationState, routingStateOf } from './control/migration-state.ts'
 import { createLogger, type Logger, type RootLogger } from './log.ts'
 import { logLevelsOf } from './log-levels.ts'
-import { Configuration } from './proxy/configuration.ts'
+import { Configuration, type LoadAgain } from './proxy/configuration.ts'
 import { initialRouting, systemResolve } from './proxy/derived-settings.ts'
 import { measuredEvidence } from './proxy/evidence.ts'
 import { ProxyInstance } from './proxy/instance.ts'
@@ -33,11 +33,8 @@ const EXIT_SETTINGS = 255
 /** `--check` is asked by people and pipelines, who wait. */
 const CHECK_TIMEOUT_MS = 60_000
 
-/** Reads the source of the settings; a ConfigError says what is wrong with it. */
-type Load = () => LoadedSettings
-
 /** The settings, or null when they cannot be used and it has been said why. */
-const loadOrTell = (load: Load, log: Logger): LoadedSettings | null => {
+const loadOrTell = (load: LoadAgain, log: Logger): LoadedSettings | null => {
   try {
     return load()
   } catch (error) {
@@ -74,8 +71,7 @@ const readBeginning = async (settings: Settings, log: RootLogger): Promise<Begin
 const run = async (
   loaded: LoadedSettings,
   { state, serverStore }: Beginning,
-  reload: Load,
-  configPath: string | null,
+  load: LoadAgain,
   version: string,
   log: RootLogger,
 ): Promise<number> => {
@@ -96,7 +92,6 @@ const run = async (
   }
   const routing = routingStateOf(state, initialRouting(settings).systemQueries)
   const instance = new ProxyInstance(settings, tools, routing)
-  const load = configPath === null ? null : reload
   const lookAtFiles = (): void => {
     void instance.lookAtCertificates()
     void serverStore.look()
@@ -113,8 +108,7 @@ const run = async (
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
   process.on('SIGHUP', () => {
-    const what = configPath ?? 'certificates and tokens'
-    log.info({ code: 'SIGNAL', signal: 'SIGHUP' }, `SIGHUP received: reading ${what} again`)
+    log.info({ code: 'SIGNAL', signal: 'SIGHUP' }, 'SIGHUP received: reading files again')
     configuration.reload()
   })
   const stopped = new Promise<void>((resolve) => {
@@ -126,8 +120,10 @@ const run = async (
   const admin = await serveAdmin(control, controlOptions)
   followServerFiles(serverStore, { admin, metrics })
   if (settings.adminEnabled) await control.catchUp()
+  configuration.watch()
   await instance.start()
   await stopped
+  configuration.close()
   await control.close()
   serverStore.close()
   await Promise.all([metrics?.close(), admin?.close()])
@@ -149,9 +145,10 @@ const followServerFiles = (
 
 /** A setting per line, as a file would have it, with its source. */
 const printConfig = (loaded: LoadedSettings): number => {
-  for (const { key, value, source } of describeSettings(loaded.settings, loaded.sources)) {
+  for (const { key, value, source, path } of describeSettings(loaded.settings, loaded.sources)) {
     const text = typeof value === 'object' ? valueText(value) : value
-    process.stdout.write(`${key}: ${JSON.stringify(text)}  # ${source}\n`)
+    const where = path === null ? '' : ` ${path}`
+    process.stdout.write(`${key}: ${JSON.stringify(text)}  # ${source}${where}\n`)
   }
   return 0
 }
@@ -173,11 +170,14 @@ const check = async ({ settings, warnings }: LoadedSettings): Promise<number> =>
 }
 
 const withSettings = async (
-  command: Extract<CommandLine, { configPath: unknown }>,
+  command: Extract<CommandLine, { configPaths: unknown }>,
   version: string,
 ): Promise<number> => {
-  const { kind, configPath, isStrict } = command
-  const load: Load = () => loadSettings(settingsSource(configPath, process.env), { isStrict })
+  const { kind, isStrict } = command
+  const load: LoadAgain = (layers) =>
+    layers === undefined
+      ? loadFrom(command, process.env, { isStrict })
+      : loadSettings(layers, { isStrict })
   const early = createLogger({ level: 'info', clock: systemClock })
   if (kind === 'run') {
     early.info({ code: 'STARTING', version }, `Starting ZDM proxy version ${version}`)
@@ -191,7 +191,7 @@ const withSettings = async (
   const log = createLogger({ level, clock: systemClock })
   const beginning = await readBeginning(loaded.settings, log)
   if (beginning === null) return EXIT_SETTINGS
-  return run(loaded, beginning, load, configPath, version, log)
+  return run(loaded, beginning, load, version, log)
 }
 
 const main = async (): Promise<number> => {

@@ -101,6 +101,22 @@ describe('the health check', { timeout: 30_000 }, () => {
     expect(await check(['--config', path], {})).toEqual({ status: 0, error: '' })
   })
 
+  test('takes several files and the environment above them, as the proxy does', async () => {
+    const [base, site] = [join(directory, 'base.yaml'), join(directory, 'site.yaml')]
+    writeFileSync(base, 'origin_contact_points: o\ntarget_contact_points: t\nmetrics_port: 1\n')
+    writeFileSync(site, `metrics_port: ${port}\nmetrics_address: 192.0.2.1\n`)
+    const flags = ['--config', base, '--config', site, '--with-environment']
+    const variables = { ZDM_METRICS_ADDRESS: 'localhost' }
+    expect(await check(flags, variables)).toEqual({ status: 0, error: '' })
+  })
+
+  test('needs no secrets: a file that is being replaced does not make the proxy look dead', async () => {
+    const { ZDM_ORIGIN_PASSWORD: _, ...others } = CREDENTIALS
+    const secret = { ZDM_ORIGIN_PASSWORD_PATH: join(directory, 'not-there') }
+    const variables = { ...others, ...secret, ZDM_METRICS_PORT: port }
+    expect(await check([], variables)).toEqual({ status: 0, error: '' })
+  })
+
   test('fails with settings that the proxy would refuse', async () => {
     const { status, error } = await check([], {})
     expect(status).toBe(1)

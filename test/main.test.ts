@@ -28,8 +28,14 @@ type Process = {
   logged(text: string, times?: number): Promise<void>
 }
 
-const start = (args: readonly string[]): Process => {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+const start = (
+  args: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): Process => {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...variables },
+  })
   let output = ''
   let log = ''
   const waiting = new Set<() => void>()
@@ -58,39 +64,38 @@ const start = (args: readonly string[]): Process => {
   return { child, output: () => output, log: () => log, exited, logged }
 }
 
+type Given = Readonly<Record<string, string | number | boolean>>
+
 const settingsFile = async (
-  more: Readonly<Record<string, string | number | boolean>> = {},
-): Promise<{
-  path: string
-  write(more: Readonly<Record<string, string | number | boolean>>): void
-}> => {
+  more: Given = {},
+): Promise<{ readonly path: string; readonly given: Given; write(more: Given): void }> => {
   const origin = await startCluster({ name: 'origin' })
   const nodes = [{ hostId: '00000000-0000-4000-8000-00000000000b' }]
   const target = await startCluster({ name: 'target', nodes })
   const path = join(mkdtempSync(join(tmpdir(), 'zdm-main-')), 'zdm.yml')
-  const write = (own: Readonly<Record<string, string | number | boolean>>): void => {
-    const all = {
-      origin_contact_points: origin.contactPoints[0]!,
-      origin_port: origin.port,
-      origin_username: 'o',
-      origin_password: 'sEcReT',
-      target_contact_points: target.contactPoints[0]!,
-      target_port: target.port,
-      proxy_listen_port: 0,
-      metrics_port: 0,
-      admin_port: 0,
-      data_plane_threads: 1,
-      ...own,
-    }
+  const allWith = (own: Given): Given => ({
+    origin_contact_points: origin.contactPoints[0]!,
+    origin_port: origin.port,
+    origin_username: 'o',
+    origin_password: 'sEcReT',
+    target_contact_points: target.contactPoints[0]!,
+    target_port: target.port,
+    proxy_listen_port: 0,
+    metrics_port: 0,
+    admin_port: 0,
+    data_plane_threads: 1,
+    ...own,
+  })
+  const write = (own: Given): void => {
     writeFileSync(
       path,
-      Object.entries(all)
+      Object.entries(allWith(own))
         .map(([key, value]) => `${key}: ${value}`)
         .join('\n'),
     )
   }
   write(more)
-  return { path, write }
+  return { path, given: allWith(more), write }
 }
 
 describe('zdm-proxy', { timeout: TIMEOUT_MS }, () => {
@@ -98,10 +103,45 @@ describe('zdm-proxy', { timeout: TIMEOUT_MS }, () => {
     const { path } = await settingsFile()
     const { output, exited } = start(['--config', path, '--print-config'])
     expect(await exited).toBe(0)
-    expect(output()).toContain('origin_username: "o"  # file\n')
-    expect(output()).toContain('origin_password: "(hidden)"  # file\n')
+    expect(output()).toContain(`origin_username: "o"  # file ${path}\n`)
+    expect(output()).toContain(`origin_password: "(hidden)"  # file ${path}\n`)
     expect(output()).toContain('read_mode: "PRIMARY_ONLY"  # default\n')
     expect(output()).not.toContain('sEcReT')
+  })
+
+  test('--print-config names the layer of each value: files, the environment above them, a secret file', async () => {
+    const secret = join(mkdtempSync(join(tmpdir(), 'zdm-secret-')), 'password')
+    writeFileSync(secret, 'sEcReT\n')
+    const { path } = await settingsFile({ origin_password: '""' })
+    const site = `${path}.site.yml`
+    writeFileSync(site, `origin_password_path: ${secret}\ntarget_port: 1\n`)
+    const args = ['--config', path, '--config', site, '--with-environment', '--print-config']
+    const { output, exited } = start(args, { ZDM_ORIGIN_PORT: '2' })
+    expect(await exited).toBe(0)
+    expect(output()).toContain(`origin_username: "o"  # file ${path}\n`)
+    expect(output()).toContain(`target_port: 1  # file ${site}\n`)
+    expect(output()).toContain('origin_port: 2  # environment\n')
+    expect(output()).toContain(`origin_password: "(hidden)"  # secret file ${secret}\n`)
+    expect(output()).not.toContain('sEcReT')
+  })
+
+  test('with settings from the environment SIGHUP reads the secret files', async () => {
+    const secret = join(mkdtempSync(join(tmpdir(), 'zdm-secret-')), 'password')
+    writeFileSync(secret, 'sEcReT\n')
+    const { given } = await settingsFile({ target_username: '', target_password: '' })
+    const { origin_password: _, ...others } = given
+    const variables = Object.entries({ ...others, origin_password_path: secret }).map(
+      ([key, value]) => [`ZDM_${key.toUpperCase()}`, String(value)],
+    )
+    const { child, log, logged, exited } = start([], Object.fromEntries(variables))
+    await logged('PROXY_READY')
+    writeFileSync(secret, 'sEcReT2\n')
+    child.kill('SIGHUP')
+    await logged('CONFIG_RELOADED')
+    expect(log()).toContain('in effect: origin_password')
+    expect(log()).not.toContain('sEcReT')
+    child.kill('SIGTERM')
+    expect(await exited).toBe(0)
   })
 
   test('--check ends with 1 where something failed, and says what', async () => {
@@ -213,8 +253,10 @@ describe('zdm-proxy', { timeout: TIMEOUT_MS }, () => {
     expect(log()).toContain('until a restart: metrics_prefix')
     const [, port] = /admin API on http:\/\/127\.0\.0\.1:(\d+)/.exec(log())!
     const shown = await (await fetch(`http://127.0.0.1:${port}/v1/config`)).text()
-    expect(shown).toContain('{"key":"proxy_request_timeout_ms","value":5000,"source":"file"}')
-    expect(shown).toContain('{"key":"metrics_prefix","value":"zdm","source":"default"}')
+    const timeout = { key: 'proxy_request_timeout_ms', value: 5000, source: 'file', path }
+    expect(shown).toContain(JSON.stringify(timeout))
+    const prefix = { key: 'metrics_prefix', value: 'zdm', source: 'default', path: null }
+    expect(shown).toContain(JSON.stringify(prefix))
     write({ proxy_request_timeout_ms: -1 })
     child.kill('SIGHUP')
     await logged('CONFIG_RELOAD_REFUSED')

@@ -329,7 +329,8 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       anyOf: [TEXT, NUMBER, FLAG, list(TEXT), list(NUMBER)],
       description: 'Secrets are hidden.',
     },
-    source: word('default', 'environment', 'file'),
+    source: word('default', 'environment', 'file', 'secret file'),
+    path: described(TEXT_OR_NULL, 'The file that it came from, if it came from one.'),
   }),
   AuditEntry: AUDIT_ENTRY,
   CheckRow: object({

@@ -255,7 +255,11 @@ export class ClusterCheck {
       this.#set('credentials', 'pass', 'accepted')
       return true
     } catch (error) {
-      this.#set('credentials', 'fail', messageOf(error), `correct ${settings}`)
+      const isMechanism = error instanceof ClusterError && error.code === ClusterErrorCode.MECHANISM
+      const remedy = isMechanism
+        ? 'let the cluster take a user name and a password of the proxy, as PasswordAuthenticator does'
+        : `correct ${settings}`
+      this.#set('credentials', 'fail', messageOf(error), remedy)
       return false
     }
   }

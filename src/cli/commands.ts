@@ -257,10 +257,10 @@ export const config = async (session: Session): Promise<ExitCode> => {
   const entries = await session.client.ask<ConfigEntry[]>('GET', '/v1/config')
   show(session, entries, () =>
     table(
-      entries.map(({ key, value, source }) => [
+      entries.map(({ key, value, source, path }) => [
         key,
         typeof value === 'object' ? value.join(',') : String(value),
-        source === 'default' ? session.style.dim(source) : source,
+        source === 'default' ? session.style.dim(source) : [source, path ?? []].flat().join(' '),
       ]),
     ),
   )

@@ -8,8 +8,10 @@ export type CommandLine =
   | {
       /** run: serve. check: look whether it could. print config: the settings in effect. */
       readonly kind: 'run' | 'check' | 'print config'
-      /** null: settings come from the environment. */
-      readonly configPath: string | null
+      /** Files of settings, a later one above those before it. None: settings come from the environment. */
+      readonly configPaths: readonly string[]
+      /** Variables of the environment are above the files. */
+      readonly withEnvironment: boolean
       /** Unknown settings end the start. */
       readonly isStrict: boolean
     }
@@ -18,10 +20,13 @@ export type CommandLine =
   /** The text is one line. */
   | { readonly kind: 'usage error'; readonly text: string }
 
-export const USAGE = `Usage: zdm-proxy [--config PATH] [--strict-config] [--check | --print-config]
+export const USAGE = `Usage: zdm-proxy [--config PATH … [--with-environment]] [--strict-config] [--check | --print-config]
 
   --config PATH     Read the settings from this YAML file. Without it they come from
-                    environment variables, ZDM_PRIMARY_CLUSTER for primary_cluster.
+                    environment variables, ZDM_PRIMARY_CLUSTER for primary_cluster. May be
+                    given several times: the last file that has a setting counts.
+  --with-environment
+                    With --config: environment variables count more than the files.
   --strict-config   End with an error if a setting is unknown, instead of a warning.
   --check           Check settings, files, names and both clusters; print a table, serve nothing.
                     Exit status 0 if nothing failed, 1 if a check failed, 255 for wrong settings.
@@ -33,10 +38,18 @@ export const USAGE = `Usage: zdm-proxy [--config PATH] [--strict-config] [--chec
 docs/configuration.md lists the settings.
 `
 
-type Flag = 'config' | 'strict-config' | 'check' | 'print-config' | 'version' | 'help'
+type Flag =
+  | 'config'
+  | 'with-environment'
+  | 'strict-config'
+  | 'check'
+  | 'print-config'
+  | 'version'
+  | 'help'
 
 const FLAGS: ReadonlyMap<string, Flag> = new Map([
   ['config', 'config'],
+  ['with-environment', 'with-environment'],
   ['strict-config', 'strict-config'],
   ['check', 'check'],
   ['print-config', 'print-config'],
@@ -59,12 +72,40 @@ const whatItIs = (argument: string, name: string): string => {
   return `flag ${quoted}${nearest === null ? '' : `; did you mean --${nearest}?`}`
 }
 
-/** The arguments without the names of the interpreter and the script. The last `--config` counts. */
+/** What the flags have said so far. */
+type Said = {
+  readonly configPaths: string[]
+  readonly flags: Set<Flag>
+}
+
+/** null: nothing is wrong. */
+const faultOf = ({ configPaths, flags }: Said): string | null => {
+  const twice = configPaths.find((path, at) => configPaths.indexOf(path) !== at)
+  if (twice !== undefined) return `--config ${twice} is given twice`
+  return flags.has('with-environment') && configPaths.length === 0
+    ? '--with-environment needs --config; without a file the settings come from the environment anyway'
+    : null
+}
+
+const commandOf = (said: Said): CommandLine => {
+  const { configPaths, flags } = said
+  if (flags.has('version')) return { kind: 'version' }
+  const fault = faultOf(said)
+  if (fault !== null) return usageError(fault)
+  // The later one counts.
+  const kind =
+    [...flags].reverse().find((flag) => flag === 'check' || flag === 'print-config') ?? 'run'
+  return {
+    kind: kind === 'print-config' ? 'print config' : kind,
+    configPaths,
+    withEnvironment: flags.has('with-environment'),
+    isStrict: flags.has('strict-config'),
+  }
+}
+
+/** The arguments without the names of the interpreter and the script. */
 export const parseCommandLine = (argv: readonly string[]): CommandLine => {
-  let configPath: string | null = null
-  let isStrict = false
-  let wantsVersion = false
-  let kind: 'run' | 'check' | 'print config' = 'run'
+  const said: Said = { configPaths: [], flags: new Set() }
   for (let at = 0; at < argv.length; at++) {
     const argument = argv[at]!
     const [, name = '', attached] = ARGUMENT.exec(argument) ?? []
@@ -76,14 +117,12 @@ export const parseCommandLine = (argv: readonly string[]): CommandLine => {
       return usageError(`--${flag} takes no value`)
     }
     if (flag === 'help') return { kind: 'help' }
-    if (flag === 'version') wantsVersion = true
-    if (flag === 'strict-config') isStrict = true
-    if (flag === 'check') kind = 'check'
-    if (flag === 'print-config') kind = 'print config'
+    said.flags.delete(flag)
+    said.flags.add(flag)
     if (flag !== 'config') continue
     const path = attached ?? argv[++at] ?? ''
     if (path === '') return usageError('--config needs the path of a YAML file')
-    configPath = path
+    said.configPaths.push(path)
   }
-  return wantsVersion ? { kind: 'version' } : { kind, configPath, isStrict }
+  return commandOf(said)
 }

@@ -83,8 +83,8 @@ const section = ({ title, settings }: Section): string =>
 const OPENING = `<!-- Rendered from src/config/table/; \`npx vitest run --project unit test/config/configuration-doc.test.ts -u\` renders it again. -->
 # Configuration
 
-Settings come from environment variables **or** from a YAML file, never from both: with \`--config PATH\` every \`ZDM_*\` variable is
-ignored. A setting has one name in two spellings: \`primary_cluster\` in a file is \`ZDM_PRIMARY_CLUSTER\` in the environment. The names,
+Settings come from environment variables **or** from a YAML file: with \`--config PATH\` every \`ZDM_*\` variable is
+ignored, and the log warns of those that say something else. *Several layers* has how both can be used. A setting has one name in two spellings: \`primary_cluster\` in a file is \`ZDM_PRIMARY_CLUSTER\` in the environment. The names,
 types and defaults are those of the Go proxy; the section *Not in the Go proxy* has the ones it does not know.
 
 \`\`\`yaml
@@ -110,8 +110,48 @@ proxy_topology_index: 0
 | Word | in any case | in any case |
 | List | \`a,b\`; blanks do not count | one text, \`a,b\`; not a YAML list |
 
-The four settings of user names and passwords must be set in the environment, to the empty string where a cluster asks for none. In a file
-they may be left out.
+The four settings of user names and passwords must be set in the environment, to the empty string where a cluster asks for none, or have a secret
+file. In a file they may be left out.
+
+## Secret files
+
+Each user name and password may be the content of a file of its own: \`origin_password_path: /run/secrets/origin-password\` instead of
+\`origin_password\`; so with \`origin_username_path\`, \`target_username_path\`, \`target_password_path\`. The file has one line of UTF-8; a newline at its end
+does not count. Value and file together are refused, but for a value that is empty. A file that is missing, empty, not UTF-8 or has several
+lines is an error that names setting and path, and never shows the content.
+
+The files are looked at every 5 seconds, by content, as certificates are: links that are switched (Secrets of Kubernetes) count too. What two looks in a row
+have seen is in effect for new connections, wherever the settings come from; so user name and password may be written one after the other. A broken file
+changes nothing (CONFIG_RELOAD_REFUSED). SIGHUP reads them at once.
+
+## Several layers
+
+- \`--config base.yml --config site.yml\`: setting by setting the last file that has it counts. \`name:\` without a value leaves it to the file before,
+  \`name: ""\` is an empty text.
+- \`--with-environment\`, beside \`--config\`: \`ZDM_*\` variables count more than all files. A variable that is set to the empty text is set. In the
+  image two are preset: \`ZDM_PROXY_LISTEN_ADDRESS\` and \`ZDM_METRICS_ADDRESS\`.
+
+What settings must be together is checked on the result; unknown names are told of every layer. \`--print-config\` and \`/v1/config\` say of each value where it
+came from: a default, the environment, which file, which secret file. SIGHUP reads all files again.
+
+## Users of the other cluster
+
+Where both clusters authenticate, a client's own credentials go to one of them: Target, or Origin with \`forward_client_credentials_to_origin\`. On the other
+the proxy signs in with its configured user, the same for all clients; or, with \`credentials_map_path\`, with one for each of the clients' users:
+
+\`\`\`
+unlisted: refuse
+users:
+  orders: { username: orders_origin, password: "…" }
+  billing:
+    username: billing_origin
+    password: "…"
+\`\`\`
+
+The names under \`users\` are those that clients sign in with. Who is not among them gets the configured user (\`unlisted: configured\`, the default), or with
+\`unlisted: refuse\` is refused with an AUTHENTICATION_ERROR that says so, once its own cluster has accepted its password; the log has CLIENT_NOT_MAPPED. Clients
+whose users differ on either cluster never share a connection; asynchronous reads use the same users. The control connections keep the configured user. The file is read as a secret
+file: strictly, and again when it changes. Every value is text; text with special characters needs quotes. The map has no effect where only one cluster authenticates.
 
 ## When something is wrong
 

@@ -36,6 +36,8 @@ export const ConfigWarningCode = {
   UNKNOWN: 'CONFIG_UNKNOWN_SETTING',
   /** Settings that have no effect here. */
   IGNORED: 'CONFIG_IGNORED_SETTING',
+  /** Variables that are set and not read. */
+  UNUSED: 'CONFIG_UNUSED_ENVIRONMENT',
   /** A value that may not be what its author meant. */
   SUSPECT: 'CONFIG_SUSPECT_VALUE',
 } as const

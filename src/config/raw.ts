@@ -1,14 +1,14 @@
 /**
- * What a source gives: a scalar per setting, in the source's own spelling, and the names that no setting
+ * What a layer gives: a scalar per setting, in the layer's own spelling, and the names that no setting
  * has (operations §1.1). Environment variables are read here, YAML files in yaml-file.ts; what the
  * scalars mean is value.ts.
  */
 import type { ConfigProblem } from './errors.ts'
 import type { Scalar } from './scalar.ts'
-import { DEFINITIONS, environmentName } from './settings.ts'
+import { DEFINITIONS, environmentName, type SettingSource } from './settings.ts'
 
-/** Variables or a file, never both: a file takes everything from the environment's settings. */
-export type SettingsSource =
+/** One place that settings come from. There may be several files, and the environment above them (load.ts). */
+export type SettingsLayer =
   | {
       readonly kind: 'environment'
       readonly variables: Readonly<Record<string, string | undefined>>
@@ -17,15 +17,21 @@ export type SettingsSource =
 
 export type RawValue = {
   readonly scalar: Scalar
-  /** The setting as its source spells it, with the place in a file. */
+  /** The setting as its layer spells it. */
+  readonly setting: string
+  /** The same with the place in a file. */
   readonly label: string
+  readonly source: SettingSource
 }
+
+/** Of one setting, which then has no value. */
+export type RawProblem = ConfigProblem & { readonly key: string }
 
 export type RawSettings = {
   /** By key. Missing: the default holds. */
   readonly values: ReadonlyMap<string, RawValue>
   readonly unknown: readonly UnknownName[]
-  readonly problems: readonly ConfigProblem[]
+  readonly problems: readonly RawProblem[]
 }
 
 export type UnknownName = {
@@ -34,9 +40,9 @@ export type UnknownName = {
   readonly label: string
 }
 
-/** How a source spells a setting. */
+/** How a layer spells a setting. */
 export const spellingIn =
-  (kind: SettingsSource['kind']): ((key: string) => string) =>
+  (kind: SettingsLayer['kind']): ((key: string) => string) =>
   (key) =>
     kind === 'environment' ? environmentName(key) : key
 
@@ -57,18 +63,11 @@ const isServiceLink = (name: string, text: string): boolean =>
   SERVICE_LINK.test(name) || (name.endsWith('_PORT') && SERVICE_URL.test(text))
 
 /** A Service called `zdm-origin` makes Kubernetes set ZDM_ORIGIN_PORT to `tcp://…`. */
-const serviceProblem = (name: string): ConfigProblem => ({
+const serviceProblem = (key: string, name: string): RawProblem => ({
+  key,
   setting: name,
   text: `${name}: was set by Kubernetes for a Service called "${name.slice(0, -'_PORT'.length).toLowerCase().replaceAll('_', '-')}"; rename the Service, or set enableServiceLinks: false in the pod`,
 })
-
-const missing = (key: string): ConfigProblem => {
-  const name = environmentName(key)
-  return {
-    setting: name,
-    text: `${name}: must be set; to the empty string where the cluster asks for no credentials`,
-  }
-}
 
 /** A variable that is set to the empty string counts as set. */
 export const readEnvironment = (
@@ -76,21 +75,24 @@ export const readEnvironment = (
 ): RawSettings => {
   const values = new Map<string, RawValue>()
   const unknown: UnknownName[] = []
-  const problems: ConfigProblem[] = []
+  const problems: RawProblem[] = []
   for (const [name, text] of Object.entries(variables)) {
     if (text === undefined || !PREFIX.test(name)) continue
     const key = KEYS.get(name)
     if (key === undefined) {
       if (!isServiceLink(name, text)) unknown.push({ name, label: name })
     } else if (isServiceLink(name, text)) {
-      problems.push(serviceProblem(name))
+      problems.push(serviceProblem(key, name))
     } else {
-      values.set(key, { scalar: { form: 'environment', text }, label: name })
+      const scalar = { form: 'environment', text } as const
+      values.set(key, { scalar, setting: name, label: name, source: { kind: 'environment' } })
     }
-  }
-  for (const definition of DEFINITIONS) {
-    const isRequired = definition.type === 'string' && definition.isRequiredInEnvironment === true
-    if (isRequired && !values.has(definition.key)) problems.push(missing(definition.key))
   }
   return { values, unknown, problems }
 }
+
+/** Variables that are settings: those that a file takes no notice of. By key. */
+export const settingVariables = (
+  variables: Readonly<Record<string, string | undefined>>,
+): ReadonlyMap<string, string> =>
+  new Map([...readEnvironment(variables).values].map(([key, { scalar }]) => [key, scalar.text]))

@@ -7,6 +7,7 @@ import { ORIGIN, ROUTING, TARGET } from './table/clusters.ts'
 import { CREDENTIALS } from './table/credentials.ts'
 import { GLOBAL, TOPOLOGY, TRACING } from './table/general.ts'
 import { ADMIN, EXTENSIONS, HEARTBEATS, LISTENER, METRICS } from './table/serving.ts'
+import { TLS } from './table/tls.ts'
 import { TUNING } from './table/tuning.ts'
 
 const TABLE = [
@@ -20,8 +21,9 @@ const TABLE = [
   HEARTBEATS,
   ROUTING,
   ADMIN,
-  CREDENTIALS,
+  TLS,
   EXTENSIONS,
+  CREDENTIALS,
   TUNING,
 ] as const
 
@@ -32,8 +34,10 @@ export type SettingKey = Row['key']
 /** The whole configuration, checked. Never changed; camelCase names of the YAML keys. */
 export type Settings = { readonly [R in Row as CamelCase<R['key']>]: ValueOf<R> }
 
-/** Where a value came from. */
-export type SettingSource = 'default' | 'environment' | 'file'
+/** Where a value came from. `secret file`: it is the content of a file that another setting names. */
+export type SettingSource =
+  | { readonly kind: 'default' | 'environment' }
+  | { readonly kind: 'file' | 'secret file'; readonly path: string }
 export type SettingSources = ReadonlyMap<string, SettingSource>
 
 export const SECTIONS: readonly Section[] = TABLE
@@ -103,7 +107,9 @@ export const partialSettingsOf = (values: ReadonlyMap<string, SettingValue>): Pa
 export type DescribedSetting = {
   readonly key: string
   readonly value: SettingValue
-  readonly source: SettingSource
+  readonly source: SettingSource['kind']
+  /** Of the file that it came from, if it came from one. */
+  readonly path: string | null
 }
 
 /** Every setting with its value in effect and its source; secrets hidden. For the log and the admin API. */
@@ -115,10 +121,12 @@ export const describeSettings = (
   return DEFINITIONS.map((definition) => {
     const value = values.get(camelCase(definition.key)) ?? ''
     const isHidden = definition.type === 'string' && definition.isSecret === true && value !== ''
+    const source = sources.get(definition.key) ?? { kind: 'default' }
     return {
       key: definition.key,
       value: isHidden ? '(hidden)' : value,
-      source: sources.get(definition.key) ?? 'default',
+      source: source.kind,
+      path: 'path' in source ? source.path : null,
     }
   })
 }

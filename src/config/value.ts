@@ -5,6 +5,7 @@
 
 import { COMPONENTS, LEVEL_WORDS, parseComponentLevel } from '../log-levels.ts'
 import { hasPort, isAnyAddress, isHostName, isPlainIp, withoutBrackets } from './address.ts'
+import { parseCredentialsMap } from './credentials-map.ts'
 import type {
   BucketsDefinition,
   ChoiceDefinition,
@@ -106,6 +107,10 @@ const parseListenAddress = (text: string): ParsedValue<string> => {
 
 const parseString = ({ format }: StringDefinition, { text }: Scalar): ParsedValue<string> => {
   if (format === 'listen address') return parseListenAddress(text)
+  if (format === 'credentials map' && text !== '') {
+    const parsed = parseCredentialsMap(text)
+    return 'fault' in parsed ? parsed : { value: text }
+  }
   if (format === 'metrics prefix' && !METRICS_PREFIX.test(text)) {
     return {
       fault: `${quoted(text)} cannot begin the names of metrics: letters, digits, _ and : are allowed, no digit first`,

@@ -3,8 +3,8 @@
  * what a scalar means depends on the setting and follows the Go proxy's parser (scalar.ts).
  */
 import { isAlias, isMap, isNode, isScalar, LineCounter, parseAllDocuments, Scalar } from 'yaml'
-import { ConfigError, ConfigErrorCode, type ConfigProblem } from './errors.ts'
-import type { RawSettings, RawValue, UnknownName } from './raw.ts'
+import { ConfigError, ConfigErrorCode } from './errors.ts'
+import type { RawProblem, RawSettings, RawValue, UnknownName } from './raw.ts'
 import { isNull } from './scalar.ts'
 import { DEFINITIONS } from './settings.ts'
 
@@ -84,7 +84,8 @@ export const readYaml = (path: string, text: string): RawSettings => {
   }
   const values = new Map<string, RawValue>()
   const unknown: UnknownName[] = []
-  const problems: ConfigProblem[] = []
+  const problems: RawProblem[] = []
+  const source = { kind: 'file', path } as const
   for (const { key: node, value } of contents.items) {
     const name = isScalar(node) ? String(node.value) : String(node)
     const offset = isNode(node) ? (node.range?.[0] ?? 0) : 0
@@ -94,8 +95,11 @@ export const readYaml = (path: string, text: string): RawSettings => {
       continue
     }
     const read = readScalar(value, document)
-    if ('fault' in read) problems.push({ setting: name, text: `${label}: ${read.fault}` })
-    else if (read.scalar !== null) values.set(name, { scalar: read.scalar, label })
+    if ('fault' in read) {
+      problems.push({ key: name, setting: name, text: `${label}: ${read.fault}` })
+    } else if (read.scalar !== null) {
+      values.set(name, { scalar: read.scalar, setting: name, label, source })
+    }
   }
   return { values, unknown, problems }
 }

@@ -35,6 +35,12 @@ const OWN_SETTINGS: ReadonlySet<string> = new Set([
   'admin_token_path',
   'routing_state_path',
   'audit_log_path',
+  // A secret may be a value here and in a file there; the values are compared, as far as they are shown.
+  'origin_username_path',
+  'origin_password_path',
+  'target_username_path',
+  'target_password_path',
+  'credentials_map_path',
   'log_level',
   'log_levels',
 ])

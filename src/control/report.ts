@@ -293,7 +293,9 @@ export type DeploymentStatus = {
 export type ConfigEntry = {
   readonly key: string
   readonly value: string | number | boolean | readonly string[] | readonly number[]
-  readonly source: 'default' | 'environment' | 'file'
+  readonly source: 'default' | 'environment' | 'file' | 'secret file'
+  /** The file that it came from, if it came from one. */
+  readonly path: string | null
 }
 
 export type AuditEntry = {

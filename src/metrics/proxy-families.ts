@@ -137,7 +137,7 @@ const OWN_FAMILIES: readonly MetricFamily[] = [
     name: 'client_authentication_failures_total',
     type: 'counter',
     labels: { cluster: CLUSTER },
-    help: "Handshakes of clients that a cluster refused for their credentials, or for the proxy's own where these serve it.",
+    help: "Handshakes of clients that a cluster refused for their credentials, or for the proxy's own where these serve it; and of those for whom `credentials_map` has nobody there.",
     read: readPerCluster((plane) => plane.authenticationFailures),
   },
   {

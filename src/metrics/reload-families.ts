@@ -16,7 +16,7 @@ export const RELOAD_FAMILIES: readonly MetricFamily[] = [
     name: 'config_reloads_total',
     type: 'counter',
     labels: { result: ['applied', 'refused'] },
-    help: 'How often the file of settings was read again (SIGHUP); refused: it was wrong, and nothing has changed.',
+    help: 'How often the files of settings (SIGHUP) or of secrets (when they change) were read again; refused: they were wrong, and nothing has changed.',
     read: ({ reloads }) =>
       reloads === null
         ? []
@@ -30,7 +30,7 @@ export const RELOAD_FAMILIES: readonly MetricFamily[] = [
     name: 'config_last_reload_successful',
     type: 'gauge',
     labels: {},
-    help: 'Whether the file of settings was right when it was read last (1, else 0).',
+    help: 'Whether the files of settings and of secrets were right when they were read last (1, else 0).',
     read: of(({ isLastRefused }) => (isLastRefused ? 0 : 1)),
   },
   {

@@ -4,7 +4,7 @@ import type { Logger } from '../log.ts'
 import { messageOf } from '../message-of.ts'
 import type { DataPlaneMetrics } from '../metrics/data-plane-metrics.ts'
 import { clusterLabel } from '../routing/cluster.ts'
-import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
+import { ClusterError, ClusterErrorCode, isAboutCredentials } from '../upstream/errors.ts'
 
 /** `client` is its address. */
 export class ClientFailures {
@@ -43,11 +43,13 @@ export class ClientFailures {
     if (error instanceof ClusterError) {
       const cluster = clusterLabel(error.cluster)
       if (code === ClusterErrorCode.CONNECT_FAILED) failedConnections[cluster]++
-      if (code === ClusterErrorCode.AUTHENTICATION) authenticationFailures[cluster]++
+      if (isAboutCredentials(error)) authenticationFailures[cluster]++
     }
+    // The operator's to mend, and for each user.
+    const isNotMapped = code === ClusterErrorCode.NOT_MAPPED
     this.#log.limited(
-      `handshake ${code}`,
-      'info',
+      isNotMapped ? `handshake ${messageOf(error)}` : `handshake ${code}`,
+      isNotMapped ? 'warn' : 'info',
       { code, client },
       `handshake of a client refused: ${messageOf(error)}`,
     )

@@ -9,6 +9,7 @@ import { availableParallelism } from 'node:os'
 import type { AstraContacts } from '../cluster/astra-contacts.ts'
 import { configuredContacts } from '../cluster/contacts.ts'
 import type { ControlConnectionSettings } from '../cluster/control-contract.ts'
+import { parseCredentialsMap } from '../config/credentials-map.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Routing } from '../control/phase.ts'
 import { Version } from '../cql/protocol.ts'
@@ -16,6 +17,7 @@ import { boundsInSeconds } from '../metrics/histogram.ts'
 import { NO_TLS, type TlsMaterial } from '../net/tls.ts'
 import { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
+import type { CredentialsMap } from '../session/identities.ts'
 import { CQL_FUNCTION_NAMES, type CqlFunctionName } from '../statement/functions.ts'
 import type { Credentials } from '../upstream/profile.ts'
 import { resolveAdvertised } from './advertised-addresses.ts'
@@ -40,6 +42,14 @@ const bothCredentials = (settings: Settings): readonly [Credentials | null, Cred
   credentialsOf(settings.originUsername, settings.originPassword),
   credentialsOf(settings.targetUsername, settings.targetPassword),
 ]
+
+/** The settings have been checked; text that is no map cannot be among them. */
+const credentialsMapOf = ({ credentialsMap }: Settings): CredentialsMap | null => {
+  if (credentialsMap === '') return null
+  const parsed = parseCredentialsMap(credentialsMap)
+  if ('fault' in parsed) throw new TypeError(parsed.fault)
+  return parsed.map
+}
 
 /** Node binds the IPv6 loopback for `localhost` on some systems; settings mean 127.0.0.1. */
 export const bindAddress = (address: string): string =>
@@ -82,6 +92,7 @@ export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
   upstreamConnections: settings.upstreamConnections,
   credentials: bothCredentials(settings),
   forwardsClientCredentialsToOrigin: settings.forwardClientCredentialsToOrigin,
+  credentialsMap: credentialsMapOf(settings),
   replacedFunctions: settings.replaceCqlFunctions ? replacedFunctions(settings) : [],
   unifiesWriteTimestamps: settings.unifyWriteTimestamps,
   tracing: {

@@ -22,6 +22,7 @@ import type { Credentials, Profile } from '../upstream/profile.ts'
 import type { ProfileRegistry } from '../upstream/profile-registry.ts'
 import type { FailedWriteTables } from './failed-writes.ts'
 import type { FunctionReplacement } from './function-replacement.ts'
+import type { CredentialsMap } from './identities.ts'
 import type { RequestIds } from './request-ids.ts'
 import type { RequestRewriter } from './request-rewriter.ts'
 import type { RequestTable } from './request-table.ts'
@@ -38,6 +39,8 @@ export type SessionSettings = {
   readonly upstreamConnections: 'shared' | 'per_client'
   readonly credentials: readonly [Credentials | null, Credentials | null]
   readonly forwardsClientCredentialsToOrigin: boolean
+  /** Null: the configured credentials stand for all clients. */
+  readonly credentialsMap: CredentialsMap | null
   /** Whose calls in writes become one value for both clusters; none where replacement is off. */
   readonly replacedFunctions: readonly CqlFunctionName[]
   readonly unifiesWriteTimestamps: boolean

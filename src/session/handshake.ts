@@ -24,13 +24,14 @@ import {
 } from '../cql/protocol.ts'
 import { BodyReader } from '../cql/reader.ts'
 import { BodyWriter } from '../cql/writer.ts'
-import { CLUSTERS, Cluster, clusterName, otherCluster } from '../routing/cluster.ts'
+import { CLUSTERS, Cluster, otherCluster } from '../routing/cluster.ts'
 import type { CallAnswer, UpstreamConnection } from '../upstream/connection.ts'
-import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
-import { authenticate, respond, startUp } from '../upstream/handshake.ts'
-import type { Credentials, Profile } from '../upstream/profile.ts'
+import { ClusterError, ClusterErrorCode, isAboutCredentials } from '../upstream/errors.ts'
+import { authenticate, otherMechanism, respond, startUp } from '../upstream/handshake.ts'
+import type { Profile } from '../upstream/profile.ts'
 import { decodePlainToken, encodePlainToken, isMechanismChoice } from '../upstream/sasl.ts'
 import type { SessionContext } from './context.ts'
+import { type Identity, identityFor, nobodyError, whoseText } from './identities.ts'
 import { clusterErrorEnvelope, errorEnvelope, negativeStreamId, replyEnvelope } from './replies.ts'
 import type { Session } from './session.ts'
 
@@ -44,7 +45,8 @@ type Dialogue = {
   readonly primary: Cluster
   readonly fresh: readonly [Fresh | null, Fresh | null]
   readonly options: ReadonlyMap<string, string>
-  readonly credentials: [Credentials | null, Credentials | null]
+  /** As whom the proxy signs in to each cluster; null before the client has said who it is. */
+  readonly identities: [Identity | null, Identity | null]
 }
 
 export class Handshake {
@@ -122,27 +124,12 @@ export class Handshake {
       }
     } catch (error) {
       const dialogue = this.#dialogue
-      const isAboutCredentials =
-        error instanceof ClusterError && error.code === ClusterErrorCode.AUTHENTICATION
-      const told = isAboutCredentials && dialogue !== null ? this.#explain(error, dialogue) : error
+      const mayTryAgain = isAboutCredentials(error)
+      const told = mayTryAgain && dialogue !== null ? explained(error, dialogue) : error
       this.#forgetDialogue()
-      this.#refusedStartup = isAboutCredentials ? (dialogue?.options ?? null) : null
+      this.#refusedStartup = mayTryAgain ? (dialogue?.options ?? null) : null
       this.#refuse(streamId, told)
     }
-  }
-
-  /** A node's refusal, and whose credentials they were: two users are involved, and only one is the client's. */
-  #explain(error: ClusterError, { credentials }: Dialogue): ClusterError {
-    const { cluster, code, envelope } = error
-    const refused = credentials[cluster]
-    if (refused === null || envelope === null) return error
-    const name = clusterName(cluster)
-    const setting = name.toLowerCase()
-    const whose =
-      refused === this.#context.settings.credentials[cluster]
-        ? `these are ${setting}_username and ${setting}_password of the proxy's settings, not the application's`
-        : `these are the application's, which must be those of a user of ${name}`
-    return new ClusterError(code, cluster, `${error.detail} (${whose})`, { cause: error, envelope })
   }
 
   #checkHeader(traits: VersionTraits, streamId: number): void {
@@ -198,7 +185,7 @@ export class Handshake {
       primary: asks[Cluster.ORIGIN] ? Cluster.ORIGIN : Cluster.TARGET,
       fresh: [fresh[0] ?? null, fresh[1] ?? null],
       options,
-      credentials: [null, null],
+      identities: [null, null],
     }
     const failure = opened.find((result) => result.status === 'rejected')
     if (failure !== undefined || this.#session.state === 'closed') {
@@ -232,10 +219,12 @@ export class Handshake {
     const dialogue = this.#dialogue ?? (await this.#openDialogue(traits, this.#refusedStartup!))
     if (dialogue === null) return
     const token = decodeAuthResponse(new BodyReader(envelope, HEADER_LENGTH))
-    const relayed = isMechanismChoice(token) ? token : this.#deal(dialogue, token!)
     const fresh = dialogue.fresh[dialogue.primary]!
-    const answer = await respond(fresh.connection, relayed)
+    const own = isMechanismChoice(token) ? token : await this.#deal(dialogue, token!)
+    const answer = await respond(fresh.connection, own)
     if (answer.opcode === Opcode.AUTH_CHALLENGE) {
+      // It is not the client's to answer for somebody else.
+      if (own !== token) throw otherMechanism(fresh.connection, fresh.answer)
       this.#session.reply(streamId, answer.envelope)
       return
     }
@@ -243,34 +232,51 @@ export class Handshake {
   }
 
   /**
-   * Whose credentials go where (request-path §9.1); returns the token for the cluster that the
+   * Whose credentials go where (request-path §9.1); resolves with the token for the cluster that the
    * client talks to. With both clusters asking, the client's are Target's unless the settings
-   * forward them to Origin, and the configured ones serve the other.
+   * forward them to Origin, and those of its entry in the map, or the configured ones, serve the other.
    */
-  #deal(dialogue: Dialogue, token: Uint8Array): Uint8Array {
+  async #deal(dialogue: Dialogue, token: Uint8Array): Promise<Uint8Array> {
+    const { primary, identities } = dialogue
     const client = decodePlainToken(token)
     if (client === null) {
       throw new ClusterError(
-        ClusterErrorCode.AUTHENTICATION,
-        dialogue.primary,
+        ClusterErrorCode.MECHANISM,
+        primary,
         'the proxy understands SASL PLAIN (user name and password) only',
       )
     }
     const { settings } = this.#context
-    const bothAsk = dialogue.fresh.every((fresh) => fresh !== null)
+    // By what the nodes have said just now: nobody else verifies the client's password.
+    const bothAsk = dialogue.fresh.every((fresh) => fresh?.answer.opcode === Opcode.AUTHENTICATE)
     const clients =
-      bothAsk && !settings.forwardsClientCredentialsToOrigin ? Cluster.TARGET : dialogue.primary
-    dialogue.credentials[clients] = client
+      bothAsk && !settings.forwardsClientCredentialsToOrigin ? Cluster.TARGET : primary
+    identities[clients] = { credentials: client, whose: 'client' }
     const other = otherCluster(clients)
-    if (dialogue.fresh[other] !== null) dialogue.credentials[other] = settings.credentials[other]
-    if (clients === dialogue.primary) return token
-    const configured = dialogue.credentials[dialogue.primary]
-    if (configured !== null) return encodePlainToken(configured)
-    throw new ClusterError(
-      ClusterErrorCode.AUTHENTICATION,
-      dialogue.primary,
-      'the proxy has no credentials for it: set origin_username and origin_password',
-    )
+    const { credentialsMap, credentials } = settings
+    identities[other] = bothAsk
+      ? identityFor(client.username, credentialsMap, credentials[other])
+      : null
+    if (clients === primary) return token
+    const identity = identities[primary]
+    if (identity !== null) return encodePlainToken(identity.credentials)
+    // Who is in the map is told to those only who have shown a password.
+    await this.#signIn(dialogue, clients)
+    throw this.#nobody(dialogue, primary)
+  }
+
+  /** The proxy's own side of the dialogue with a cluster that the client does not talk to. */
+  async #signIn(dialogue: Dialogue, cluster: Cluster): Promise<void> {
+    const fresh = dialogue.fresh[cluster]
+    if (fresh === null || fresh.answer.opcode !== Opcode.AUTHENTICATE) return
+    const identity = dialogue.identities[cluster]
+    if (identity === null) throw this.#nobody(dialogue, cluster)
+    await authenticate(fresh.connection, fresh.answer, identity.credentials)
+  }
+
+  #nobody({ identities }: Dialogue, cluster: Cluster): ClusterError {
+    const client = identities[otherCluster(cluster)]?.credentials ?? null
+    return nobodyError(cluster, client, this.#context.settings.credentialsMap)
   }
 
   /** The client's own dialogue has succeeded; the other cluster's follows, then both join the pools. */
@@ -279,23 +285,10 @@ export class Handshake {
     streamId: number,
     success: CallAnswer | null,
   ): Promise<void> {
-    const other = otherCluster(dialogue.primary)
-    const second = dialogue.fresh[other]
-    if (second !== null && second.answer.opcode === Opcode.AUTHENTICATE) {
-      const credentials = dialogue.credentials[other]
-      if (credentials === null) {
-        throw new ClusterError(
-          ClusterErrorCode.AUTHENTICATION,
-          other,
-          `no credentials are known for it: set ${clusterName(other).toLowerCase()}_username and …_password`,
-        )
-      }
-      await authenticate(second.connection, second.answer, credentials)
-    }
-    const profile = this.#profile(this.#session.traits!, dialogue.options, [
-      dialogue.credentials[0],
-      dialogue.credentials[1],
-    ])
+    await this.#signIn(dialogue, otherCluster(dialogue.primary))
+    const [origin, target] = dialogue.identities
+    const credentials = [origin?.credentials ?? null, target?.credentials ?? null] as const
+    const profile = this.#profile(this.#session.traits!, dialogue.options, credentials)
     this.#dialogue = null
     await this.#finish(profile, streamId, success?.envelope ?? null, dialogue.fresh)
   }
@@ -332,7 +325,7 @@ export class Handshake {
   #profile(
     traits: VersionTraits,
     startupOptions: ReadonlyMap<string, string>,
-    credentials: readonly [Credentials | null, Credentials | null],
+    credentials: Profile['credentials'],
   ): Profile {
     const isExclusive = this.#context.settings.upstreamConnections === 'per_client'
     const exclusiveTo = isExclusive ? this.#session.id : null
@@ -363,6 +356,15 @@ export class Handshake {
   #closeFresh(dialogue: Dialogue): void {
     for (const fresh of dialogue.fresh) fresh?.connection.destroy()
   }
+}
+
+/** A node's refusal, and whose credentials it has refused. */
+const explained = (error: ClusterError, { identities }: Dialogue): ClusterError => {
+  const { cluster, code, detail, envelope } = error
+  const refused = identities[cluster]
+  if (refused === null || envelope === null) return error
+  const text = `${detail} (${whoseText(refused, cluster)})`
+  return new ClusterError(code, cluster, text, { cause: error, envelope })
 }
 
 const unexpected = (version: number, opcode: number): Uint8Array =>

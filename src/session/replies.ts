@@ -8,7 +8,7 @@ import { type ErrorMessage, encodeError } from '../cql/messages/error.ts'
 import { ErrorCode, Opcode } from '../cql/protocol.ts'
 import { BodyWriter } from '../cql/writer.ts'
 import { messageOf } from '../message-of.ts'
-import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
+import { ClusterError, ClusterErrorCode, isAboutCredentials } from '../upstream/errors.ts'
 
 /** `version` is the client's, without the response bit. */
 export const replyEnvelope = (version: number, opcode: number, body: BodyWriter): Uint8Array =>
@@ -31,7 +31,7 @@ export const clusterErrorEnvelope = (version: number, cause: unknown): Uint8Arra
     return errorEnvelope(version, { code: ErrorCode.SERVER_ERROR, message })
   }
   // Both clusters may ask for credentials, so whose refusal it is matters more than the node's bytes.
-  if (cause.code === ClusterErrorCode.AUTHENTICATION) {
+  if (isAboutCredentials(cause)) {
     return errorEnvelope(version, { code: ErrorCode.AUTHENTICATION_ERROR, message: cause.message })
   }
   if (cause.envelope !== null) return cause.envelope

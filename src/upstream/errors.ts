@@ -10,6 +10,10 @@ export const ClusterErrorCode = {
   TIMEOUT: 'CLUSTER_TIMEOUT',
   /** The node answered, and refused the credentials. */
   AUTHENTICATION: 'CLUSTER_AUTHENTICATION',
+  /** The node, or the client, wants another mechanism than SASL PLAIN. */
+  MECHANISM: 'CLUSTER_MECHANISM',
+  /** The map of users has nobody for this client, and refuses it. */
+  NOT_MAPPED: 'CLIENT_NOT_MAPPED',
   /** The node does not speak the protocol version. */
   VERSION: 'CLUSTER_VERSION',
   /** No connection is ready, or all are full. */
@@ -41,3 +45,14 @@ export class ClusterError extends Error {
     this.envelope = options.envelope ?? null
   }
 }
+
+const ABOUT_CREDENTIALS = [
+  'CLUSTER_AUTHENTICATION',
+  'CLUSTER_MECHANISM',
+  'CLIENT_NOT_MAPPED',
+] as const
+type AboutCredentials = ClusterError & { readonly code: (typeof ABOUT_CREDENTIALS)[number] }
+
+/** Whether a client is told so by an AUTHENTICATION_ERROR, and may come with other credentials. */
+export const isAboutCredentials = (error: unknown): error is AboutCredentials =>
+  error instanceof ClusterError && ABOUT_CREDENTIALS.some((code) => code === error.code)

@@ -14,6 +14,8 @@ import { ClusterError, ClusterErrorCode } from './errors.ts'
 import type { Credentials } from './profile.ts'
 import { DSE_AUTHENTICATOR, encodePlainToken, PLAIN_CHALLENGE, PLAIN_MECHANISM } from './sasl.ts'
 
+/** Classes that take user name and password. */
+const PLAIN_AUTHENTICATORS = /(?:Password|Dse|Transitional|Helenus)Authenticator$/
 /** More rounds than any authenticator needs. */
 const AUTH_ROUNDS_MAX = 6
 const CONSISTENCY_ONE = 1
@@ -83,27 +85,48 @@ export const respond = async (
   throw refusal(connection, 'the credentials', answer)
 }
 
+const authenticatorOf = (authenticate: CallAnswer): string =>
+  answerReader(authenticate.envelope).readString()
+
+/** The error of a node that wants more than SASL PLAIN; `authenticate` is its AUTHENTICATE. */
+export const otherMechanism = (
+  { cluster, node }: UpstreamConnection,
+  authenticate: CallAnswer,
+): ClusterError =>
+  new ClusterError(
+    ClusterErrorCode.MECHANISM,
+    cluster,
+    `${node} asks for another authentication than SASL PLAIN (user name and password), and the proxy has no other: its authenticator is ${authenticatorOf(authenticate)}`,
+  )
+
+/** Rethrows a refusal; of a class that nobody here knows it may be the mechanism that is refused. */
+const withAuthenticator =
+  (authenticator: string) =>
+  (error: unknown): never => {
+    if (!(error instanceof ClusterError) || error.envelope === null) throw error
+    if (PLAIN_AUTHENTICATORS.test(authenticator)) throw error
+    const { code, cluster, detail, envelope } = error
+    const text = `${detail} (its authenticator is ${authenticator}, and the proxy has SASL PLAIN only)`
+    throw new ClusterError(code, cluster, text, { cause: error, envelope })
+  }
+
 /** Completes a dialogue that the node has opened with AUTHENTICATE. */
 export const authenticate = async (
   connection: UpstreamConnection,
   authenticate: CallAnswer,
   credentials: Credentials,
 ): Promise<void> => {
-  const authenticator = answerReader(authenticate.envelope).readString()
+  const authenticator = authenticatorOf(authenticate)
   const token = encodePlainToken(credentials)
   let next = authenticator === DSE_AUTHENTICATOR ? PLAIN_MECHANISM : token
   for (let round = 0; round < AUTH_ROUNDS_MAX; round++) {
-    const answer = await respond(connection, next)
+    const answer = await respond(connection, next).catch(withAuthenticator(authenticator))
     if (answer.opcode === Opcode.AUTH_SUCCESS) return
     const challenge = answerReader(answer.envelope).readBytes()
     if (challenge === null || new TextDecoder().decode(challenge) !== PLAIN_CHALLENGE) break
     next = token
   }
-  throw new ClusterError(
-    ClusterErrorCode.AUTHENTICATION,
-    connection.cluster,
-    `${connection.node} asks for an authentication that is not SASL PLAIN (${authenticator})`,
-  )
+  throw otherMechanism(connection, authenticate)
 }
 
 /** Puts the connection into a keyspace given in its internal form. */

@@ -9,6 +9,7 @@ import { type Clock, systemClock } from '../../src/clock.ts'
 import type { Settings } from '../../src/config/settings.ts'
 import { ErrorCode, Opcode, Version } from '../../src/cql/protocol.ts'
 import { encodeBigint } from '../../src/cql/values.ts'
+import { BodyWriter } from '../../src/cql/writer.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { passwordAuthenticator } from '../support/fake-cluster/answers.ts'
 import type { FakeCluster, FakeClusterOptions } from '../support/fake-cluster/cluster.ts'
@@ -234,6 +235,22 @@ describe('a cluster where something is wrong', () => {
     })
     expect(find(rows, 'Origin', 'schema').verdict).toBe('skipped')
     expect(JSON.stringify(rows)).not.toContain('sEcReT')
+  })
+
+  test('a cluster that takes no user name and password', async () => {
+    const name = 'org.example.KerberosAuthenticator'
+    const { settings, origin } = await startRig({
+      origin: { authenticator: { name, credentials: { u: 'p' } } },
+      settings: { originUsername: 'u', originPassword: 'p' },
+    })
+    const body = new BodyWriter().writeBytes(Buffer.from('GSSAPI-START')).toBytes()
+    const challenge = respond({ opcode: Opcode.AUTH_CHALLENGE, body })
+    origin.on({ opcode: Opcode.AUTH_RESPONSE }, challenge)
+    expect(find(await check(settings), 'Origin', 'credentials')).toMatchObject({
+      verdict: 'fail',
+      detail: expect.stringContaining(`its authenticator is ${name}`),
+      remedy: expect.stringContaining('PasswordAuthenticator'),
+    })
   })
 
   test('credentials that are missing', async () => {

@@ -224,6 +224,25 @@ describe('views', () => {
     expect(api.asked[0]?.headers.authorization).toBe('Bearer the-new-token-of-letters')
   })
 
+  test('config shows each setting with where it came from', async () => {
+    const entries = [
+      { key: 'origin_port', value: 9042, source: 'default', path: null },
+      { key: 'target_port', value: 9043, source: 'file', path: '/etc/zdm/site.yml' },
+      { key: 'origin_password', value: '(hidden)', source: 'secret file', path: '/run/word' },
+      // As an instance of an earlier release tells it.
+      { key: 'log_level', value: 'INFO', source: 'environment' },
+    ]
+    const api = await startApi({ 'GET /v1/config': [200, entries] })
+    const ran = await zdm(['--address', api.url, 'config'])
+    expect(ran.out.split('\n').map((line) => line.trim().split(/ {2,}/))).toEqual([
+      ['origin_port', '9042', 'default'],
+      ['target_port', '9043', 'file /etc/zdm/site.yml'],
+      ['origin_password', '(hidden)', 'secret file /run/word'],
+      ['log_level', 'INFO', 'environment'],
+      [''],
+    ])
+  })
+
   test("a token that is refused ends with 1 and the API's words", async () => {
     const problem = { code: 'UNAUTHORIZED', message: 'the bearer token is missing or wrong' }
     const api = await startApi({ 'GET /v1/config': [401, problem] })

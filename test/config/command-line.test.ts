@@ -2,19 +2,37 @@ import { describe, expect, test } from 'vitest'
 import { parseCommandLine, USAGE } from '../../src/config/command-line.ts'
 
 describe('parseCommandLine', () => {
+  test.each<[string[], string[], boolean]>([
+    [[], [], false],
+    [['--config', 'zdm.yml'], ['zdm.yml'], false],
+    [['-config', 'zdm.yml'], ['zdm.yml'], false],
+    [['--config=zdm.yml'], ['zdm.yml'], false],
+    [['-config=zdm.yml'], ['zdm.yml'], false],
+    [['--config=a=b.yml'], ['a=b.yml'], false],
+    [['--config', 'a.yml', '--config', 'b.yml'], ['a.yml', 'b.yml'], false],
+    [['--config', '-odd-name'], ['-odd-name'], false],
+    [['--strict-config'], [], true],
+    [['-strict-config', '-config', 'zdm.yml'], ['zdm.yml'], true],
+  ])('%j runs with the files %j, strict %j', (argv, configPaths, isStrict) => {
+    expect(parseCommandLine(argv)).toEqual({
+      kind: 'run',
+      configPaths,
+      withEnvironment: false,
+      isStrict,
+    })
+  })
+
   test.each([
-    [[], null, false],
-    [['--config', 'zdm.yml'], 'zdm.yml', false],
-    [['-config', 'zdm.yml'], 'zdm.yml', false],
-    [['--config=zdm.yml'], 'zdm.yml', false],
-    [['-config=zdm.yml'], 'zdm.yml', false],
-    [['--config=a=b.yml'], 'a=b.yml', false],
-    [['--config', 'a.yml', '--config', 'b.yml'], 'b.yml', false],
-    [['--config', '-odd-name'], '-odd-name', false],
-    [['--strict-config'], null, true],
-    [['-strict-config', '-config', 'zdm.yml'], 'zdm.yml', true],
-  ])('%j runs with the file %j, strict %j', (argv, configPath, isStrict) => {
-    expect(parseCommandLine(argv)).toEqual({ kind: 'run', configPath, isStrict })
+    [['--config', 'a.yml', '--with-environment'], 'run'],
+    [['-with-environment', '-check', '--config=a.yml'], 'check'],
+    [['--check', '--config=a.yml', '--with-environment', '--print-config'], 'print config'],
+    [['--print-config', '--config=a.yml', '--with-environment', '--check'], 'check'],
+  ])('%j has the environment above the file, to %s', (argv, kind) => {
+    expect(parseCommandLine(argv)).toMatchObject({
+      kind,
+      configPaths: ['a.yml'],
+      withEnvironment: true,
+    })
   })
 
   test.each([
@@ -51,13 +69,26 @@ describe('parseCommandLine', () => {
     [['--config', ''], '--config needs the path of a YAML file'],
     [['--strict-config=yes'], '--strict-config takes no value'],
     [['--version=true'], '--version takes no value'],
+    [['--with-environment=no', '--config', 'a.yml'], '--with-environment takes no value'],
+    [
+      ['--with-environment', '--check'],
+      '--with-environment needs --config; without a file the settings come from the environment anyway',
+    ],
+    [['--config', 'a.yml', '--config', 'b.yml', '--config=a.yml'], '--config a.yml is given twice'],
   ])('%j is wrong: %s', (argv, text) => {
     expect(parseCommandLine(argv)).toEqual({ kind: 'usage error', text })
   })
 })
 
 test('the usage names every flag', () => {
-  for (const flag of ['--config PATH', '--strict-config', '--version', '--help', '-h']) {
+  for (const flag of [
+    '--config PATH',
+    '--with-environment',
+    '--strict-config',
+    '--version',
+    '--help',
+    '-h',
+  ]) {
     expect(USAGE).toContain(flag)
   }
 })

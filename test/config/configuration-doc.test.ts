@@ -27,5 +27,5 @@ test('a row has as many cells as the heading', () => {
 test('the example is a configuration that loads without a warning', () => {
   const text = /```yaml\n(.*?)```/s.exec(document)?.[1] ?? ''
   expect(readYaml('example.yml', text).values.size).toBe(9)
-  expect(loadSettings({ kind: 'file', path: 'example.yml', text }).warnings).toEqual([])
+  expect(loadSettings([{ kind: 'file', path: 'example.yml', text }]).warnings).toEqual([])
 })

@@ -7,9 +7,11 @@ import { ConfigError } from '../../src/config/errors.ts'
 import {
   type LoadedSettings,
   type LoadOptions,
+  loadFrom,
   loadSettings,
-  settingsSource,
+  settingsLayers,
 } from '../../src/config/load.ts'
+import type { SettingsLayer } from '../../src/config/raw.ts'
 import { DEFINITIONS, environmentName, settingsOf } from '../../src/config/settings.ts'
 import { valueText } from '../../src/config/value.ts'
 
@@ -24,14 +26,16 @@ const MINIMUM = {
 
 const MINIMUM_YAML = 'origin_contact_points: 10.0.1.1\ntarget_contact_points: 10.0.2.1\n'
 
+const fileLayer = (path: string, text: string): SettingsLayer => ({ kind: 'file', path, text })
+
 const fromEnvironment = (
   changes: Readonly<Record<string, string | undefined>> = {},
   options: LoadOptions = {},
 ): LoadedSettings =>
-  loadSettings({ kind: 'environment', variables: { ...MINIMUM, ...changes } }, options)
+  loadSettings([{ kind: 'environment', variables: { ...MINIMUM, ...changes } }], options)
 
 const fromYaml = (text: string, options: LoadOptions = {}): LoadedSettings =>
-  loadSettings({ kind: 'file', path: 'zdm.yml', text: MINIMUM_YAML + text }, options)
+  loadSettings([fileLayer('zdm.yml', MINIMUM_YAML + text)], options)
 
 /** What is wrong, a line each. */
 const problemsOf = (load: () => unknown): readonly string[] => {
@@ -70,13 +74,14 @@ describe('loadSettings', () => {
 
   test('knows where each value came from', () => {
     const { sources } = fromEnvironment({ ZDM_ORIGIN_PORT: '9042' })
-    expect(sources.get('origin_port')).toBe('environment')
-    expect(sources.get('origin_username')).toBe('environment')
+    expect(sources.get('origin_port')).toEqual({ kind: 'environment' })
+    expect(sources.get('origin_username')).toEqual({ kind: 'environment' })
     expect(sources.has('target_port')).toBe(false)
+    const file = { kind: 'file', path: 'zdm.yml' }
     expect(Object.fromEntries(fromYaml('origin_port: 1\ntarget_port:').sources)).toEqual({
-      origin_contact_points: 'file',
-      target_contact_points: 'file',
-      origin_port: 'file',
+      origin_contact_points: file,
+      target_contact_points: file,
+      origin_port: file,
     })
   })
 
@@ -133,6 +138,17 @@ describe('what is wrong', () => {
     ])
   })
 
+  test.each([
+    'ZDM_ORIGIN_USERNAME',
+    'ZDM_ORIGIN_PASSWORD',
+    'ZDM_TARGET_USERNAME',
+    'ZDM_TARGET_PASSWORD',
+  ])('is that %s is missing in the environment', (name) => {
+    expect(problemsOf(() => fromEnvironment({ [name]: undefined }))).toEqual([
+      `${name}: must be set; to the empty string where the cluster asks for no credentials; or ${name}_PATH to a file that holds it`,
+    ])
+  })
+
   test('is an error whose message has one line per problem', () => {
     const load = (): unknown => fromYaml('origin_port: 0\ntarget_port: 0\n')
     expect(load).toThrow(
@@ -152,19 +168,16 @@ describe('what is wrong', () => {
 
   test('is no reason to judge it again by a rule', () => {
     const list = problemsOf(() =>
-      loadSettings({
-        kind: 'file',
-        path: 'z',
-        text: 'origin_contact_points: [a]\ntarget_contact_points: b',
-      }),
+      loadSettings([fileLayer('z', 'origin_contact_points: [a]\ntarget_contact_points: b')]),
     )
     expect(list).toHaveLength(1)
     const key = problemsOf(() =>
-      loadSettings({
-        kind: 'file',
-        path: 'z',
-        text: 'origin_contact_points: a\ntarget_contact_points: b\nproxy_tls_cert_path: [a]',
-      }),
+      loadSettings([
+        fileLayer(
+          'z',
+          'origin_contact_points: a\ntarget_contact_points: b\nproxy_tls_cert_path: [a]',
+        ),
+      ]),
     )
     expect(key).toHaveLength(1)
   })
@@ -186,12 +199,12 @@ describe('what is wrong', () => {
           )
           const yaml = Object.entries(all).map(([key, text]) => `${key}: ${text}\n`)
           const seen: unknown[] = []
-          for (const source of [
+          for (const layer of [
             { kind: 'environment', variables },
-            { kind: 'file', path: 'z', text: yaml.join('') },
+            fileLayer('z', yaml.join('')),
           ] as const) {
             try {
-              seen.push(loadSettings(source).warnings)
+              seen.push(loadSettings([layer]).warnings)
             } catch (error) {
               expect(error).toBeInstanceOf(ConfigError)
               seen.push(error instanceof ConfigError ? [error.message, error.problems] : error)
@@ -290,27 +303,220 @@ describe('other warnings', () => {
   })
 })
 
-describe('settingsSource', () => {
-  test('is the environment without a path', () => {
-    expect(settingsSource(null, MINIMUM)).toEqual({ kind: 'environment', variables: MINIMUM })
+const folderWith = (files: Readonly<Record<string, string | Uint8Array>>): string => {
+  const folder = mkdtempSync(join(tmpdir(), 'zdm-settings-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content)
+  return folder
+}
+
+describe('settingsLayers', () => {
+  test('are the environment alone without a file', () => {
+    expect(settingsLayers({ configPaths: [], withEnvironment: false }, MINIMUM)).toEqual([
+      { kind: 'environment', variables: MINIMUM },
+    ])
   })
 
-  test('is the file alone with a path', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'zdm-settings-'))
-    onTestFinished(() => rmSync(folder, { recursive: true }))
-    const path = join(folder, 'zdm.yml')
-    writeFileSync(path, MINIMUM_YAML)
-    const source = settingsSource(path, { ...MINIMUM, ZDM_ORIGIN_PORT: '1', ZDM_WRONG: '' })
-    expect(source).toEqual({ kind: 'file', path, text: MINIMUM_YAML })
-    expect(loadSettings(source)).toMatchObject({ settings: { originPort: 9042 }, warnings: [] })
+  test('are the file alone with one, and the environment above it only when it is asked for', () => {
+    const path = join(folderWith({ 'zdm.yml': MINIMUM_YAML }), 'zdm.yml')
+    const file = fileLayer(path, MINIMUM_YAML)
+    const variables = { ...MINIMUM, ZDM_ORIGIN_PORT: '1' }
+    const layersOf = (withEnvironment: boolean): readonly SettingsLayer[] =>
+      settingsLayers({ configPaths: [path], withEnvironment }, variables)
+    expect(layersOf(false)).toEqual([file])
+    expect(layersOf(true)).toEqual([file, { kind: 'environment', variables }])
   })
 
-  test('says which file cannot be read, and why', () => {
+  test('say which file cannot be read, and why', () => {
     const path = join(tmpdir(), 'zdm-settings-that-are-not-there.yml')
-    const open = (): unknown => settingsSource(path, {})
+    const open = (): unknown => settingsLayers({ configPaths: [path], withEnvironment: false }, {})
     expect(open).toThrow(expect.objectContaining({ code: 'CONFIG_UNREADABLE' }))
     expect(problemsOf(open)).toEqual([
       expect.stringMatching(`^${path}: the file of settings cannot be read: ENOENT`),
+    ])
+  })
+})
+
+describe('variables beside a file that is read alone', () => {
+  const load = (text: string, variables: Record<string, string>): readonly string[] => {
+    const path = join(folderWith({ 'zdm.yml': MINIMUM_YAML + text }), 'zdm.yml')
+    return textsOf(loadFrom({ configPaths: [path], withEnvironment: false }, variables))
+  }
+
+  test('are warned of, those that are settings', () => {
+    const variables = { ZDM_ORIGIN_PORT: '1', ZDM_READ_MODE: 'x', ZDM_WRONG: '', HOME: '/' }
+    expect(load('', variables)).toEqual([
+      'set in the environment and not read, because --config is given: ZDM_ORIGIN_PORT, ZDM_READ_MODE; --with-environment lets them win over the files',
+    ])
+  })
+
+  test('are not, where the file says the same', () => {
+    expect(load('origin_port: 1', { ZDM_ORIGIN_PORT: '1' })).toEqual([])
+  })
+})
+
+describe('several layers', () => {
+  const BASE = fileLayer('base.yml', `${MINIMUM_YAML}origin_port: 1\ntarget_port: 2\n`)
+  const SITE = fileLayer('site.yml', 'origin_port: 11\nmetrics_port: 3\n')
+  const variables = (own: Readonly<Record<string, string>>): SettingsLayer => ({
+    kind: 'environment',
+    variables: own,
+  })
+
+  test('give each setting the value of the last that has it, and know where it came from', () => {
+    const { settings, sources } = loadSettings([BASE, SITE, variables({ ZDM_METRICS_PORT: '33' })])
+    expect(settings).toMatchObject({ originPort: 11, targetPort: 2, metricsPort: 33 })
+    expect(Object.fromEntries(sources)).toEqual({
+      origin_contact_points: { kind: 'file', path: 'base.yml' },
+      target_contact_points: { kind: 'file', path: 'base.yml' },
+      origin_port: { kind: 'file', path: 'site.yml' },
+      target_port: { kind: 'file', path: 'base.yml' },
+      metrics_port: { kind: 'environment' },
+    })
+  })
+
+  test('take what is set to nothing in a later file from the one before, and an empty text as a value', () => {
+    const { settings } = loadSettings([
+      BASE,
+      fileLayer('x.yml', 'origin_port:\nmetrics_prefix: ""'),
+    ])
+    expect(settings).toMatchObject({ originPort: 1, metricsPrefix: '' })
+  })
+
+  test('are judged together: a contradiction is told in each layer’s own spelling', () => {
+    const layers = [BASE, variables({ ZDM_PROXY_TOPOLOGY_INDEX: '2' })]
+    expect(problemsOf(() => loadSettings(layers))).toEqual([
+      'ZDM_PROXY_TOPOLOGY_INDEX: 2 must be 0 as long as proxy_topology_addresses is empty',
+    ])
+    const mended = fileLayer('mended.yml', 'proxy_topology_addresses: 10.0.0.1,10.0.0.2,10.0.0.3')
+    expect(problemsOf(() => loadSettings([...layers, mended]))).toEqual([])
+  })
+
+  test('tell unknown names of each', () => {
+    const layers = [fileLayer('a.yml', 'orgin_port: 1'), BASE, variables({ ZDM_METRICS_PROT: '1' })]
+    expect(textsOf(loadSettings(layers))).toEqual([
+      'orgin_port (a.yml:1): there is no such setting; did you mean origin_port?',
+      'ZDM_METRICS_PROT: there is no such setting; did you mean ZDM_METRICS_PORT?',
+    ])
+  })
+
+  test('need no names of users where one is a file', () => {
+    expect(problemsOf(() => loadSettings([BASE, variables({})]))).toEqual([])
+  })
+
+  test('tell where a wrong value is', () => {
+    const layers = [BASE, fileLayer('x.yml', 'origin_port: x'), variables({ ZDM_TARGET_PORT: 'y' })]
+    expect(problemsOf(() => loadSettings(layers))).toEqual([
+      'origin_port (x.yml:1): "x" is not a whole number from 1 to 65535',
+      'ZDM_TARGET_PORT: "y" is not a whole number from 1 to 65535',
+    ])
+  })
+})
+
+describe('a secret file', () => {
+  const loadWith = (
+    content: string | Uint8Array,
+    changes: Readonly<Record<string, string | undefined>> = {},
+  ): LoadedSettings => {
+    const path = join(folderWith({ secret: content }), 'secret')
+    return fromEnvironment({
+      ZDM_ORIGIN_PASSWORD: undefined,
+      ZDM_ORIGIN_PASSWORD_PATH: path,
+      ...changes,
+    })
+  }
+
+  test.each([
+    ['S3cret', 'S3cret'],
+    ['S3cret\n', 'S3cret'],
+    ['S3cret\r\n', 'S3cret'],
+    [' S3 cret: #x\t\n', ' S3 cret: #x\t'],
+    ['pä∂\n', 'pä∂'],
+  ])('%j holds the value %j', (content, value) => {
+    expect(loadWith(content).settings.originPassword).toBe(value)
+  })
+
+  test('stands for the value, which need not be there, and is its source', () => {
+    const { settings, sources, secretFiles } = loadWith('S3cret')
+    const path = settings.originPasswordPath
+    expect(sources.get('origin_password')).toEqual({ kind: 'secret file', path })
+    expect(sources.get('origin_password_path')).toEqual({ kind: 'environment' })
+    expect([...secretFiles.keys()]).toEqual([path])
+  })
+
+  test('may stand beside an empty value, which automation of the Go proxy always sets', () => {
+    expect(loadWith('S3cret', { ZDM_ORIGIN_PASSWORD: '' }).settings.originPassword).toBe('S3cret')
+  })
+
+  test('is named by every setting that ends in _path and says whose value it holds', () => {
+    const folder = folderWith({ name: 'ada\n', word: 'S3cret\n', map: 'users: {}\n' })
+    const names = { username: 'name', password: 'word' }
+    const lines = ['origin', 'target'].flatMap((cluster) =>
+      Object.entries(names).map(([key, file]) => `${cluster}_${key}_path: ${folder}/${file}\n`),
+    )
+    lines.push(`credentials_map_path: ${folder}/map\n`)
+    expect(fromYaml(lines.join('')).settings).toMatchObject({
+      originUsername: 'ada',
+      originPassword: 'S3cret',
+      targetUsername: 'ada',
+      targetPassword: 'S3cret',
+      credentialsMap: 'users: {}\n',
+    })
+  })
+
+  test.each<[string, string | Uint8Array, RegExp]>([
+    ['is empty', '', /is empty; write the value into it, or leave the setting out$/],
+    ['has a newline alone', '\n', /is empty/],
+    [
+      'has several lines',
+      'S3cret\nS3cret\n',
+      /has more than one line; it must hold the value alone/,
+    ],
+    ['has a NUL', 'S3cret\0', /has more than one line/],
+    ['is not UTF-8', Uint8Array.of(0x53, 0xff, 0x33), /is not UTF-8 text; write it again as text$/],
+  ])('that %s is told by setting and path, and without its content', (_, content, says) => {
+    const problems = problemsOf(() => loadWith(content))
+    expect(problems).toEqual([expect.stringMatching(says)])
+    expect(problems[0]).toMatch(/^ZDM_ORIGIN_PASSWORD_PATH: \/\S+\/secret /)
+    expect(problems[0]).not.toContain('S3')
+  })
+
+  test('that is not there is told with the way out, and its value is not missing beside that', () => {
+    const changes = { ZDM_ORIGIN_PASSWORD: undefined, ZDM_ORIGIN_PASSWORD_PATH: '/nowhere/secret' }
+    expect(problemsOf(() => fromEnvironment(changes))).toEqual([
+      "ZDM_ORIGIN_PASSWORD_PATH: /nowhere/secret cannot be read: ENOENT: no such file or directory, open '/nowhere/secret'; correct the path, or let the user of the proxy read it",
+    ])
+  })
+
+  test('and the value itself contradict each other, in two layers too', () => {
+    const path = join(folderWith({ secret: 'S3cret' }), 'secret')
+    const both = { ZDM_ORIGIN_PASSWORD: 'other', ZDM_ORIGIN_PASSWORD_PATH: path }
+    expect(problemsOf(() => fromEnvironment(both))).toEqual([
+      'ZDM_ORIGIN_PASSWORD_PATH: cannot be used together with ZDM_ORIGIN_PASSWORD; leave one of them out',
+    ])
+    const base = fileLayer('base.yml', `${MINIMUM_YAML}origin_password: other`)
+    const variables = { ZDM_ORIGIN_PASSWORD_PATH: path }
+    const layers = [base, { kind: 'environment', variables } as const]
+    expect(problemsOf(() => loadSettings(layers))).toEqual([
+      'ZDM_ORIGIN_PASSWORD_PATH: cannot be used together with origin_password (base.yml:3); leave one of them out',
+    ])
+    const emptied = [base, fileLayer('site.yml', 'origin_password: ""'), layers[1]!]
+    expect(loadSettings(emptied).settings.originPassword).toBe('S3cret')
+  })
+
+  test('is not read by who needs no secrets', () => {
+    const variables = { ...MINIMUM, ZDM_ORIGIN_PASSWORD_PATH: '/nowhere' }
+    const { settings } = loadSettings([{ kind: 'environment', variables }], { readFile: null })
+    expect(settings.originPassword).toBe('')
+  })
+
+  test('with a map that is wrong is told by setting, path and line', () => {
+    const map = join(
+      folderWith({ 'map.yml': 'users:\n  ada: { username: b, password: }\n' }),
+      'map.yml',
+    )
+    expect(problemsOf(() => fromYaml(`credentials_map_path: ${map}`))).toEqual([
+      `credentials_map_path (zdm.yml:3): ${map}: line 2: the entry of "ada" has a password that is empty or no text; text that begins with ! & or * needs quotes`,
     ])
   })
 })

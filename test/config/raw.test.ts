@@ -43,16 +43,6 @@ describe('the environment', () => {
     expect(raw.values.has('origin_port')).toBe(false)
   })
 
-  test.each(Object.keys(CREDENTIALS))('must have %s', (name) => {
-    const { problems } = readEnvironment({ ...CREDENTIALS, [name]: undefined })
-    expect(problems).toEqual([
-      {
-        setting: name,
-        text: `${name}: must be set; to the empty string where the cluster asks for no credentials`,
-      },
-    ])
-  })
-
   test('has names that no setting has', () => {
     const raw = readEnvironment({
       ...CREDENTIALS,
@@ -84,6 +74,7 @@ describe('the environment', () => {
     const raw = readEnvironment({ ...CREDENTIALS, ZDM_ORIGIN_PORT: 'tcp://10.96.0.7:9042' })
     expect(raw.problems).toEqual([
       {
+        key: 'origin_port',
         setting: 'ZDM_ORIGIN_PORT',
         text: 'ZDM_ORIGIN_PORT: was set by Kubernetes for a Service called "zdm-origin"; rename the Service, or set enableServiceLinks: false in the pod',
       },
@@ -151,6 +142,7 @@ describe('a YAML file', () => {
       const raw = readYaml('zdm.yml', `origin_contact_points: ${value}\n`)
       expect(raw.problems).toEqual([
         {
+          key: 'origin_contact_points',
           setting: 'origin_contact_points',
           text: 'origin_contact_points (zdm.yml:1): must be one value, not a list or a mapping; what has several items is written with commas, as in "a,b"',
         },
@@ -162,6 +154,7 @@ describe('a YAML file', () => {
     const { problems } = readYaml('zdm.yml', 'origin_username: *x\n')
     expect(problems).toEqual([
       {
+        key: 'origin_username',
         setting: 'origin_username',
         text: 'origin_username (zdm.yml:1): begins with * and so refers to another value, which is not there; put quotes around it',
       },

@@ -61,6 +61,12 @@ const OWN_SETTINGS = [
   ['metrics_tls_client_ca_path', ''],
   ['metrics_token_path', ''],
   ['metrics_bind_required', false],
+  ['origin_username_path', ''],
+  ['origin_password_path', ''],
+  ['target_username_path', ''],
+  ['target_password_path', ''],
+  ['credentials_map_path', ''],
+  ['credentials_map', ''],
 ] as const
 
 const definitionOf = (key: string): (typeof DEFINITIONS)[number] | undefined =>
@@ -152,17 +158,31 @@ const SETTINGS = settingsOf(
 describe('describeSettings', () => {
   test('gives each value with its source and hides passwords that there are', () => {
     const sources = new Map<string, SettingSource>([
-      ['origin_username', 'file'],
-      ['origin_password', 'file'],
+      ['origin_username', { kind: 'file', path: 'zdm.yml' }],
+      ['origin_password', { kind: 'secret file', path: '/run/secret' }],
+      ['origin_port', { kind: 'environment' }],
     ])
     const described = new Map(
       describeSettings(SETTINGS, sources).map((setting) => [setting.key, setting]),
     )
     expect(described.size).toBe(DEFINITIONS.length)
-    expect(described.get('origin_username')).toMatchObject({ value: 'ada', source: 'file' })
-    expect(described.get('origin_password')).toMatchObject({ value: '(hidden)', source: 'file' })
+    expect(described.get('origin_username')).toEqual({
+      key: 'origin_username',
+      value: 'ada',
+      source: 'file',
+      path: 'zdm.yml',
+    })
+    expect(described.get('origin_password')).toMatchObject({
+      value: '(hidden)',
+      source: 'secret file',
+      path: '/run/secret',
+    })
     expect(described.get('target_password')).toMatchObject({ value: '', source: 'default' })
-    expect(described.get('origin_port')).toMatchObject({ value: 9042, source: 'default' })
+    expect(described.get('origin_port')).toMatchObject({
+      value: 9042,
+      source: 'environment',
+      path: null,
+    })
   })
 })
 
@@ -184,9 +204,11 @@ describe('echoSettings', () => {
     })
   })
 
-  test('has every setting but the two passwords', () => {
-    expect(Object.keys(Object(echo))).toHaveLength(DEFINITIONS.length - 2)
-    expect(text).not.toContain('Password')
+  test('has every setting but the two passwords and the map of users', () => {
+    const names = Object.keys(Object(echo))
+    expect(names).toHaveLength(DEFINITIONS.length - 3)
+    expect(names).not.toContain('OriginPassword')
+    expect(names).not.toContain('CredentialsMap')
     expect(text).not.toContain('S3cret')
   })
 })

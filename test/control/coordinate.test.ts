@@ -153,7 +153,9 @@ describe('three instances', () => {
 
   test('configured differently are told apart by the setting, and do not go on', async () => {
     const all = three()
-    all[1]!.configuration = [{ key: 'read_mode', value: 'DUAL_ASYNC_ON_SECONDARY', source: 'file' }]
+    all[1]!.configuration = [
+      { key: 'read_mode', value: 'DUAL_ASYNC_ON_SECONDARY', source: 'file', path: null },
+    ]
     const report = await coordinateChange(all, TO_TARGET, WHO, clock)
     expect(report.outcome).toBe('refused')
     expect(report.message).toContain('configuration-equal: different: read_mode')
@@ -165,9 +167,20 @@ describe('three instances', () => {
   ] as const)('with files at %j and %j: %s', async (path, other, outcome) => {
     const all = three()
     for (const [i, value] of [path, path, other].entries()) {
-      all[i]!.configuration = [{ key: 'admin_tls_cert_path', value, source: 'file' }]
+      all[i]!.configuration = [{ key: 'admin_tls_cert_path', value, source: 'file', path: null }]
     }
     expect(await coordinateChange(all, TO_TARGET, WHO, clock)).toMatchObject({ outcome })
+  })
+
+  test('with a secret as a value here and in a file there go on: the values are what counts', async () => {
+    const all = three()
+    for (const [i, path] of ['', '/run/secrets/word', ''].entries()) {
+      all[i]!.configuration = [
+        { key: 'origin_password_path', value: path, source: 'file', path: null },
+        { key: 'origin_password', value: '(hidden)', source: 'file', path: null },
+      ]
+    }
+    expect(await coordinateChange(all, TO_TARGET, WHO, clock)).toMatchObject({ outcome: 'done' })
   })
 
   test('at different revisions do not go on', async () => {
@@ -355,7 +368,9 @@ describe('an instance that has the place of another', () => {
 describe('what was found of the deployment', () => {
   test('is in every record and in the count of failed checks', async () => {
     const all = three()
-    all[1]!.configuration = [{ key: 'read_mode', value: 'DUAL_ASYNC_ON_SECONDARY', source: 'file' }]
+    all[1]!.configuration = [
+      { key: 'read_mode', value: 'DUAL_ASYNC_ON_SECONDARY', source: 'file', path: null },
+    ]
     await coordinateChange(all, TO_TARGET, FORCED, clock)
     for (const instance of all) {
       const { checks } = instance.audit.latest(1)[0]!

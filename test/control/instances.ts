@@ -141,7 +141,7 @@ export const fakeInstance = (name: string, options: FakeInstanceOptions = {}): F
     goOn,
     identity: {},
     evidence: {},
-    configuration: [{ key: 'read_mode', value: 'PRIMARY_ONLY', source: 'default' }],
+    configuration: [{ key: 'read_mode', value: 'PRIMARY_ONLY', source: 'default', path: null }],
     lastCheck: null,
     applied,
     status: () =>

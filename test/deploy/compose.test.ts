@@ -53,10 +53,9 @@ const settingsOf = (service: Service): Settings => {
     ZDM_METRICS_ADDRESS: '0.0.0.0',
     ...Object.fromEntries(environment),
   }
-  const { settings, warnings } = loadSettings(
-    { kind: 'environment', variables },
-    { isStrict: true },
-  )
+  const { settings, warnings } = loadSettings([{ kind: 'environment', variables }], {
+    isStrict: true,
+  })
   expect(warnings).toEqual([])
   return settings
 }

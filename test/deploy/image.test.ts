@@ -112,7 +112,7 @@ describe('the Dockerfile', () => {
       ZDM_TARGET_USERNAME: '',
       ZDM_TARGET_PASSWORD: '',
     }
-    const { settings } = loadSettings({ kind: 'environment', variables })
+    const { settings } = loadSettings([{ kind: 'environment', variables }])
     const { proxyListenPort, metricsPort, adminPort } = settings
     expect(only('EXPOSE')).toBe(`${proxyListenPort} ${metricsPort} ${adminPort}`)
   })

@@ -13,7 +13,6 @@ type EnvironmentVariable = {
   readonly value?: string
   readonly valueFrom?: {
     readonly fieldRef?: { readonly fieldPath: string }
-    readonly secretKeyRef?: { readonly name: string; readonly key: string }
   }
 }
 type Port = { readonly name: string; readonly containerPort: number }
@@ -29,7 +28,11 @@ type Container = {
   readonly resources: { readonly limits: Labels }
   readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string }[]
 }
-type Volume = { readonly name: string; readonly secret?: { readonly secretName: string } }
+type Secret = {
+  readonly secretName: string
+  readonly items?: readonly { readonly key: string; readonly path: string }[]
+}
+type Volume = { readonly name: string; readonly secret?: Secret }
 type PodSpec = {
   readonly volumes?: readonly Volume[]
   readonly containers: readonly [Container]
@@ -116,7 +119,6 @@ const environmentOf = (manifests: readonly Manifest[], index: number): Record<st
     const [, label] =
       /^metadata\.labels\['(.+)'\]$/.exec(valueFrom?.fieldRef?.fieldPath ?? '') ?? []
     if (label !== undefined) environment[name] = labels[label]!
-    else if (valueFrom?.secretKeyRef !== undefined) environment[name] = `secret of ${name}`
     else {
       environment[name] = value!.replace(
         /\$\((\w+)\)/g,
@@ -127,13 +129,31 @@ const environmentOf = (manifests: readonly Manifest[], index: number): Record<st
   return environment
 }
 
-/** Strictly: a name that no setting has is an error. */
+/** The files that the container has of Secrets: `name key` by path. */
+const secretFilesOf = (manifests: readonly Manifest[]): ReadonlyMap<string, string> => {
+  const { volumes = [], containers } = only(manifests, 'StatefulSet').spec.template.spec
+  return new Map(
+    volumes.flatMap(({ name, secret }) => {
+      const mount = containers[0].volumeMounts?.find((one) => one.name === name)
+      return (secret?.items ?? []).map(
+        ({ key, path }) => [`${mount!.mountPath}/${path}`, `${secret!.secretName} ${key}`] as const,
+      )
+    }),
+  )
+}
+
+/** Strictly: a name that no setting has is an error, and a secret file that is not mounted. */
 const settingsOf = (manifests: readonly Manifest[], index: number): Settings => {
   const variables = environmentOf(manifests, index)
-  const { settings, warnings } = loadSettings(
-    { kind: 'environment', variables },
-    { isStrict: true },
-  )
+  const files = secretFilesOf(manifests)
+  const { settings, warnings } = loadSettings([{ kind: 'environment', variables }], {
+    isStrict: true,
+    readFile: (path) => {
+      const content = files.get(path)
+      if (content === undefined) throw new Error(`${path} is not mounted`)
+      return Buffer.from(path.endsWith('/map.yaml') ? 'users: {}' : content)
+    },
+  })
   expect(warnings).toEqual([])
   return settings
 }
@@ -256,14 +276,13 @@ describe.each([...MANIFESTS])('%s', (_, manifests) => {
   })
 
   test('has no password in itself', () => {
-    const credentials = container.env.filter(({ name }) => /_(?:USERNAME|PASSWORD)$/.test(name))
-    expect(credentials).toHaveLength(4)
-    for (const { name, value, valueFrom } of credentials) {
-      expect(value === '' || valueFrom?.secretKeyRef !== undefined, name).toBe(true)
-    }
     expect(ofKind(manifests, 'Secret')).toEqual([])
-    const texts = ofKind(manifests, 'ConfigMap').flatMap(({ data }) => Object.keys(data))
-    expect(texts.filter((name) => /PASSWORD|USERNAME/.test(name))).toEqual([])
+    const texts = [
+      ...container.env.map(({ name, value }) => [name, value]),
+      ...ofKind(manifests, 'ConfigMap').flatMap(({ data }) => Object.entries(data)),
+    ]
+    const secrets = texts.filter(([name]) => /_(?:USERNAME|PASSWORD|MAP)$/.test(name!))
+    expect(secrets.filter(([, text]) => text !== '')).toEqual([])
   })
 })
 
@@ -283,15 +302,13 @@ describe('the plain manifests', () => {
     ])
   })
 
-  test('take credentials from Secrets', () => {
-    const { env } = only(manifests, 'StatefulSet').spec.template.spec.containers[0]
-    const references = env.flatMap(({ valueFrom }) => valueFrom?.secretKeyRef ?? [])
-    expect(references.map(({ name, key }) => `${name} ${key}`)).toEqual([
-      'zdm-origin username',
-      'zdm-origin password',
-      'zdm-target username',
-      'zdm-target password',
-    ])
+  test('take credentials from Secrets, as files', () => {
+    expect(settingsOf(manifests, 0)).toMatchObject({
+      originUsername: 'zdm-origin username',
+      originPassword: 'zdm-origin password',
+      targetUsername: 'zdm-target username',
+      targetPassword: 'zdm-target password',
+    })
   })
 
   test('bear no mark of Helm', () => {
@@ -335,6 +352,19 @@ describe('with all values', () => {
       tlsConfig: { serverName: 'zdm-proxy.example.com' },
       authorization: { credentials: { name: 'metrics-credentials', key: 'shown' } },
     })
+  })
+
+  test('each key of a Secret is mounted where its setting looks for it', () => {
+    const { originUsername, targetUsername, targetPassword, credentialsMapPath } = settingsOf(
+      manifests,
+      0,
+    )
+    expect([originUsername, targetUsername, targetPassword]).toEqual([
+      'origin-credentials username',
+      'target-credentials user',
+      'target-credentials pass',
+    ])
+    expect(secretFilesOf(manifests).get(credentialsMapPath)).toBe('users users.yaml')
   })
 
   test('only instances and operators reach the admin API', () => {

@@ -22,12 +22,24 @@ const valuesOf = (section: string, directive: string): readonly string[] => {
     .map((line) => line.slice(directive.length + 1))
 }
 
+/** Where systemd puts them, each with the name of its file. */
+const credentials = new Map<string, string>(
+  valuesOf('Service', 'LoadCredential').map((value) => {
+    const [name, file] = value.split(':')
+    return [`/run/credentials/zdm-proxy.service/${name}`, file!]
+  }),
+)
+
 const { settings, warnings } = loadSettings(
+  [{ kind: 'environment', variables: parseEnv(read('deploy/systemd/zdm-proxy.env.example')) }],
   {
-    kind: 'environment',
-    variables: parseEnv(read('deploy/systemd/zdm-proxy.env.example')),
+    isStrict: true,
+    readFile: (path) => {
+      const file = credentials.get(path)
+      if (file === undefined) throw new Error(`the unit does not load ${path}`)
+      return Buffer.from(file)
+    },
   },
-  { isStrict: true },
 )
 
 describe('the systemd unit', () => {
@@ -48,10 +60,12 @@ describe('the systemd unit', () => {
     )
   })
 
-  test('gives the proxy what its settings name: the token, and a directory that stays', () => {
-    const [credential] = valuesOf('Service', 'LoadCredential')
-    const [name] = credential!.split(':')
-    expect(settings.adminTokenPath).toBe(`/run/credentials/zdm-proxy.service/${name}`)
+  test('gives the proxy what its settings name: token, passwords, and a directory that stays', () => {
+    expect(credentials.get(settings.adminTokenPath)).toBe('/etc/zdm-proxy/admin-token')
+    expect(settings).toMatchObject({
+      originPassword: '/etc/zdm-proxy/origin-password',
+      targetPassword: '/etc/zdm-proxy/target-password',
+    })
     const [state] = valuesOf('Service', 'StateDirectory')
     for (const path of [settings.routingStatePath, settings.auditLogPath]) {
       expect(dirname(path)).toBe(`/var/lib/${state}`)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { controlPlaneSettings } from '../../src/proxy/derived-settings.ts'
+import { controlPlaneSettings, dataPlaneSettings } from '../../src/proxy/derived-settings.ts'
 import { testSettings } from '../support/instance.ts'
 
 describe('the address that an instance without a list advertises', () => {
@@ -18,4 +18,14 @@ test('names in the list of addresses are resolved', async () => {
   const proxyTopologyAddresses = ['localhost', '127.0.0.2']
   const { topology } = await controlPlaneSettings(testSettings({ proxyTopologyAddresses }))
   expect(topology.addresses).toEqual(['127.0.0.1', '127.0.0.2'])
+})
+
+test('the map of users is whole where it comes to a thread', () => {
+  const credentialsMap = 'unlisted: refuse\nusers:\n  a: { username: b, password: c }'
+  const posted = structuredClone(dataPlaneSettings(testSettings({ credentialsMap })).credentialsMap)
+  expect(posted).toEqual({
+    unlisted: 'refuse',
+    users: new Map([['a', { username: 'b', password: 'c' }]]),
+  })
+  expect(dataPlaneSettings(testSettings()).credentialsMap).toBe(null)
 })

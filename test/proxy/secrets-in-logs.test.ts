@@ -15,6 +15,7 @@ const SECRETS = [
   'sEcReT-origin',
   'sEcReT-target',
   'sEcReT-wrong',
+  'sEcReT-mapped',
   'vAlUe-bound',
   'vAlUe-literal',
   'vAlUe-batch',
@@ -29,6 +30,7 @@ test('a log at TRACE holds no secret and no value', async () => {
       originPassword: 'sEcReT-origin',
       targetUsername: 't',
       targetPassword: 'sEcReT-target',
+      credentialsMap: 'users:\n  t: { username: o, password: sEcReT-origin }',
     },
   })
   instance.setLogLevels(logLevelsOf('TRACE', []))
@@ -48,7 +50,11 @@ test('a log at TRACE holds no secret and no value', async () => {
   await client.query(write, { values: ['vAlUe-bound'] })
   origin.on({ opcode: Opcode.QUERY, text: /vAlUe/, times: 1 }, closeSocket())
   await client.query(write, { values: ['vAlUe-bound'] })
-  instance.reconfigure({ ...instance.settings, originPassword: 'sEcReT-wrong' })
+  const credentialsMap = 'users:\n  t: { username: o, password: sEcReT-mapped }'
+  instance.reconfigure({ ...instance.settings, credentialsMap })
+  const mapped = await connect({ version: 4 })
+  await mapped.handshake({ credentials })
+  instance.reconfigure({ ...instance.settings, originPassword: 'sEcReT-wrong', credentialsMap: '' })
   const late = await connect({ version: 4 })
   await late.handshake({ credentials })
   late.sendRaw(Buffer.from('vAlUe-bound, and no envelope'))

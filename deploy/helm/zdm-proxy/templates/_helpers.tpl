@@ -72,18 +72,33 @@ balancers that anybody reaches.
 {{- join "," $peers -}}
 {{- end -}}
 
-{{- define "zdm-proxy.credentials" -}}
-{{- $prefix := printf "ZDM_%s" (upper .cluster) -}}
-{{- $credentials := .values.credentials -}}
-{{- range $part := list "username" "password" }}
-- name: {{ $prefix }}_{{ upper $part }}
-  {{- if $credentials.secretName }}
-  valueFrom:
-    secretKeyRef:
-      name: {{ $credentials.secretName }}
-      key: {{ get $credentials (printf "%sKey" $part) }}
-  {{- else }}
-  value: ""
-  {{- end }}
-{{- end }}
+{{/*
+The Secrets that the proxy reads as files, in directories of their own under /etc/zdm-proxy: a JSON list. A Secret that
+changes is in effect without a restart.
+*/}}
+{{- define "zdm-proxy.secrets" -}}
+{{- $secrets := list -}}
+{{- with .Values.admin.tokenSecretName -}}
+{{- $items := list (dict "key" $.Values.admin.tokenKey "path" "token") -}}
+{{- $secrets = append $secrets (dict "name" "admin-token" "directory" "admin" "secretName" . "items" $items) -}}
+{{- end -}}
+{{- range $cluster := list "origin" "target" -}}
+{{- $credentials := (get $.Values $cluster).credentials -}}
+{{- with $credentials.secretName -}}
+{{- $items := list (dict "key" $credentials.usernameKey "path" "username") (dict "key" $credentials.passwordKey "path" "password") -}}
+{{- $secrets = append $secrets (dict "name" (printf "%s-credentials" $cluster) "directory" $cluster "secretName" . "items" $items) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.credentialsMap.secretName -}}
+{{- $items := list (dict "key" $.Values.credentialsMap.key "path" "map.yaml") -}}
+{{- $secrets = append $secrets (dict "name" "credentials-map" "directory" "credentials-map" "secretName" . "items" $items) -}}
+{{- end -}}
+{{- with .Values.metrics.tlsSecretName -}}
+{{- $secrets = append $secrets (dict "name" "metrics-tls" "directory" "metrics-tls" "secretName" .) -}}
+{{- end -}}
+{{- with .Values.metrics.tokenSecretName -}}
+{{- $items := list (dict "key" $.Values.metrics.tokenKey "path" "token") -}}
+{{- $secrets = append $secrets (dict "name" "metrics-token" "directory" "metrics" "secretName" . "items" $items) -}}
+{{- end -}}
+{{- toJson $secrets -}}
 {{- end -}}
