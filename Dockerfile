@@ -28,7 +28,7 @@ COPY --from=dependencies /app/node_modules node_modules
 COPY LICENSE package.json ./
 COPY bin bin
 COPY src src
-# As in the Go proxy's image. Listening on every address needs ZDM_PROXY_TOPOLOGY_ADDRESSES too: docs/deployment.md.
+# As in the Go proxy's image. Several instances need ZDM_PROXY_TOPOLOGY_ADDRESSES too: docs/deployment.md.
 ENV NODE_ENV=production \
     ZDM_PROXY_LISTEN_ADDRESS=0.0.0.0 \
     ZDM_METRICS_ADDRESS=0.0.0.0

@@ -20,7 +20,7 @@ import {
   spellingIn,
   type UnknownName,
 } from './raw.ts'
-import { findContradictions, findOddities, type RuleInput } from './rules.ts'
+import { adminGivesWay, findContradictions, findOddities, type RuleInput } from './rules.ts'
 import {
   DEFINITIONS,
   partialSettingsOf,
@@ -98,7 +98,8 @@ const readValues = (raw: RawSettings, spell: (key: string) => string): Values =>
     }
     values.set(key, parsed.value)
     if (parsed.remark !== undefined) {
-      const text = `${given.label}: ${given.scalar.text} is read as ${parsed.remark}`
+      const written = given.scalar.text === '' ? '""' : given.scalar.text
+      const text = `${given.label}: ${written} is read as ${parsed.remark}`
       warnings.push({ code: ConfigWarningCode.SUSPECT, setting, text })
     }
   }
@@ -140,7 +141,9 @@ export const loadSettings = (source: SettingsSource, options: LoadOptions = {}):
   const given = DEFINITIONS.filter(({ key }) => raw.values.has(key))
   const origin: SettingSource = source.kind
   return {
-    settings: settingsOf(values),
+    settings: settingsOf(
+      adminGivesWay(input.settings) ? new Map([...values, ['admin_enabled', false]]) : values,
+    ),
     sources: new Map(given.map(({ key }) => [key, origin])),
     warnings: [
       ...unknown.map((problem) => ({ code: ConfigWarningCode.UNKNOWN, ...problem })),

@@ -55,6 +55,18 @@ const contactPointsAreGiven =
     )
   }
 
+const contactPointsHavePort =
+  (name: ClusterName): Rule =>
+  (input) => {
+    const { contactPoints, port } = clusterSettings(input.settings, name)
+    if (contactPoints === undefined || contactPoints.length === 0 || port !== 0) return null
+    return problem(
+      input,
+      `${name}_port`,
+      `0 is no port; say the one on which the nodes of ${input.spell(`${name}_contact_points`)} take clients`,
+    )
+  }
+
 const bundleKnowsDatacenter =
   (name: ClusterName): Rule =>
   (input) => {
@@ -108,18 +120,6 @@ const topologyHasNoDuplicates: Rule = (input) => {
     seen.add(canonical)
   }
   return null
-}
-
-/** The Go proxy starts, and tells drivers that its address is 0.0.0.0 (operations §6.2). */
-const advertisedAddressIsUsable: Rule = (input) => {
-  const { proxyListenAddress: address, proxyTopologyAddresses: addresses } = input.settings
-  if (address === undefined || addresses === undefined) return null
-  if (addresses.length > 0 || !isAnyAddress(address)) return null
-  return problem(
-    input,
-    'proxy_listen_address',
-    `${quoted(address)} listens on every address, and drivers would be told to connect to ${address}, where nobody answers; set ${input.spell('proxy_topology_addresses')} to the address that clients reach this instance by (all instances' addresses, if there are several), or listen on one address`,
-  )
 }
 
 const listenersDoNotCollide: Rule = (input) => {
@@ -189,11 +189,27 @@ const adminTlsIsWhole: Rule = (input) => {
   )
 }
 
-const adminPortIsFree: Rule = (input) => {
-  const { adminEnabled, adminPort, metricsPort, proxyListenPort } = input.settings
+const ADMIN_PORT_DEFAULT = 14_003
+
+/** The setting that has the port of the admin API, or null. */
+const holderOfAdminPort = (settings: Partial<Settings>): SettingKey | null => {
+  const { adminEnabled, adminPort, metricsPort, proxyListenPort } = settings
   if (adminEnabled !== true || adminPort === undefined || adminPort === 0) return null
-  if (adminPort !== metricsPort && adminPort !== proxyListenPort) return null
-  const other = adminPort === metricsPort ? 'metrics_port' : 'proxy_listen_port'
+  if (adminPort === metricsPort) return 'metrics_port'
+  return adminPort === proxyListenPort ? 'proxy_listen_port' : null
+}
+
+/**
+ * Whether the admin API is not served because another setting has its default port: a configuration of the Go
+ * proxy, which knows no such API, may use any port.
+ */
+export const adminGivesWay = (settings: Partial<Settings>): boolean =>
+  settings.adminPort === ADMIN_PORT_DEFAULT && holderOfAdminPort(settings) !== null
+
+const adminPortIsFree: Rule = (input) => {
+  const other = holderOfAdminPort(input.settings)
+  if (other === null || adminGivesWay(input.settings)) return null
+  const { adminPort } = input.settings
   return problem(input, 'admin_port', `${adminPort} is ${input.spell(other)} too; they need two`)
 }
 
@@ -210,15 +226,16 @@ const adminPeersAreTheInstances: Rule = (input) => {
 
 const RULES: readonly Rule[] = [
   contactPointsAreGiven('target'),
+  contactPointsHavePort('target'),
   bundleKnowsDatacenter('target'),
   datacenterNeedsHostAssignment('target'),
   contactPointsAreGiven('origin'),
+  contactPointsHavePort('origin'),
   bundleKnowsDatacenter('origin'),
   datacenterNeedsHostAssignment('origin'),
   clustersDiffer,
   indexIsInTopology,
   topologyHasNoDuplicates,
-  advertisedAddressIsUsable,
   ...TLS_RULES,
   listenersDoNotCollide,
   adminIsProtected,
@@ -265,5 +282,21 @@ export const findOddities = (input: RuleInput): readonly ConfigWarning[] => {
     )
   }
   for (const { key, text } of tlsOddities(input)) warnings.push(suspect(input, key, text))
-  return warnings
+  return [...warnings, ...advertisedAddressOddity(input), ...adminPortOddity(input)]
+}
+
+/** As with the Go proxy. Drivers understand 0.0.0.0 as "where you have found me". */
+const advertisedAddressOddity = (input: RuleInput): readonly ConfigWarning[] => {
+  const { proxyListenAddress: address, proxyTopologyAddresses: addresses } = input.settings
+  if (address === undefined || addresses?.length !== 0 || !isAnyAddress(address)) return []
+  const list = input.spell('proxy_topology_addresses')
+  const text = `${quoted(address)} listens on every address, and drivers are told that this instance's address is ${address}: they stay with the one that they have connected to, and hear of no other instance; set ${list} to the address that clients reach this instance by (all instances' addresses, if there are several)`
+  return [suspect(input, 'proxy_listen_address', text)]
+}
+
+const adminPortOddity = (input: RuleInput): readonly ConfigWarning[] => {
+  const other = holderOfAdminPort(input.settings)
+  if (other === null || !adminGivesWay(input.settings)) return []
+  const text = `${input.settings.adminPort}, the default, is ${input.spell(other)} too: the admin API is switched off; give it another port`
+  return [suspect(input, 'admin_port', text)]
 }

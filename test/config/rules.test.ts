@@ -64,14 +64,11 @@ const REFUSED: readonly (readonly [name: string, changes: Partial<Settings>, tex
     { proxyTopologyAddresses: ['2001:db8::1', '10.0.3.1', '2001:DB8:0::1'] },
     'proxy_topology_addresses: "2001:DB8:0::1" is listed twice; each instance has an address of its own',
   ],
-  ...['0.0.0.0', '::'].map(
-    (address) =>
-      [
-        `${address} is listened on and no address given`,
-        { proxyListenAddress: address },
-        `proxy_listen_address: "${address}" listens on every address, and drivers would be told to connect to ${address}, where nobody answers; set proxy_topology_addresses to the address that clients reach this instance by (all instances' addresses, if there are several), or listen on one address`,
-      ] as const,
-  ),
+  [
+    'a cluster with contact points has no port',
+    { originPort: 0 },
+    'origin_port: 0 is no port; say the one on which the nodes of origin_contact_points take clients',
+  ],
   [
     'clients and metrics have one port',
     { metricsPort: 14_002 },
@@ -139,6 +136,12 @@ const ALLOWED: readonly (readonly [name: string, changes: Partial<Settings>])[] 
   ],
   ['the admin API is switched off', { adminAddress: '0.0.0.0', adminEnabled: false }],
   ['both ports are any free one', { proxyListenPort: 0, metricsPort: 0 }],
+  // That nobody has chosen: it gives way.
+  ['metrics have the port that is admin_port unless it is set', { metricsPort: 14_003 }],
+  [
+    'a port is 0 where a bundle says where the nodes are',
+    { targetContactPoints: [], targetPort: 0, targetSecureConnectBundlePath: 'target.zip' },
+  ],
   ['one port is used on two addresses', { metricsPort: 14_002, metricsAddress: '10.0.3.9' }],
 ]
 
@@ -201,6 +204,19 @@ const ODD: readonly (readonly [name: string, changes: Partial<Settings>, text: s
     'the shortest wait is above the longest',
     { heartbeatRetryIntervalMinMs: 500, heartbeatRetryIntervalMaxMs: 100 },
     'heartbeat_retry_interval_min_ms: 500 is above heartbeat_retry_interval_max_ms, so every wait is 100 ms',
+  ],
+  ...['0.0.0.0', '::'].map(
+    (address) =>
+      [
+        `${address} is listened on and no address given`,
+        { proxyListenAddress: address },
+        `proxy_listen_address: "${address}" listens on every address, and drivers are told that this instance's address is ${address}: they stay with the one that they have connected to, and hear of no other instance; set proxy_topology_addresses to the address that clients reach this instance by (all instances' addresses, if there are several)`,
+      ] as const,
+  ),
+  [
+    'clients have the port that is admin_port unless it is set',
+    { proxyListenPort: 14_003 },
+    'admin_port: 14003, the default, is proxy_listen_port too: the admin API is switched off; give it another port',
   ],
 ]
 
