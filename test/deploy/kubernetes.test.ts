@@ -306,11 +306,30 @@ describe('with all values', () => {
       originContactPoints: ['10.0.1.1', '10.0.1.2'],
       originPort: 9142,
       originLocalDatacenter: 'dc1',
+      targetContactPoints: [],
+      targetSecureConnectBundlePath: '/etc/zdm-proxy/target-bundle/target.zip',
       primaryCluster: 'TARGET',
       proxyMaxClientConnections: 1_000_000,
       heartbeatRetryBackoffFactor: 1.5,
       adminPort: 14_103,
       proxyTopologyAddresses: ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4', '192.0.2.5'],
+    })
+  })
+
+  test('a Secure Connect Bundle is mounted from its Secret, where the setting says', () => {
+    const { containers, volumes } = only(manifests, 'StatefulSet').spec.template.spec
+    expect(containers[0].volumeMounts).toContainEqual({
+      name: 'target-bundle',
+      mountPath: '/etc/zdm-proxy/target-bundle',
+      readOnly: true,
+    })
+    expect(volumes).toContainEqual({
+      name: 'target-bundle',
+      secret: {
+        secretName: 'target-bundle',
+        defaultMode: 0o440,
+        items: [{ key: 'target.zip', path: 'target.zip' }],
+      },
     })
   })
 
