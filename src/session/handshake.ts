@@ -262,7 +262,8 @@ export class Handshake {
       bothAsk && !settings.forwardsClientCredentialsToOrigin ? Cluster.TARGET : dialogue.primary
     dialogue.credentials[clients] = client
     const other = otherCluster(clients)
-    if (dialogue.fresh[other] !== null) dialogue.credentials[other] = settings.credentials[other]
+    // Also where that cluster did not ask: a node of it may, after a restart, before all of them do.
+    dialogue.credentials[other] = settings.credentials[other]
     if (clients === dialogue.primary) return token
     const configured = dialogue.credentials[dialogue.primary]
     if (configured !== null) return encodePlainToken(configured)

@@ -210,6 +210,29 @@ describe.each(['shared', 'per_client'] as const)('%s: credentials', (connections
     },
   )
 
+  test.each(['origin', 'target'] as const)(
+    'a node of %s that asks where its cluster did not: the configured user answers',
+    async (unexpected) => {
+      const rig = await rigWith({ originAsks: true, targetAsks: true, connections })
+      const { snapshot } = rig.plane
+      const [origin, target] = snapshot.clusters
+      rig.plane.setSnapshot({
+        ...snapshot,
+        clusters: [
+          { ...origin, requiresAuthentication: unexpected !== 'origin' },
+          { ...target, requiresAuthentication: unexpected !== 'target' },
+        ],
+      })
+      const driver = await rig.connect()
+      const credentials = unexpected === 'origin' ? TARGET_USER : ORIGIN_USER
+      const answer = await driver.handshake({ credentials })
+      expect(answer.opcode).toBe(Opcode.AUTH_SUCCESS)
+      expect(resultKind(await driver.query(WRITE))).toBe(ResultKind.VOID)
+      expect(usersOf(rig.origin)).toEqual([ORIGIN_USER.username])
+      expect(usersOf(rig.target)).toEqual([TARGET_USER.username])
+    },
+  )
+
   test('without configured credentials for Origin the error says what is missing', async () => {
     const rig = await rigWith({ originAsks: true, targetAsks: true, connections })
     const settings = { ...rig.plane.settings, credentials: [null, null] as const }
