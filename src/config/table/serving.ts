@@ -451,6 +451,14 @@ export const EXTENSIONS = {
         'How long after a difference both clusters are asked again; only a second difference counts.',
     },
     {
+      key: 'proxy_topology_peers_v2',
+      type: 'boolean',
+      default: false,
+      status: 'active',
+      description:
+        'Shows drivers `system.peers_v2` too, where the cluster has it; there each instance has its port. If false there is no such table, as with the Go proxy: drivers go by `system.peers`, and to all instances by the port of their contact points, which a Service or NAT may have translated.',
+    },
+    {
       key: 'schema_events_from',
       type: 'choice',
       default: 'ORIGIN',
