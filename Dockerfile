@@ -20,8 +20,10 @@ LABEL org.opencontainers.image.title="zdm-proxy" \
 RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx \
     /usr/local/bin/corepack /usr/local/bin/yarn /usr/local/bin/yarnpkg /opt/yarn-*
 # Where a volume for routing_state_path and audit_log_path belongs; a named one takes over this owner. It is not
-# declared as a VOLUME: an anonymous one would look kept, and be gone with its container.
+# declared as a VOLUME: an anonymous one would look kept, and be gone with its container. /main: the Go proxy's program,
+# for manifests that name it.
 RUN install -d -o 1000 -g 1000 -m 700 /var/lib/zdm-proxy \
+    && ln -s /app/bin/zdm-proxy.js /main \
     && ln -s /app/bin/zdm.js /usr/local/bin/zdm
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
