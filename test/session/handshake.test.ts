@@ -642,6 +642,6 @@ test('a thousand refused handshakes are one line in the log', async () => {
   for (let i = 0; i < 100; i++) await driver.request(Opcode.AUTH_RESPONSE, token)
   const lines = rig.log.filter(({ code }) => code === 'CLUSTER_AUTHENTICATION')
   expect(lines).toHaveLength(1)
-  expect(lines[0]!.level).toBe('info')
+  expect(lines[0]!.level).toBe('warn')
   rig.origin.on({ opcode: Opcode.STARTUP }, drop())
 })
