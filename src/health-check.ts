@@ -2,31 +2,50 @@
  * Asks a proxy on this machine how it is: for the image's HEALTHCHECK, where there is no curl. It finds the
  * proxy by the proxy's own settings. Exit status: 0 well, 1 not well or not there, 2 wrong arguments.
  */
+import { readFileSync } from 'node:fs'
 import { get, type IncomingMessage } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { isAnyAddress } from './config/address.ts'
+import { parseCommandLine } from './config/command-line.ts'
 import { loadSettings, settingsSource } from './config/load.ts'
 import { formatEndpoint } from './net/dialer.ts'
 import { bindAddress } from './proxy/derived-settings.ts'
 
-const USAGE = `Usage: node src/health-check.ts [--config PATH] [liveness|readiness]
+const USAGE = `Usage: node src/health-check.ts [--config PATH | --proxy PID] [liveness|readiness]
 
-Takes its settings from where the proxy does: start both with the same --config, or both without.
+Takes its settings from where the proxy does: from this file, or from that in the arguments of the
+process PID (by default 1, as in a container), or else from the environment.
 `
+/** How the proxy's program may be called: the source, the command, the name in the Go proxy's image. */
+const PROGRAM = /(?:^|\/)(?:main\.ts|zdm-proxy(?:\.js)?|main)$/
 const EXIT_USAGE = 2
 const TIMEOUT_MS = 4000
 
 type Question = { readonly configPath: string | null; readonly path: 'liveness' | 'readiness' }
 
+/** The file that the proxy with this process id was started with; null: none, or it is no proxy that can be seen. */
+const configPathOf = (pid: string): string | null => {
+  let words: readonly string[]
+  try {
+    words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1)
+  } catch {
+    return null
+  }
+  const program = words.findIndex((word) => PROGRAM.test(word))
+  if (program < 0) return null
+  const command = parseCommandLine(words.slice(program + 1))
+  return command.kind === 'run' ? command.configPath : null
+}
+
 /** null: wrong arguments. */
 const parse = (argv: readonly string[]): Question | null => {
   try {
-    const options = { config: { type: 'string' } } as const
+    const options = { config: { type: 'string' }, proxy: { type: 'string', default: '1' } } as const
     const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true })
     const [path = 'liveness', ...more] = positionals
     if (more.length > 0 || (path !== 'liveness' && path !== 'readiness')) return null
-    return { configPath: values.config ?? null, path }
+    return { configPath: values.config ?? configPathOf(values.proxy), path }
   } catch {
     return null
   }
