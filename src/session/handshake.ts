@@ -41,6 +41,7 @@ type Fresh = { readonly connection: UpstreamConnection; readonly answer: CallAns
 
 /** A SASL dialogue under way, between its AUTHENTICATE and its end. */
 type Dialogue = {
+  /** The cluster that the client talks to. */
   readonly primary: Cluster
   readonly fresh: readonly [Fresh | null, Fresh | null]
   readonly options: ReadonlyMap<string, string>
@@ -192,11 +193,12 @@ export class Handshake {
     const opened = await Promise.allSettled(
       CLUSTERS.map((cluster) => (asks[cluster] ? this.#openFresh(cluster, profile) : null)),
     )
-    const fresh = opened.map((result) => (result.status === 'fulfilled' ? result.value : null))
+    const results = opened.map((result) => (result.status === 'fulfilled' ? result.value : null))
+    const fresh = [results[0] ?? null, results[1] ?? null] as const
     const dialogue: Dialogue = {
       // Origin's authenticator speaks to the client, unless only Target has one (request-path §9.1).
-      primary: asks[Cluster.ORIGIN] ? Cluster.ORIGIN : Cluster.TARGET,
-      fresh: [fresh[0] ?? null, fresh[1] ?? null],
+      primary: isAsking(fresh[0]) || fresh[1] === null ? Cluster.ORIGIN : Cluster.TARGET,
+      fresh,
       options,
       credentials: [null, null],
     }
@@ -257,7 +259,7 @@ export class Handshake {
       )
     }
     const { settings } = this.#context
-    const bothAsk = dialogue.fresh.every((fresh) => fresh !== null)
+    const bothAsk = dialogue.fresh.every(isAsking)
     const clients =
       bothAsk && !settings.forwardsClientCredentialsToOrigin ? Cluster.TARGET : dialogue.primary
     dialogue.credentials[clients] = client
@@ -282,7 +284,7 @@ export class Handshake {
   ): Promise<void> {
     const other = otherCluster(dialogue.primary)
     const second = dialogue.fresh[other]
-    if (second !== null && second.answer.opcode === Opcode.AUTHENTICATE) {
+    if (isAsking(second)) {
       const credentials = dialogue.credentials[other]
       if (credentials === null) {
         throw new ClusterError(
@@ -365,6 +367,10 @@ export class Handshake {
     for (const fresh of dialogue.fresh) fresh?.connection.destroy()
   }
 }
+
+/** A node may not ask although its cluster does: authentication is switched on and off node by node. */
+const isAsking = (fresh: Fresh | null): fresh is Fresh =>
+  fresh?.answer.opcode === Opcode.AUTHENTICATE
 
 const unexpected = (version: number, opcode: number): Uint8Array =>
   errorEnvelope(version, {
