@@ -20,8 +20,10 @@ LABEL org.opencontainers.image.title="zdm-proxy" \
 RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx \
     /usr/local/bin/corepack /usr/local/bin/yarn /usr/local/bin/yarnpkg /opt/yarn-*
 # Where a volume for routing_state_path and audit_log_path belongs; a named one takes over this owner. It is not
-# declared as a VOLUME: an anonymous one would look kept, and be gone with its container.
+# declared as a VOLUME: an anonymous one would look kept, and be gone with its container. /main: the Go proxy's program,
+# for manifests that name it.
 RUN install -d -o 1000 -g 1000 -m 700 /var/lib/zdm-proxy \
+    && ln -s /app/bin/zdm-proxy.js /main \
     && ln -s /app/bin/zdm.js /usr/local/bin/zdm
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
@@ -36,8 +38,9 @@ ENV NODE_ENV=production \
 # image belongs to it, and nothing is written but to that directory: run it with --read-only.
 USER 1000:1000
 EXPOSE 14002 14001 14003
-# Alive, not ready: what restarts unhealthy containers must not do so because a cluster is away.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
+# Alive, not ready: what restarts unhealthy containers must not do so because a cluster is away. A Node that starts
+# takes seconds where the proxy has all of the CPU.
+HEALTHCHECK --interval=15s --timeout=10s --start-period=10s --retries=3 \
     CMD ["node", "/app/src/health-check.ts"]
 # No init: the proxy handles SIGTERM and SIGINT itself and has no child processes to reap.
 ENTRYPOINT ["node", "/app/src/main.ts"]

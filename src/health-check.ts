@@ -2,24 +2,47 @@
  * Asks a proxy on this machine how it is: for the image's HEALTHCHECK, where there is no curl. It finds the
  * proxy by the proxy's own settings. Exit status: 0 well, 1 not well or not there, 2 wrong arguments.
  */
+import { readFileSync } from 'node:fs'
 import { get as getHttp, type IncomingMessage } from 'node:http'
 import { get as getHttps } from 'node:https'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { isAnyAddress } from './config/address.ts'
+import { parseCommandLine } from './config/command-line.ts'
 import { loadFrom, type SettingsPlaces } from './config/load.ts'
 import type { Settings } from './config/settings.ts'
 import { formatEndpoint } from './net/dialer.ts'
 import { bindAddress } from './proxy/derived-settings.ts'
 
-const USAGE = `Usage: node src/health-check.ts [--config PATH … [--with-environment]] [liveness|readiness]
+const USAGE = `Usage: node src/health-check.ts [--config PATH … [--with-environment] | --proxy PID] [liveness|readiness]
 
-Takes its settings from where the proxy does: start both with the same flags.
+Takes its settings from where the proxy does: from these flags, or from those in the arguments of the
+process PID (by default 1, as in a container), or else from the environment.
 `
+/** How the proxy's program may be called: the source, the command, the name in the Go proxy's image. */
+const PROGRAM = /(?:^|\/)(?:main\.ts|zdm-proxy(?:\.js)?|main)$/
 const EXIT_USAGE = 2
 const TIMEOUT_MS = 4000
 
 type Question = { readonly places: SettingsPlaces; readonly path: 'liveness' | 'readiness' }
+
+const ENVIRONMENT: SettingsPlaces = { configPaths: [], withEnvironment: false }
+
+/** Where the proxy with this process id was told to look; the environment where it is no proxy that can be seen. */
+const placesOf = (pid: string): SettingsPlaces => {
+  let words: readonly string[]
+  try {
+    words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1)
+  } catch {
+    return ENVIRONMENT
+  }
+  const program = words.findIndex((word) => PROGRAM.test(word))
+  if (program < 0) return ENVIRONMENT
+  const command = parseCommandLine(words.slice(program + 1))
+  if (command.kind !== 'run') return ENVIRONMENT
+  const { configPaths, withEnvironment } = command
+  return { configPaths, withEnvironment }
+}
 
 /** null: wrong arguments. */
 const parse = (argv: readonly string[]): Question | null => {
@@ -27,12 +50,15 @@ const parse = (argv: readonly string[]): Question | null => {
     const options = {
       config: { type: 'string', multiple: true },
       'with-environment': { type: 'boolean' },
+      proxy: { type: 'string', default: '1' },
     } as const
     const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true })
     const [path = 'liveness', ...more] = positionals
     if (more.length > 0 || (path !== 'liveness' && path !== 'readiness')) return null
     const withEnvironment = values['with-environment'] === true
-    return { places: { configPaths: values.config ?? [], withEnvironment }, path }
+    const given =
+      values.config === undefined ? null : { configPaths: values.config, withEnvironment }
+    return { places: given ?? placesOf(values.proxy), path }
   } catch {
     return null
   }

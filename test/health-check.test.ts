@@ -1,11 +1,12 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { afterTest } from './support/after-test.ts'
 import { Authority } from './support/certificates.ts'
 
@@ -115,6 +116,35 @@ describe('the health check', { timeout: 30_000 }, () => {
     const secret = { ZDM_ORIGIN_PASSWORD_PATH: join(directory, 'not-there') }
     const variables = { ...others, ...secret, ZDM_METRICS_PORT: port }
     expect(await check([], variables)).toEqual({ status: 0, error: '' })
+  })
+
+  // As a process the interpreter with its script, or an init in front of it.
+  test.each([
+    [['/app/src/main.ts', '--config']],
+    [['/app/src/main.ts', '-config=']],
+    [['node', '/app/bin/zdm-proxy.js', '--strict-config', '--config']],
+    [['/main', '--config']],
+  ])("takes the file from the proxy's own arguments: %j", async (words) => {
+    const path = join(directory, 'own.yaml')
+    writeFileSync(
+      path,
+      `origin_contact_points: origin\ntarget_contact_points: target\nmetrics_port: ${port}\n`,
+    )
+    const last = words.at(-1)!
+    const args = last.endsWith('=') ? words.with(-1, `${last}${path}`) : [...words, path]
+    const idle = ['--eval', 'setInterval(() => {}, 1000); console.log(1)', '--', ...args]
+    const proxy = spawn(process.execPath, idle, { stdio: ['ignore', 'pipe', 'inherit'] })
+    onTestFinished(() => void proxy.kill('SIGKILL'))
+    await once(proxy.stdout, 'data')
+    const other = { ...CREDENTIALS, ZDM_METRICS_PORT: '1' }
+    expect(await check(['--proxy', String(proxy.pid)], other)).toEqual({ status: 0, error: '' })
+  })
+
+  test("goes by the environment where a process is not the proxy's, or is not there", async () => {
+    const variables = { ...CREDENTIALS, ZDM_METRICS_PORT: port }
+    for (const pid of [String(process.pid), '999999999']) {
+      expect(await check(['--proxy', pid], variables)).toEqual({ status: 0, error: '' })
+    }
   })
 
   test('fails with settings that the proxy would refuse', async () => {

@@ -117,10 +117,14 @@ const peersBacking = (topology: ClusterTopology): Backing => ({
   rowOf: (host) => host.mapped.row,
 })
 
-/** `hosts` are all instances; this one's row is in system.local, the others' in the peers tables. */
+/**
+ * `hosts` are all instances; this one's row is in system.local, the others' in the peers tables. `hasPeersV2`:
+ * whether system.peers_v2 is there, if the backing cluster has it.
+ */
 export const virtualTables = (
   backing: ClusterTopology,
   hosts: readonly VirtualHost[],
+  hasPeersV2: boolean,
 ): VirtualTables => {
   const self = hosts.filter((host) => host.isSelf)
   const others = hosts.filter((host) => !host.isSelf)
@@ -130,7 +134,7 @@ export const virtualTables = (
     buildTable('local', 'key', localRules, self, localBacking(backing, self)),
     buildTable('peers', 'peer', peersRules, others, peersBacking(backing)),
   ]
-  if (backing.peersV2Columns !== null) {
+  if (hasPeersV2 && backing.peersV2Columns !== null) {
     const columns = backing.peersV2Columns
     const rules = withUnknown(PEERS_V2_COLUMNS, columns, 'mapped')
     const rowOf = ({ mapped }: VirtualHost): Row => mapped.v2Row ?? mapped.row

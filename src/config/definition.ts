@@ -21,6 +21,8 @@ export type NumberDefinition = Common & {
   readonly default: number
   readonly min?: number
   readonly max?: number
+  /** What 0 or less stands for, as with the Go proxy; without it they are below `min`. */
+  readonly insteadOfZero?: number
   readonly unit?: 'ms' | 'MiB' | 'bytes'
 }
 

@@ -44,7 +44,10 @@ const allowedText = (definition: SettingDefinition): string => {
       if (definition.status === 'ignored') return ''
       const [min, max] = rangeOf(definition)
       const unit = definition.unit === undefined ? '' : ` ${definition.unit}`
-      return definition.max === undefined ? `from ${min}${unit}` : `${min} to ${max}${unit}`
+      const range = definition.max === undefined ? `from ${min}${unit}` : `${min} to ${max}${unit}`
+      const { insteadOfZero } = definition
+      if (insteadOfZero === undefined) return range
+      return `above 0${unit}; 0 or less means ${insteadOfZero}`
     }
     case 'choice':
       return definition.choices.map(code).join(', ')
@@ -104,7 +107,7 @@ proxy_topology_index: 0
 | | Environment | YAML file |
 |---|---|---|
 | Not there | the default | the default, and also for \`name:\` without a value |
-| Empty | empty text or an empty list, not the default; an error for anything else | the same for \`name: ""\` |
+| Empty | empty text or an empty list, not the default, and every address to listen on; an error for anything else | the same for \`name: ""\` |
 | Whole number | \`9042\`, \`1_000\`, \`0x1F\`, \`0o17\`, \`0b11\`; a leading 0 means octal | the same, without quotes; a fraction is cut off, with a warning |
 | Boolean | \`true\`, \`True\`, \`TRUE\`, \`t\`, \`T\`, \`1\` and \`false\`, \`False\`, \`FALSE\`, \`f\`, \`F\`, \`0\` | \`true\`, \`false\` without quotes, or \`yes\`, \`no\`, \`on\`, \`off\`, \`y\`, \`n\` |
 | Word | in any case | in any case |
@@ -171,7 +174,8 @@ Beyond single values these are refused:
 - an index outside \`proxy_topology_addresses\`, or the same address in it twice;
 - \`proxy_listen_address: 0.0.0.0\` (or \`::\`) without \`proxy_topology_addresses\`: drivers are told the proxy's own address, and nobody answers at
   0.0.0.0. Set the list to the address that clients reach this instance by; all instances' addresses, if there are several;
-- one port for clients and for metrics.
+- one port for clients and for metrics, or for one of them and \`admin_port\`. Where \`admin_port\` is not set and its default is taken, the admin API
+  is switched off instead, with a warning.
 
 ## Reading the tables
 

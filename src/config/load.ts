@@ -23,7 +23,7 @@ import {
   spellingIn,
   type UnknownName,
 } from './raw.ts'
-import { findContradictions, findOddities, type RuleInput } from './rules.ts'
+import { adminGivesWay, findContradictions, findOddities, type RuleInput } from './rules.ts'
 import { fillFromSecretFiles, NO_FILES, type ReadFile } from './secret-file.ts'
 import {
   DEFINITIONS,
@@ -179,7 +179,8 @@ const readValues = (raw: ReadonlyMap<string, RawValue>): Values => {
     }
     values.set(key, parsed.value)
     if (parsed.remark !== undefined) {
-      const text = `${label}: ${scalar.text} is read as ${parsed.remark}`
+      const written = scalar.text === '' ? '""' : scalar.text
+      const text = `${label}: ${written} is read as ${parsed.remark}`
       warnings.push({ code: ConfigWarningCode.SUSPECT, setting, text })
     }
   }
@@ -249,7 +250,9 @@ export const loadSettings = (
   }
   const chosen = DEFINITIONS.filter(({ key }) => given.has(key))
   return {
-    settings: settingsOf(values),
+    settings: settingsOf(
+      adminGivesWay(input.settings) ? new Map([...values, ['admin_enabled', false]]) : values,
+    ),
     sources: new Map(chosen.flatMap(({ key }) => [[key, given.get(key)!.source] as const])),
     warnings: [
       ...unknown.map((problem) => ({ code: ConfigWarningCode.UNKNOWN, ...problem })),

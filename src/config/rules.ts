@@ -55,6 +55,18 @@ const contactPointsAreGiven =
     )
   }
 
+const contactPointsHavePort =
+  (name: ClusterName): Rule =>
+  (input) => {
+    const { contactPoints, port } = clusterSettings(input.settings, name)
+    if (contactPoints === undefined || contactPoints.length === 0 || port !== 0) return null
+    return problem(
+      input,
+      `${name}_port`,
+      `0 is no port; say the one on which the nodes of ${input.spell(`${name}_contact_points`)} take clients`,
+    )
+  }
+
 const bundleKnowsDatacenter =
   (name: ClusterName): Rule =>
   (input) => {
@@ -177,11 +189,27 @@ const adminIsProtected: Rule = (input) => {
   )
 }
 
-const adminPortIsFree: Rule = (input) => {
-  const { adminEnabled, adminPort, metricsPort, proxyListenPort } = input.settings
+const ADMIN_PORT_DEFAULT = 14_003
+
+/** The setting that has the port of the admin API, or null. */
+const holderOfAdminPort = (settings: Partial<Settings>): SettingKey | null => {
+  const { adminEnabled, adminPort, metricsPort, proxyListenPort } = settings
   if (adminEnabled !== true || adminPort === undefined || adminPort === 0) return null
-  if (adminPort !== metricsPort && adminPort !== proxyListenPort) return null
-  const other = adminPort === metricsPort ? 'metrics_port' : 'proxy_listen_port'
+  if (adminPort === metricsPort) return 'metrics_port'
+  return adminPort === proxyListenPort ? 'proxy_listen_port' : null
+}
+
+/**
+ * Whether the admin API is not served because another setting has its default port: a configuration of the Go
+ * proxy, which knows no such API, may use any port.
+ */
+export const adminGivesWay = (settings: Partial<Settings>): boolean =>
+  settings.adminPort === ADMIN_PORT_DEFAULT && holderOfAdminPort(settings) !== null
+
+const adminPortIsFree: Rule = (input) => {
+  const other = holderOfAdminPort(input.settings)
+  if (other === null || adminGivesWay(input.settings)) return null
+  const { adminPort } = input.settings
   return problem(input, 'admin_port', `${adminPort} is ${input.spell(other)} too; they need two`)
 }
 
@@ -198,9 +226,11 @@ const adminPeersAreTheInstances: Rule = (input) => {
 
 const RULES: readonly Rule[] = [
   contactPointsAreGiven('target'),
+  contactPointsHavePort('target'),
   bundleKnowsDatacenter('target'),
   datacenterNeedsHostAssignment('target'),
   contactPointsAreGiven('origin'),
+  contactPointsHavePort('origin'),
   bundleKnowsDatacenter('origin'),
   datacenterNeedsHostAssignment('origin'),
   clustersDiffer,
@@ -252,5 +282,12 @@ export const findOddities = (input: RuleInput): readonly ConfigWarning[] => {
     )
   }
   for (const { key, text } of tlsOddities(input)) warnings.push(suspect(input, key, text))
-  return warnings
+  return [...warnings, ...adminPortOddity(input)]
+}
+
+const adminPortOddity = (input: RuleInput): readonly ConfigWarning[] => {
+  const other = holderOfAdminPort(input.settings)
+  if (other === null || !adminGivesWay(input.settings)) return []
+  const text = `${input.settings.adminPort}, the default, is ${input.spell(other)} too: the admin API is switched off; give it another port`
+  return [suspect(input, 'admin_port', text)]
 }

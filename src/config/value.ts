@@ -16,7 +16,13 @@ import type {
   StringDefinition,
 } from './definition.ts'
 import { REPLACEABLE_FUNCTIONS } from './replaceable-functions.ts'
-import { parseBoolean, parseInteger, parseNumber, type Scalar } from './scalar.ts'
+import {
+  type ParsedNumber,
+  parseBoolean,
+  parseInteger,
+  parseNumber,
+  type Scalar,
+} from './scalar.ts'
 
 /**
  * `fault` is what to say after the setting's name: the value, and what is allowed. It never holds a
@@ -30,6 +36,7 @@ export type ParsedValue<Value extends SettingValue = SettingValue> =
 const NUMBER_MAX = 2 ** 31 - 1
 const SHOWN_LENGTH_MAX = 100
 const SPACES = /\s+/g
+const EVERY_ADDRESS = '0.0.0.0'
 /** A [string]'s (v5 §3). */
 const PAYLOAD_KEY_LENGTH_MAX = 65_535
 const METRICS_PREFIX = /^(?:[a-z_:][a-z\d_:]*)?$/i
@@ -67,8 +74,19 @@ const numberHint = ({ form, text }: Scalar): string => {
   return form === 'environment' && /^[+-]?0\d/.test(text) ? ' (a leading 0 means octal)' : ''
 }
 
+/** A number that the Go proxy takes for another one. */
+const substituteOf = (definition: NumberDefinition, value: number): ParsedNumber | null => {
+  const { insteadOfZero, max } = definition
+  if (insteadOfZero !== undefined && value <= 0) {
+    return { value: insteadOfZero, remark: `${insteadOfZero}, which 0 or less stands for` }
+  }
+  if (definition.status === 'ignored' || max !== undefined || value <= NUMBER_MAX) return null
+  return { value: NUMBER_MAX, remark: `${NUMBER_MAX}, the most that there is` }
+}
+
 const parseNumeric = (definition: NumberDefinition, scalar: Scalar): ParsedValue<number> => {
-  const parsed = definition.type === 'int' ? parseInteger(scalar) : parseNumber(scalar)
+  const given = definition.type === 'int' ? parseInteger(scalar) : parseNumber(scalar)
+  const parsed = given === null ? null : (substituteOf(definition, given.value) ?? given)
   const [min, max] = rangeOf(definition)
   if (parsed === null || parsed.value < min || parsed.value > max) {
     const hint = parsed === null ? numberHint(scalar) : ''
@@ -99,6 +117,8 @@ const parseChoice = (definition: ChoiceDefinition, { text }: Scalar): ParsedValu
 }
 
 const parseListenAddress = (text: string): ParsedValue<string> => {
+  // As with the Go proxy: automation may hand over what it has no value for.
+  if (text === '') return { value: EVERY_ADDRESS, remark: `${EVERY_ADDRESS}, every address` }
   const value = withoutBrackets(text)
   if (isPlainIp(value) || isHostName(value)) return { value }
   const hint = hasPort(text) ? '; ports have a setting of their own' : ''
@@ -189,6 +209,14 @@ const parseItems = <Value extends string | number>(
   return { value: values }
 }
 
+/** An empty item is left out; the Go proxy takes it for a node on its own machine, and goes on to the next. */
+const parseContactPoints = (compact: string): ParsedValue => {
+  const items = compact.split(',').filter((item) => item !== '')
+  const parsed = parseItems(items, parseContactPoint)
+  if ('fault' in parsed || items.join(',') === compact) return parsed
+  return { ...parsed, remark: `${items.join(',')}, without what is empty between commas` }
+}
+
 const parseList = (definition: ListDefinition, { text }: Scalar): ParsedValue => {
   const parse = ITEM_PARSERS[definition.format]
   if (definition.format === 'protocol versions') {
@@ -200,6 +228,7 @@ const parseList = (definition: ListDefinition, { text }: Scalar): ParsedValue =>
   }
   const compact = text.replaceAll(SPACES, '')
   if (compact === '') return { value: [] }
+  if (definition.format === 'contact points') return parseContactPoints(compact)
   return parseItems(compact.split(','), (item) =>
     item === ''
       ? { fault: `${quoted(text)} has an empty item; write one comma between two items` }

@@ -107,8 +107,8 @@ labels: ${shared} of these families, so that its dashboards and rules go on work
 const closing =
   (): string => `As prom-client measures them: ${PROCESS_METRICS.map((name) => `\`${name}\``).join(', ')}.
 
-\`go_goroutines\`, \`go_threads\`, \`go_memstats_stack_inuse_bytes\` and the rest of the Go runtime's metrics have no honest counterpart in
-Node.js and are left out: those panels of a dashboard made for the Go proxy stay empty.
+The rest of the Go runtime's metrics (\`go_threads\`, \`go_info\`, further \`go_memstats_…\`) has no counterpart in Node.js and is left out; no published dashboard
+of the Go proxy asks for it.
 `
 
 /** All of docs/metrics.md. */

@@ -1,7 +1,7 @@
 /**
  * The families of the process that the proxy runs in: threads, heap, garbage collection. Dashboards made
- * for the Go proxy ask for go_* names; those that have an honest counterpart in Node are published (operations
- * §3.6). go_goroutines, go_threads and go_memstats_stack_inuse_bytes have none. process_* is prom-client's.
+ * for the Go proxy ask for go_* names: all that the published ones ask for have a counterpart in Node, which the
+ * help tells (operations §3.6). process_* is prom-client's.
  */
 import type { MetricFamily, Point } from './family.ts'
 import type { ThreadSeries } from './thread-series.ts'
@@ -80,6 +80,13 @@ export const RUNTIME_FAMILIES: readonly MetricFamily[] = [
   },
   {
     ...REFERENCE,
+    name: 'go_goroutines',
+    type: 'gauge',
+    help: "What keeps the event loops of all threads going: sockets, timers, files; the counterpart of Go's goroutines, which mostly wait for such things.",
+    read: readTotal((thread) => thread.activeResources),
+  },
+  {
+    ...REFERENCE,
     name: 'go_memstats_alloc_bytes',
     type: 'gauge',
     help: "Memory of JavaScript objects in use and of buffers; the counterpart of Go's allocated heap objects.",
@@ -98,6 +105,13 @@ export const RUNTIME_FAMILIES: readonly MetricFamily[] = [
     type: 'gauge',
     help: "Memory that the JavaScript heaps and buffers take; the counterpart of Go's spans in use.",
     read: readTotal((thread) => thread.heapTotalBytes + thread.externalBytes),
+  },
+  {
+    ...REFERENCE,
+    name: 'go_memstats_stack_inuse_bytes',
+    type: 'gauge',
+    help: "Memory that V8 has taken for itself beside the heaps; the nearest counterpart of Go's stacks.",
+    read: readTotal((thread) => thread.mallocedBytes),
   },
   {
     ...NODEJS,

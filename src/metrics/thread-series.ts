@@ -37,6 +37,10 @@ export type ThreadSeries = {
   readonly heapTotalBytes: number
   /** Buffers and the like, outside the heap but held by it. */
   readonly externalBytes: number
+  /** What V8 has taken for itself beside the heap: compilers, parsers, zones. */
+  readonly mallocedBytes: number
+  /** What keeps the event loop going: sockets, timers, files, requests under way. */
+  readonly activeResources: number
   /** All that was ever allocated on the heap. */
   readonly allocatedBytes: number
   readonly eventLoopActiveSeconds: number
@@ -122,6 +126,8 @@ export const readThread = (): ThreadSeries => {
     heapUsedBytes: heap.used_heap_size,
     heapTotalBytes: heap.total_heap_size,
     externalBytes: heap.external_memory,
+    mallocedBytes: heap.malloced_memory,
+    activeResources: process.getActiveResourcesInfo().length,
     allocatedBytes: heap.total_allocated_bytes,
     eventLoopActiveSeconds: performance.eventLoopUtilization().active / MS_PER_SECOND,
     eventLoopDelay: delay?.latest ?? NO_DELAY,

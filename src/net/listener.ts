@@ -58,6 +58,17 @@ export const listen = (options: ListenOptions, accept: Accept): Promise<Listener
     )
   })
 
+/**
+ * Rejects, as `listen` does, where anybody has the port: a listener that shares it with others of its process
+ * (`reusePort`) would get a part of the clients of another process that does so too.
+ */
+export const assertPortIsFree = (address: string, port: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const server = createServer((socket) => socket.destroy())
+    server.once('error', reject)
+    server.listen({ host: address, port }, () => server.close(() => resolve()))
+  })
+
 const portOf = (server: Server): number => {
   const address = server.address()
   return typeof address === 'object' && address !== null ? address.port : 0

@@ -1,10 +1,17 @@
 /** What goes wrong with clients of a data plane: counted, and said once a minute for each cause. */
 import type { ProtocolError } from '../cql/errors.ts'
 import type { Logger } from '../log.ts'
+import type { LogLevel } from '../log-levels.ts'
 import { messageOf } from '../message-of.ts'
 import type { DataPlaneMetrics } from '../metrics/data-plane-metrics.ts'
 import { clusterLabel } from '../routing/cluster.ts'
 import { ClusterError, ClusterErrorCode, isAboutCredentials } from '../upstream/errors.ts'
+
+/** A client that a cluster keeps out is an outage; one that has the wrong password, or asks for another version, may be its own fault. */
+const levelOf = (error: ClusterError): LogLevel => {
+  if (error.code === ClusterErrorCode.VERSION) return 'info'
+  return isAboutCredentials(error) ? 'warn' : 'error'
+}
 
 /** `client` is its address. */
 export class ClientFailures {
@@ -39,20 +46,19 @@ export class ClientFailures {
 
   handshake(client: string, error: unknown): void {
     const { failedConnections, authenticationFailures } = this.#metrics
-    const code = error instanceof ClusterError ? error.code : 'CLIENT_HANDSHAKE_FAILED'
-    if (error instanceof ClusterError) {
-      const cluster = clusterLabel(error.cluster)
-      if (code === ClusterErrorCode.CONNECT_FAILED) failedConnections[cluster]++
-      if (isAboutCredentials(error)) authenticationFailures[cluster]++
+    const text = `handshake of a client refused: ${messageOf(error)}`
+    if (!(error instanceof ClusterError)) {
+      const code = 'CLIENT_HANDSHAKE_FAILED'
+      this.#log.limited(`handshake ${code}`, 'info', { code, client }, text)
+      return
     }
-    // The operator's to mend, and for each user.
-    const isNotMapped = code === ClusterErrorCode.NOT_MAPPED
-    this.#log.limited(
-      isNotMapped ? `handshake ${messageOf(error)}` : `handshake ${code}`,
-      isNotMapped ? 'warn' : 'info',
-      { code, client },
-      `handshake of a client refused: ${messageOf(error)}`,
-    )
+    const { code } = error
+    const cluster = clusterLabel(error.cluster)
+    if (code === ClusterErrorCode.CONNECT_FAILED) failedConnections[cluster]++
+    if (isAboutCredentials(error)) authenticationFailures[cluster]++
+    // Who is not in the map is the operator's to mend, for each user.
+    const cause = code === ClusterErrorCode.NOT_MAPPED ? error.message : `${code} ${cluster}`
+    this.#log.limited(`handshake ${cause}`, levelOf(error), { code, cluster, client }, text)
   }
 
   badBytes(client: string, { code, message }: ProtocolError): void {

@@ -46,6 +46,8 @@ export type ControlPlaneSettings = {
   readonly blockedVersions: readonly number[]
   /** Whose nodes lend the virtual ones their release version and the like. */
   readonly systemQueries: Cluster
+  /** Whether clients are shown system.peers_v2. */
+  readonly hasPeersV2: boolean
   /** Whose schema changes clients hear of. */
   readonly schemaEventsFrom: 'ORIGIN' | 'PRIMARY'
 }
@@ -223,7 +225,7 @@ export class ControlPlane implements ControlConnectionListener {
       clusters: [this.#view(Cluster.ORIGIN, known), this.#view(Cluster.TARGET, known)],
       supported: offeredOptions(known[0], known[1], COMPRESSIONS, blockedVersions),
       errorVersion: errorVersion(known[0], known[1], blockedVersions),
-      virtualTables: virtualTables(backing, hosts),
+      virtualTables: virtualTables(backing, hosts, this.#settings.hasPeersV2),
       isSameTokenOrder: known[0].topology.partitioner === known[1].topology.partitioner,
     }
   }

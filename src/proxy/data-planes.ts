@@ -9,6 +9,7 @@ import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
 import type { Logger } from '../log.ts'
 import type { LogLevel, LogLevels } from '../log-levels.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
+import { assertPortIsFree } from '../net/listener.ts'
 import type { TlsMaterial } from '../net/tls.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { ClientEvent } from '../session/client-events.ts'
@@ -42,6 +43,7 @@ const CLIENT_COUNT_BYTES = Int32Array.BYTES_PER_ELEMENT
 export class DataPlanes {
   readonly #planes: readonly Plane[]
   readonly #clock: Clock
+  readonly #listenAddress: string
 
   constructor(options: DataPlanesOptions) {
     const { schemaAgreement } = options
@@ -50,6 +52,7 @@ export class DataPlanes {
     const clientCount = new SharedArrayBuffer(CLIENT_COUNT_BYTES)
     const common = { settings, snapshot, routing, tls, clientCount, shared: makeSharedState() }
     this.#clock = clock
+    this.#listenAddress = settings.listenAddress
     this.#planes =
       threads === 1
         ? [new LocalPlane({ ...common, log, clock, rewriteEnvelope, schemaAgreement })]
@@ -75,6 +78,7 @@ export class DataPlanes {
 
   /** Accepts clients on every plane; resolves with the port, the same for all. */
   async listen(port: number): Promise<number> {
+    if (this.#planes.length > 1 && port !== 0) await assertPortIsFree(this.#listenAddress, port)
     let bound = port
     for (const plane of this.#planes) bound = await plane.listen(bound)
     return bound

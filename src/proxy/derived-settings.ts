@@ -228,6 +228,7 @@ export const controlPlaneSettings = async (
       implicitAddress: await implicitAddress(settings.proxyListenAddress),
     },
     systemQueries: clusterNamed(settings.systemQueriesMode),
+    hasPeersV2: settings.proxyTopologyPeersV2,
     schemaEventsFrom: settings.schemaEventsFrom,
   }
 }

@@ -42,6 +42,7 @@ type Fresh = { readonly connection: UpstreamConnection; readonly answer: CallAns
 
 /** A SASL dialogue under way, between its AUTHENTICATE and its end. */
 type Dialogue = {
+  /** The cluster that the client talks to. */
   readonly primary: Cluster
   readonly fresh: readonly [Fresh | null, Fresh | null]
   readonly options: ReadonlyMap<string, string>
@@ -179,11 +180,12 @@ export class Handshake {
     const opened = await Promise.allSettled(
       CLUSTERS.map((cluster) => (asks[cluster] ? this.#openFresh(cluster, profile) : null)),
     )
-    const fresh = opened.map((result) => (result.status === 'fulfilled' ? result.value : null))
+    const results = opened.map((result) => (result.status === 'fulfilled' ? result.value : null))
+    const fresh = [results[0] ?? null, results[1] ?? null] as const
     const dialogue: Dialogue = {
       // Origin's authenticator speaks to the client, unless only Target has one (request-path §9.1).
-      primary: asks[Cluster.ORIGIN] ? Cluster.ORIGIN : Cluster.TARGET,
-      fresh: [fresh[0] ?? null, fresh[1] ?? null],
+      primary: isAsking(fresh[0]) || fresh[1] === null ? Cluster.ORIGIN : Cluster.TARGET,
+      fresh,
       options,
       identities: [null, null],
     }
@@ -248,15 +250,14 @@ export class Handshake {
     }
     const { settings } = this.#context
     // By what the nodes have said just now: nobody else verifies the client's password.
-    const bothAsk = dialogue.fresh.every((fresh) => fresh?.answer.opcode === Opcode.AUTHENTICATE)
+    const bothAsk = dialogue.fresh.every(isAsking)
     const clients =
       bothAsk && !settings.forwardsClientCredentialsToOrigin ? Cluster.TARGET : primary
     identities[clients] = { credentials: client, whose: 'client' }
     const other = otherCluster(clients)
     const { credentialsMap, credentials } = settings
-    identities[other] = bothAsk
-      ? identityFor(client.username, credentialsMap, credentials[other])
-      : null
+    // Also where that cluster did not ask: a node of it may, after a restart, before all of them do.
+    identities[other] = identityFor(client.username, credentialsMap, credentials[other])
     if (clients === primary) return token
     const identity = identities[primary]
     if (identity !== null) return encodePlainToken(identity.credentials)
@@ -268,7 +269,7 @@ export class Handshake {
   /** The proxy's own side of the dialogue with a cluster that the client does not talk to. */
   async #signIn(dialogue: Dialogue, cluster: Cluster): Promise<void> {
     const fresh = dialogue.fresh[cluster]
-    if (fresh === null || fresh.answer.opcode !== Opcode.AUTHENTICATE) return
+    if (!isAsking(fresh)) return
     const identity = dialogue.identities[cluster]
     if (identity === null) throw this.#nobody(dialogue, cluster)
     await authenticate(fresh.connection, fresh.answer, identity.credentials)
@@ -366,6 +367,10 @@ const explained = (error: ClusterError, { identities }: Dialogue): ClusterError 
   const text = `${detail} (${whoseText(refused, cluster)})`
   return new ClusterError(code, cluster, text, { cause: error, envelope })
 }
+
+/** A node may not ask although its cluster does: authentication is switched on and off node by node. */
+const isAsking = (fresh: Fresh | null): fresh is Fresh =>
+  fresh?.answer.opcode === Opcode.AUTHENTICATE
 
 const unexpected = (version: number, opcode: number): Uint8Array =>
   errorEnvelope(version, {

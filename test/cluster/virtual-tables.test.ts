@@ -31,6 +31,7 @@ type Given = {
   readonly local?: Values
   readonly localRow?: Row
   readonly peersRows?: readonly Row[]
+  readonly hasPeersV2?: boolean
 }
 
 const backing = (product: Product, given: Given): ClusterTopology => {
@@ -60,7 +61,7 @@ const build = (product: Product, given: Given): VirtualTables => {
     proxyPort: 14002,
     backing: topology,
   })
-  return virtualTables(topology, hosts)
+  return virtualTables(topology, hosts, given.hasPeersV2 ?? true)
 }
 
 const table = (tables: VirtualTables, name: string): VirtualTable => {
@@ -248,6 +249,12 @@ describe('rows', () => {
       listen_port: hex('int', 7000),
       rpc_port: hex('int', 14002),
     })
+  })
+
+  test('without peers_v2 there are the other two, whatever the cluster has', () => {
+    const tables = build(CASSANDRA_5_0, { ...THREE, hasPeersV2: false })
+    expect([...tables.keys()]).toEqual(['local', 'peers'])
+    expect(names(table(tables, 'peers'))).toEqual(PEERS)
   })
 
   test('peers_v2 shows the port that clients connect to', () => {

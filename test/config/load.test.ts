@@ -125,16 +125,16 @@ describe('what is wrong', () => {
       ZDM_READ_MODE: 'DUAL_SYNC',
       ZDM_ORIGIN_CONTACT_POINTS: '',
       ZDM_ORIGIN_PORT: 'abc',
-      ZDM_PROXY_LISTEN_ADDRESS: '0.0.0.0',
+      ZDM_PROXY_LISTEN_ADDRESS: 'a b',
     }
     const lines = problemsOf(() => fromEnvironment(changes)).map((text) => text.slice(0, 60))
     expect(lines).toEqual([
       'ZDM_TARGET_PASSWORD: must be set; to the empty string where ',
       'ZDM_PRIMARY_CLUSTER: "BOTH" is not one of ORIGIN, TARGET',
       'ZDM_READ_MODE: "DUAL_SYNC" is not one of PRIMARY_ONLY, DUAL_',
-      'ZDM_ORIGIN_PORT: "abc" is not a whole number from 1 to 65535',
+      'ZDM_ORIGIN_PORT: "abc" is not a whole number from 0 to 65535',
+      'ZDM_PROXY_LISTEN_ADDRESS: "a b" is not an IP address or host',
       'ZDM_ORIGIN_CONTACT_POINTS: must name at least one node: host',
-      'ZDM_PROXY_LISTEN_ADDRESS: "0.0.0.0" listens on every address',
     ])
   })
 
@@ -150,14 +150,14 @@ describe('what is wrong', () => {
   })
 
   test('is an error whose message has one line per problem', () => {
-    const load = (): unknown => fromYaml('origin_port: 0\ntarget_port: 0\n')
+    const load = (): unknown => fromYaml('origin_port: -1\ntarget_port: -1\n')
     expect(load).toThrow(
       expect.objectContaining({
         name: 'ConfigError',
         code: 'CONFIG_INVALID',
         message:
-          'origin_port (zdm.yml:3): "0" is not a whole number from 1 to 65535\n' +
-          'target_port (zdm.yml:4): "0" is not a whole number from 1 to 65535',
+          'origin_port (zdm.yml:3): "-1" is not a whole number from 0 to 65535\n' +
+          'target_port (zdm.yml:4): "-1" is not a whole number from 0 to 65535',
         problems: [
           expect.objectContaining({ setting: 'origin_port' }),
           expect.objectContaining({ setting: 'target_port' }),
@@ -246,9 +246,9 @@ describe('unknown settings', () => {
 
   test('are fatal when strict, together with everything else', () => {
     const load = (): unknown =>
-      fromEnvironment({ ZDM_X: '', ZDM_ORIGIN_PORT: '0' }, { isStrict: true })
+      fromEnvironment({ ZDM_X: '', ZDM_ORIGIN_PORT: '-1' }, { isStrict: true })
     expect(problemsOf(load)).toEqual([
-      'ZDM_ORIGIN_PORT: "0" is not a whole number from 1 to 65535',
+      'ZDM_ORIGIN_PORT: "-1" is not a whole number from 0 to 65535',
       'ZDM_X: there is no such setting',
     ])
     expect(problemsOf(() => fromYaml('x: 1', { isStrict: true }))).toEqual([
@@ -257,8 +257,8 @@ describe('unknown settings', () => {
   })
 
   test('are told with what is wrong, for they may be the cause', () => {
-    expect(problemsOf(() => fromYaml('origin_port: 0\nORIGIN_USERNAME: x\n'))).toEqual([
-      'origin_port (zdm.yml:3): "0" is not a whole number from 1 to 65535',
+    expect(problemsOf(() => fromYaml('origin_port: -1\nORIGIN_USERNAME: x\n'))).toEqual([
+      'origin_port (zdm.yml:3): "-1" is not a whole number from 0 to 65535',
       'ORIGIN_USERNAME (zdm.yml:4): there is no such setting; did you mean origin_username?',
     ])
   })
@@ -294,6 +294,22 @@ describe('other warnings', () => {
     expect(textsOf(fromYaml('origin_port: 9042.5'))).toEqual([
       'origin_port (zdm.yml:3): 9042.5 is read as 9042, without the fraction',
     ])
+  })
+
+  test('tell what stands for an empty address to listen on', () => {
+    const loaded = fromEnvironment({ ZDM_METRICS_ADDRESS: '' })
+    expect(loaded.settings.metricsAddress).toBe('0.0.0.0')
+    expect(textsOf(loaded)).toEqual(['ZDM_METRICS_ADDRESS: "" is read as 0.0.0.0, every address'])
+  })
+
+  test('tell that the admin API is off where a Go proxy is given its default port', () => {
+    const loaded = fromEnvironment({ ZDM_METRICS_PORT: '14003' })
+    expect(loaded.settings.adminEnabled).toBe(false)
+    expect(textsOf(loaded)).toEqual([
+      'ZDM_ADMIN_PORT: 14003, the default, is ZDM_METRICS_PORT too: the admin API is switched off; give it another port',
+    ])
+    const moved = fromEnvironment({ ZDM_METRICS_PORT: '14003', ZDM_ADMIN_PORT: '14001' })
+    expect(moved.settings.adminEnabled).toBe(true)
   })
 
   test('tell of odd values', () => {
@@ -407,8 +423,8 @@ describe('several layers', () => {
   test('tell where a wrong value is', () => {
     const layers = [BASE, fileLayer('x.yml', 'origin_port: x'), variables({ ZDM_TARGET_PORT: 'y' })]
     expect(problemsOf(() => loadSettings(layers))).toEqual([
-      'origin_port (x.yml:1): "x" is not a whole number from 1 to 65535',
-      'ZDM_TARGET_PORT: "y" is not a whole number from 1 to 65535',
+      'origin_port (x.yml:1): "x" is not a whole number from 0 to 65535',
+      'ZDM_TARGET_PORT: "y" is not a whole number from 0 to 65535',
     ])
   })
 })

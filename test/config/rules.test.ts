@@ -73,6 +73,11 @@ const REFUSED: readonly (readonly [name: string, changes: Partial<Settings>, tex
       ] as const,
   ),
   [
+    'a cluster with contact points has no port',
+    { originPort: 0 },
+    'origin_port: 0 is no port; say the one on which the nodes of origin_contact_points take clients',
+  ],
+  [
     'clients and metrics have one port',
     { metricsPort: 14_002 },
     'metrics_port: 14002 is the port for clients too (proxy_listen_port); they need two',
@@ -139,6 +144,12 @@ const ALLOWED: readonly (readonly [name: string, changes: Partial<Settings>])[] 
   ],
   ['the admin API is switched off', { adminAddress: '0.0.0.0', adminEnabled: false }],
   ['both ports are any free one', { proxyListenPort: 0, metricsPort: 0 }],
+  // That nobody has chosen: it gives way.
+  ['metrics have the port that is admin_port unless it is set', { metricsPort: 14_003 }],
+  [
+    'a port is 0 where a bundle says where the nodes are',
+    { targetContactPoints: [], targetPort: 0, targetSecureConnectBundlePath: 'target.zip' },
+  ],
   ['one port is used on two addresses', { metricsPort: 14_002, metricsAddress: '10.0.3.9' }],
 ]
 
@@ -201,6 +212,11 @@ const ODD: readonly (readonly [name: string, changes: Partial<Settings>, text: s
     'the shortest wait is above the longest',
     { heartbeatRetryIntervalMinMs: 500, heartbeatRetryIntervalMaxMs: 100 },
     'heartbeat_retry_interval_min_ms: 500 is above heartbeat_retry_interval_max_ms, so every wait is 100 ms',
+  ],
+  [
+    'clients have the port that is admin_port unless it is set',
+    { proxyListenPort: 14_003 },
+    'admin_port: 14003, the default, is proxy_listen_port too: the admin API is switched off; give it another port',
   ],
 ]
 

@@ -30,6 +30,7 @@ const OWN_SETTINGS = [
   ['async_reads_max_in_flight', 2048],
   ['compare_async_reads', false],
   ['compare_async_reads_recheck_ms', 5000],
+  ['proxy_topology_peers_v2', true],
   ['schema_events_from', 'ORIGIN'],
   ['log_levels', []],
   ['shutdown_timeout_ms', 15_000],

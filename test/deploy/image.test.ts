@@ -185,6 +185,13 @@ describe('the files of the image', () => {
     expect(statSync(join(ROOT, link!)).mode & 0o111).toBe(0o111)
   }, 30_000)
 
+  test("are enough to run the proxy by the path of the Go proxy's program", async () => {
+    const [, link] = /ln -s \/app\/(\S+) \/main /.exec(TEXT) ?? []
+    const { stdout } = await node(link!)
+    expect(stdout).toBe(`ZDM proxy version ${PACKAGE.version}\n`)
+    expect(statSync(join(ROOT, link!)).mode & 0o111).toBe(0o111)
+  }, 30_000)
+
   test('and the package that brings a second Node is not missed', () => {
     expect(existsSync(join(image, 'node_modules/node'))).toBe(false)
   })

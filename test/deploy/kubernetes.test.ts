@@ -326,6 +326,8 @@ describe('with all values', () => {
       originContactPoints: ['10.0.1.1', '10.0.1.2'],
       originPort: 9142,
       originLocalDatacenter: 'dc1',
+      targetContactPoints: [],
+      targetSecureConnectBundlePath: '/etc/zdm-proxy/target-bundle/target.zip',
       primaryCluster: 'TARGET',
       proxyMaxClientConnections: 1_000_000,
       heartbeatRetryBackoffFactor: 1.5,
@@ -365,6 +367,23 @@ describe('with all values', () => {
       'target-credentials pass',
     ])
     expect(secretFilesOf(manifests).get(credentialsMapPath)).toBe('users users.yaml')
+  })
+
+  test('a Secure Connect Bundle is mounted from its Secret, where the setting says', () => {
+    const { containers, volumes } = only(manifests, 'StatefulSet').spec.template.spec
+    expect(containers[0].volumeMounts).toContainEqual({
+      name: 'target-bundle',
+      mountPath: '/etc/zdm-proxy/target-bundle',
+      readOnly: true,
+    })
+    expect(volumes).toContainEqual({
+      name: 'target-bundle',
+      secret: {
+        secretName: 'target-bundle',
+        defaultMode: 0o440,
+        items: [{ key: 'target.zip', path: 'target.zip' }],
+      },
+    })
   })
 
   test('only instances and operators reach the admin API', () => {

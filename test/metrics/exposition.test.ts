@@ -195,6 +195,8 @@ describe('the metrics of the process', () => {
       'go_memstats_alloc_bytes',
       'go_memstats_alloc_bytes_total',
       'go_memstats_heap_inuse_bytes',
+      'go_memstats_stack_inuse_bytes',
+      'go_goroutines',
       'nodejs_heap_size_used_bytes',
       'nodejs_heap_size_total_bytes',
       'nodejs_external_memory_bytes',

@@ -205,6 +205,8 @@ test.each([
   ['go_memstats_alloc_bytes', 1 + 100],
   ['go_memstats_heap_inuse_bytes', 10 + 100],
   ['go_memstats_alloc_bytes_total', 1000],
+  ['go_memstats_stack_inuse_bytes', 20],
+  ['go_goroutines', 7],
   ['nodejs_heap_size_used_bytes', 1],
   ['nodejs_heap_size_total_bytes', 10],
   ['nodejs_external_memory_bytes', 100],
@@ -215,6 +217,8 @@ test.each([
     heapUsedBytes: 1,
     heapTotalBytes: 10,
     externalBytes: 100,
+    mallocedBytes: 20,
+    activeResources: 7,
     allocatedBytes: 1000,
   }
   const planes = [series, series].map((plane) => ({ ...plane, thread }))

@@ -73,4 +73,6 @@ export const RUNTIME: readonly ReferenceFamily[] = [
   { name: 'go_memstats_alloc_bytes', type: 'gauge', labels: {} },
   { name: 'go_memstats_alloc_bytes_total', type: 'counter', labels: {} },
   { name: 'go_memstats_heap_inuse_bytes', type: 'gauge', labels: {} },
+  { name: 'go_memstats_stack_inuse_bytes', type: 'gauge', labels: {} },
+  { name: 'go_goroutines', type: 'gauge', labels: {} },
 ]

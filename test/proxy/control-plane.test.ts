@@ -84,6 +84,7 @@ const startRig = async (options: RigOptions = {}) => {
       blockedVersions: [],
       systemQueries: Cluster.ORIGIN,
       schemaEventsFrom: 'ORIGIN',
+      hasPeersV2: true,
       ...options.settings,
     },
     options.clientPort ?? 0,
@@ -159,14 +160,30 @@ describe('the snapshot', () => {
   })
 
   test.each([
-    { systemQueries: Cluster.ORIGIN, release: '4.1.10', tables: ['local', 'peers', 'peers_v2'] },
-    { systemQueries: Cluster.TARGET, release: '3.11.19', tables: ['local', 'peers'] },
+    {
+      systemQueries: Cluster.ORIGIN,
+      hasPeersV2: true,
+      release: '4.1.10',
+      tables: ['local', 'peers', 'peers_v2'],
+    },
+    {
+      systemQueries: Cluster.ORIGIN,
+      hasPeersV2: false,
+      release: '4.1.10',
+      tables: ['local', 'peers'],
+    },
+    {
+      systemQueries: Cluster.TARGET,
+      hasPeersV2: true,
+      release: '3.11.19',
+      tables: ['local', 'peers'],
+    },
   ])(
-    'shows the system tables of cluster $systemQueries',
-    async ({ systemQueries, release, tables }) => {
+    'shows the system tables of cluster $systemQueries, peers_v2 if asked to: $hasPeersV2',
+    async ({ systemQueries, hasPeersV2, release, tables }) => {
       const { control } = await startRig({
         target: { releaseVersion: '3.11.19' },
-        settings: { systemQueries },
+        settings: { systemQueries, hasPeersV2 },
       })
       const snapshot = await control.open()
       expect(decodeText(cell(snapshot, 'local', 'release_version')!)).toBe(release)

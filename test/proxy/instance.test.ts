@@ -151,6 +151,23 @@ describe('several threads', () => {
     expect(prepares).toHaveLength(2)
   })
 
+  test('do not share the port with those of another instance on the same machine', async () => {
+    const first = await startRig({ settings: { dataPlaneThreads: 2 } })
+    const clock = new FakeClock()
+    const settings = settingsFor(first.origin, first.target, {
+      dataPlaneThreads: 2,
+      proxyListenPort: first.port,
+    })
+    const second = createInstance(settings, clock)
+    const started = second.instance.start()
+    await eventually(() => codesOf(second.log, 'START_FAILED') === 1)
+    expect(second.log.find(({ code }) => code === 'START_FAILED')!.msg).toContain('EADDRINUSE')
+    await first.stop()
+    clock.advance(10_000)
+    expect(await started).toBe(true)
+    expect(second.instance.port).toBe(first.port)
+  }, 30_000)
+
   test('an id that none of them knows is UNPREPARED on all', async () => {
     const [, drivers] = await startThreads()
     const id = Buffer.alloc(16, 1)

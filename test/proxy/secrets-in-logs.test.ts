@@ -73,6 +73,42 @@ test('a log at TRACE holds no secret and no value', async () => {
   for (const secret of SECRETS) expect(text).not.toContain(secret)
 })
 
+/** Cassandra quotes the value that it cannot take. */
+const QUOTING = respondError(ErrorCode.INVALID, 'Invalid STRING constant (vAlUe-bound) for "v"')
+
+test('nor what nodes quote in their errors, with tracing, mirrored reads and functions', async () => {
+  const { instance, origin, target, client, log } = await startRig({
+    settings: {
+      readMode: 'DUAL_ASYNC_ON_SECONDARY',
+      compareAsyncReads: true,
+      compareAsyncReadsRecheckMs: 0,
+      tracingEnabled: true,
+    },
+  })
+  instance.setLogLevels(logLevelsOf('TRACE', []))
+  const driver = await client()
+  const prepared = await driver.prepare("UPDATE ks.t SET v = ? WHERE k = 'vAlUe-literal'")
+  for (const cluster of [origin, target]) {
+    cluster.on({ opcode: Opcode.EXECUTE, times: 1 }, QUOTING)
+    await driver.execute(prepared, { values: ['vAlUe-bound'] })
+    cluster.on({ opcode: Opcode.EXECUTE, times: 1 }, forgetPrepared())
+    cluster.on({ opcode: Opcode.PREPARE, times: 1 }, QUOTING)
+    await driver.execute(prepared, { values: ['vAlUe-bound'] })
+  }
+  await driver.query("INSERT INTO ks.t (k, v) VALUES ('vAlUe-literal', now())")
+  target.on({ opcode: Opcode.QUERY, text: /SELECT/, times: 1 }, QUOTING)
+  await driver.query("SELECT * FROM ks.t WHERE k = 'vAlUe-literal'")
+  await driver.query("SELECT * FROM ks.t WHERE k = 'vAlUe-literal' AND c = ?", {
+    values: ['vAlUe-bound'],
+  })
+  await eventually(() => log.some(({ code }) => code === 'READ_MISMATCH'))
+  const text = log.map((line) => JSON.stringify(line)).join('\n')
+  for (const code of ['FUNCTION_NOT_REPLACED', 'TRACED_REQUEST']) {
+    expect(text).toContain(`"${code}"`)
+  }
+  for (const secret of SECRETS) expect(text).not.toContain(secret)
+})
+
 test('fields of an error or an event that hold secrets are hidden', () => {
   const lines: string[] = []
   const clock = { now: () => 0, wallMs: () => 0 }

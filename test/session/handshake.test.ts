@@ -210,6 +210,64 @@ describe.each(['shared', 'per_client'] as const)('%s: credentials', (connections
     },
   )
 
+  test.each(['origin', 'target'] as const)(
+    'a node of %s that asks where its cluster did not: the configured user answers',
+    async (unexpected) => {
+      const rig = await rigWith({ originAsks: true, targetAsks: true, connections })
+      const { snapshot } = rig.plane
+      const [origin, target] = snapshot.clusters
+      rig.plane.setSnapshot({
+        ...snapshot,
+        clusters: [
+          { ...origin, requiresAuthentication: unexpected !== 'origin' },
+          { ...target, requiresAuthentication: unexpected !== 'target' },
+        ],
+      })
+      const driver = await rig.connect()
+      const credentials = unexpected === 'origin' ? TARGET_USER : ORIGIN_USER
+      const answer = await driver.handshake({ credentials })
+      expect(answer.opcode).toBe(Opcode.AUTH_SUCCESS)
+      expect(resultKind(await driver.query(WRITE))).toBe(ResultKind.VOID)
+      expect(usersOf(rig.origin)).toEqual([ORIGIN_USER.username])
+      expect(usersOf(rig.target)).toEqual([TARGET_USER.username])
+    },
+  )
+
+  test.each([
+    { asks: 'target', forward: false },
+    { asks: 'target', forward: true },
+    { asks: 'origin', forward: false },
+    { asks: 'origin', forward: true },
+  ] as const)(
+    'of two clusters that asked, only a node of $asks does: the client presents its user, forwarded to origin: $forward',
+    async ({ asks, forward }) => {
+      const rig = await rigWith({
+        originAsks: asks === 'origin',
+        targetAsks: asks === 'target',
+        forward,
+        connections,
+      })
+      const { snapshot } = rig.plane
+      const [origin, target] = snapshot.clusters
+      rig.plane.setSnapshot({
+        ...snapshot,
+        clusters: [
+          { ...origin, requiresAuthentication: true },
+          { ...target, requiresAuthentication: true },
+        ],
+      })
+      const driver = await rig.connect()
+      const credentials = asks === 'origin' ? ORIGIN_USER : TARGET_USER
+      const answer = await driver.handshake({ credentials })
+      expect(answer.opcode).toBe(Opcode.AUTH_SUCCESS)
+      expect(resultKind(await driver.query(WRITE))).toBe(ResultKind.VOID)
+      expect(usersOf(rig[asks])).toEqual([credentials.username])
+      // Nobody gets in by the proxy's own user.
+      const wrong = await (await rig.connect()).handshake({ credentials: WRONG })
+      expect(readError(wrong).code).toBe(ErrorCode.AUTHENTICATION_ERROR)
+    },
+  )
+
   test('without configured credentials for Origin the error says what is missing', async () => {
     const rig = await rigWith({ originAsks: true, targetAsks: true, connections })
     const settings = { ...rig.plane.settings, credentials: [null, null] as const }
@@ -619,6 +677,6 @@ test('a thousand refused handshakes are one line in the log', async () => {
   for (let i = 0; i < 100; i++) await driver.request(Opcode.AUTH_RESPONSE, token)
   const lines = rig.log.filter(({ code }) => code === 'CLUSTER_AUTHENTICATION')
   expect(lines).toHaveLength(1)
-  expect(lines[0]!.level).toBe('info')
+  expect(lines[0]!.level).toBe('warn')
   rig.origin.on({ opcode: Opcode.STARTUP }, drop())
 })

@@ -69,6 +69,7 @@ const startWith = ({ primary, system, connections }: Combination): Promise<Plane
       primaryCluster: primary,
       systemQueriesMode: system,
       upstreamConnections: connections,
+      proxyTopologyPeersV2: true,
     },
   })
 

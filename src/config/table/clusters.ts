@@ -15,10 +15,11 @@ const addressSettings = <const Name extends 'origin' | 'target'>(name: Name) =>
       key: `${name}_port`,
       type: 'int',
       default: 9042,
-      min: 1,
+      min: 0,
       max: 65_535,
       status: 'active',
-      description: 'The native protocol port of every node of the cluster.',
+      description:
+        'The native protocol port of every node of the cluster. It may be 0 beside a bundle, which says it.',
     },
     {
       key: `${name}_secure_connect_bundle_path`,

@@ -175,6 +175,7 @@ export const HEARTBEATS = {
       type: 'int',
       default: 250,
       min: 1,
+      insteadOfZero: 100,
       unit: 'ms',
       status: 'active',
       description: 'The shortest wait before a control connection is opened again.',
@@ -184,6 +185,7 @@ export const HEARTBEATS = {
       type: 'int',
       default: 30_000,
       min: 1,
+      insteadOfZero: 10_000,
       unit: 'ms',
       status: 'active',
       description: 'The longest wait before a control connection is opened again.',
@@ -192,7 +194,8 @@ export const HEARTBEATS = {
       key: 'heartbeat_retry_backoff_factor',
       type: 'float',
       default: 2,
-      min: 1,
+      min: 0,
+      insteadOfZero: 2,
       status: 'active',
       description: 'By how much that wait grows with each failure.',
     },
@@ -435,6 +438,14 @@ export const EXTENSIONS = {
       status: 'active',
       description:
         'How long after a difference both clusters are asked again; only a second difference counts.',
+    },
+    {
+      key: 'proxy_topology_peers_v2',
+      type: 'boolean',
+      default: true,
+      status: 'active',
+      description:
+        'Shows drivers `system.peers_v2` too, where the cluster has it; there each instance has its port. If false there is no such table, as with the Go proxy: drivers go by `system.peers`, and to all instances by the port of their contact points, which a Service or NAT may have translated.',
     },
     {
       key: 'schema_events_from',

@@ -83,6 +83,11 @@ changes is in effect without a restart.
 {{- $secrets = append $secrets (dict "name" "admin-token" "directory" "admin" "secretName" . "items" $items) -}}
 {{- end -}}
 {{- range $cluster := list "origin" "target" -}}
+{{- $bundle := (get $.Values $cluster).secureConnectBundle -}}
+{{- with $bundle.secretName -}}
+{{- $items := list (dict "key" $bundle.key "path" $bundle.key) -}}
+{{- $secrets = append $secrets (dict "name" (printf "%s-bundle" $cluster) "directory" (printf "%s-bundle" $cluster) "secretName" . "items" $items) -}}
+{{- end -}}
 {{- $credentials := (get $.Values $cluster).credentials -}}
 {{- with $credentials.secretName -}}
 {{- $items := list (dict "key" $credentials.usernameKey "path" "username") (dict "key" $credentials.passwordKey "path" "password") -}}
