@@ -3,6 +3,7 @@
  * changes in place. What they are called and how they add up over planes: families.ts and
  * exposition.ts. When each changes: operations §3.2, request path §5.7.
  */
+import { noTraffic, type Traffic } from '../net/transport.ts'
 import { AsyncMetrics } from './async-metrics.ts'
 import { LatencyHistogram } from './histogram.ts'
 import { FINE_BOUNDS_SECONDS } from './latency-families.ts'
@@ -25,12 +26,26 @@ export type DataPlaneMetricsOptions = {
   readonly asyncBoundsSeconds: readonly number[]
 }
 
+/** An opcode is a byte. */
+const OPCODES = 256
+
 const perCluster = (): PerCluster => ({ origin: 0, target: 0 })
 
 export class DataPlaneMetrics {
   clientConnections = 0
   preparedEntries = 0
   preparedMisses = 0
+  /** Statements that the cache has forgotten to make room. */
+  preparedEvictions = 0
+  /** Bytes from and to clients. */
+  readonly clientTraffic = noTraffic()
+  /** Bytes from and to the nodes of each cluster, control connections left out. */
+  readonly upstreamTraffic: Readonly<Record<ClusterKey, Traffic>> = {
+    origin: noTraffic(),
+    target: noTraffic(),
+  }
+  /** Envelopes of clients by their opcode's byte, whatever it is. */
+  readonly requestsByOpcode = new Float64Array(OPCODES)
   readonly inflight: PerRequestType = { readsOrigin: 0, readsTarget: 0, writes: 0 }
   readonly requestDuration: {
     readonly readsOrigin: LatencyHistogram
@@ -86,6 +101,7 @@ export class DataPlaneMetrics {
     handshakeTimeout: 0,
     protocolError: 0,
     limit: 0,
+    accept: 0,
     internalError: 0,
     tlsHandshake: 0,
   }
@@ -127,6 +143,13 @@ export class DataPlaneMetrics {
       clientConnections: this.clientConnections,
       preparedEntries: this.preparedEntries,
       preparedMisses: this.preparedMisses,
+      preparedEvictions: this.preparedEvictions,
+      clientTraffic: { ...this.clientTraffic },
+      upstreamTraffic: {
+        origin: { ...this.upstreamTraffic.origin },
+        target: { ...this.upstreamTraffic.target },
+      },
+      requestsByOpcode: Array.from(this.requestsByOpcode),
       inflight: { ...this.inflight },
       requestDuration: {
         readsOrigin: this.requestDuration.readsOrigin.snapshot(),

@@ -10,6 +10,7 @@ import { PROXY_FAMILIES } from './proxy-families.ts'
 import { RELOAD_FAMILIES } from './reload-families.ts'
 import { RUNTIME_FAMILIES } from './runtime-families.ts'
 import { TLS_FAMILIES } from './tls-families.ts'
+import { TRAFFIC_FAMILIES } from './traffic-families.ts'
 
 const DEFAULT_PREFIX = 'zdm'
 
@@ -18,6 +19,11 @@ const SECTIONS: readonly { title: string; text: string; families: readonly Metri
     title: 'The proxy',
     text: 'Every series is there from the start, with 0.',
     families: PROXY_FAMILIES,
+  },
+  {
+    title: 'Traffic',
+    text: 'What passes through. Every series is there from the start, with 0.',
+    families: TRAFFIC_FAMILIES,
   },
   {
     title: 'The routing state',

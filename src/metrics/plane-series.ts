@@ -2,6 +2,7 @@
  * What one data plane counted, as plain objects and arrays that can cross threads. The families of
  * families.ts read their values from here; the numbers of all planes add up.
  */
+import type { Traffic } from '../net/transport.ts'
 import type { HistogramSnapshot } from './histogram.ts'
 import type { ThreadSeries } from './thread-series.ts'
 
@@ -26,6 +27,8 @@ export type PerCloseReason = {
   protocolError: number
   /** proxy_max_client_connections were open. */
   limit: number
+  /** The system did not hand it over, for want of file descriptors for instance. */
+  accept: number
   /** A fault of the proxy's own. */
   internalError: number
   /** No TLS, or no acceptable certificate. */
@@ -121,6 +124,11 @@ export type PlaneSeries = {
   readonly clientConnections: number
   readonly preparedEntries: number
   readonly preparedMisses: number
+  readonly preparedEvictions: number
+  readonly clientTraffic: Readonly<Traffic>
+  readonly upstreamTraffic: Readonly<Record<ClusterKey, Readonly<Traffic>>>
+  /** Indexed by the opcode. */
+  readonly requestsByOpcode: readonly number[]
   readonly inflight: Readonly<PerRequestType>
   readonly requestDuration: {
     readonly readsOrigin: HistogramSnapshot

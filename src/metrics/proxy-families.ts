@@ -19,6 +19,7 @@ const REQUEST_TYPES = [
 ] as const satisfies readonly (readonly [string, keyof PerRequestType])[]
 
 const CLOSE_REASONS = [
+  ['accept', 'accept'],
   ['handshake_timeout', 'handshakeTimeout'],
   ['internal_error', 'internalError'],
   ['limit', 'limit'],
@@ -145,7 +146,7 @@ const OWN_FAMILIES: readonly MetricFamily[] = [
     name: 'clients_closed_total',
     type: 'counter',
     labels: { reason: CLOSE_REASONS.map(([label]) => label) },
-    help: 'Client connections that the proxy ended: no handshake in time, a fault of its own, proxy_max_client_connections reached, bytes against the protocol, answers not read, no TLS or no acceptable certificate.',
+    help: 'Client connections that the proxy ended: not accepted for want of file descriptors for instance, no handshake in time, a fault of its own, proxy_max_client_connections reached, bytes against the protocol, answers not read, no TLS or no acceptable certificate.',
     read: ({ planes }) =>
       CLOSE_REASONS.map(([reason, key]) => ({
         labels: { reason },
@@ -195,6 +196,14 @@ const OWN_FAMILIES: readonly MetricFamily[] = [
     labels: { cluster: CLUSTER },
     help: 'Statements that the proxy prepared again because a node did not know them.',
     read: readPerCluster((plane) => plane.preparedHeals),
+  },
+  {
+    ...OWN,
+    name: 'prepared_evictions_total',
+    type: 'counter',
+    labels: {},
+    help: 'Prepared statements that were forgotten because prepared_cache_max_entries or prepared_cache_max_mib was reached; who executes one prepares it again.',
+    read: readTotal((plane) => plane.preparedEvictions),
   },
   {
     ...OWN,

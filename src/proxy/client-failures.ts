@@ -27,6 +27,17 @@ export class ClientFailures {
     )
   }
 
+  /** The system did not hand a connection over. */
+  accept(error: Error): void {
+    this.#metrics.clientsClosed.accept++
+    this.#log.limited(
+      'client accept',
+      'error',
+      { code: 'CLIENT_ACCEPT_FAILED' },
+      `a client could not be accepted: ${error.message}`,
+    )
+  }
+
   tls(client: string, why: string): void {
     this.#metrics.clientsClosed.tlsHandshake++
     this.#log.limited(

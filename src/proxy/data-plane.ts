@@ -144,6 +144,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       port,
       reusePort,
       tls: this.#tls.listener,
+      onAcceptFailed: (error: Error) => this.#failures.accept(error),
       onTlsFailed: (peer: string, why: string) => this.#failures.tls(peer, why),
     }
     this.#listener = await listen(options, (transport) => this.#clients.accept(transport))
@@ -303,6 +304,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   /** Its counters as they are now, with the gauges that are read rather than counted. */
   series(): PlaneSeries {
     this.metrics.preparedEntries = this.prepared.size
+    this.metrics.preparedEvictions = this.prepared.evictions
     const { upstreamStreamIds } = this.metrics
     upstreamStreamIds.origin = 0
     upstreamStreamIds.target = 0
@@ -382,6 +384,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       turn: this.turn,
       rewriteEnvelope: this.rewriteEnvelope,
       tls: this.#upstreamTls[cluster],
+      traffic: this.metrics.upstreamTraffic[clusterLabel(cluster)],
     }
     try {
       const listener = isForCopies ? this.readCopies : this
