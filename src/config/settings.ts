@@ -5,7 +5,8 @@
 import type { CamelCase, Section, SettingDefinition, SettingValue, ValueOf } from './definition.ts'
 import { ORIGIN, ROUTING, TARGET } from './table/clusters.ts'
 import { GLOBAL, TOPOLOGY, TRACING } from './table/general.ts'
-import { ADMIN, EXTENSIONS, HEARTBEATS, LISTENER, METRICS } from './table/serving.ts'
+import { METRICS } from './table/metrics.ts'
+import { ADMIN, EXTENSIONS, HEARTBEATS, LISTENER } from './table/serving.ts'
 import { TUNING } from './table/tuning.ts'
 
 const TABLE = [

@@ -5,12 +5,13 @@
  */
 import { noTraffic, type Traffic } from '../net/transport.ts'
 import { AsyncMetrics } from './async-metrics.ts'
-import { LatencyHistogram } from './histogram.ts'
+import { LatencyHistogram, readsTargetBounds } from './histogram.ts'
 import { FINE_BOUNDS_SECONDS } from './latency-families.ts'
 import { NodeMetrics } from './node-metrics.ts'
 import type {
   ClusterKey,
   FailedTable,
+  KeyspaceCount,
   PerCloseReason,
   PerCluster,
   PerFailedWrite,
@@ -24,6 +25,8 @@ export type DataPlaneMetricsOptions = {
   readonly originBoundsSeconds: readonly number[]
   readonly targetBoundsSeconds: readonly number[]
   readonly asyncBoundsSeconds: readonly number[]
+  /** Reads from Target in Target's bounds (metrics_honour_target_buckets); absent: all requests in Origin's. */
+  readonly honoursTargetBuckets?: boolean
 }
 
 /** An opcode is a byte. */
@@ -116,10 +119,10 @@ export class DataPlaneMetrics {
     this.#options = options
     this.asyncReads = new AsyncMetrics(options.asyncBoundsSeconds)
     watchThread()
-    // All three with Origin's bounds, as dashboards know them (operations §3.4).
+    // All three with Origin's bounds, as dashboards know them, unless it is asked for (operations §3.4).
     this.requestDuration = {
       readsOrigin: new LatencyHistogram(options.originBoundsSeconds),
-      readsTarget: new LatencyHistogram(options.originBoundsSeconds),
+      readsTarget: new LatencyHistogram(readsTargetBounds(options)),
       writes: new LatencyHistogram(options.originBoundsSeconds),
     }
   }
@@ -137,7 +140,10 @@ export class DataPlaneMetrics {
   }
 
   /** A copy that can be sent to the control plane. */
-  toSeries(failedTables: readonly FailedTable[] = []): PlaneSeries {
+  toSeries(
+    failedTables: readonly FailedTable[] = [],
+    keyspaceRequests: readonly KeyspaceCount[] = [],
+  ): PlaneSeries {
     const nodes = [...this.#nodes.origin.values(), ...this.#nodes.target.values()]
     return {
       clientConnections: this.clientConnections,
@@ -182,6 +188,7 @@ export class DataPlaneMetrics {
       upstreamConnectionsLost: { ...this.upstreamConnectionsLost },
       clientsClosed: { ...this.clientsClosed },
       failedTables,
+      keyspaceRequests,
       nodes: nodes.map((node) => node.toSeries()),
       asyncReads: this.asyncReads.toSeries(),
       thread: readThread(),

@@ -22,7 +22,7 @@ const SECTIONS: readonly { title: string; text: string; families: readonly Metri
   },
   {
     title: 'Traffic',
-    text: 'What passes through. Every series is there from the start, with 0.',
+    text: 'What passes through. All but keyspaces are there from the start, with 0.',
     families: TRAFFIC_FAMILIES,
   },
   {
@@ -42,12 +42,12 @@ const SECTIONS: readonly { title: string; text: string; families: readonly Metri
   },
   {
     title: 'Nodes',
-    text: 'A node has series from the first connection to it on.',
+    text: 'A node has series from the first connection to it on. Those of a node that has left its cluster are shown for 15 minutes more; if it comes back they go on from where they were.',
     families: NODE_FAMILIES,
   },
   {
     title: 'Asynchronous reads',
-    text: 'With the read mode `DUAL_ASYNC_ON_SECONDARY`. A node has series from the first connection for such reads to it on, a table from its first mismatch on; what is counted by reason or result is there from the start.',
+    text: 'With the read mode `DUAL_ASYNC_ON_SECONDARY`. A node has series from the first connection for such reads to it on, and until 15 minutes after it has left its cluster, a table from its first mismatch on; what is counted by reason or result is there from the start.',
     families: ASYNC_FAMILIES,
   },
   {

@@ -19,6 +19,8 @@ export type Gathered = {
   readonly originBoundsSeconds: readonly number[]
   readonly targetBoundsSeconds: readonly number[]
   readonly asyncBoundsSeconds: readonly number[]
+  /** As the data planes' histograms were made. */
+  readonly honoursTargetBuckets?: boolean
   readonly version: string
   /** Null where there is no switch. */
   readonly control: ControlSeries | null

@@ -112,6 +112,13 @@ export type TableCount = {
   readonly count: number
 }
 
+/** Requests in one keyspace; an empty name: in none. */
+export type KeyspaceCount = {
+  readonly keyspace: string
+  readonly reads: number
+  readonly writes: number
+}
+
 export type AsyncSeries = {
   readonly nodes: readonly AsyncNodeSeries[]
   readonly dropped: Readonly<PerDropReason>
@@ -160,6 +167,7 @@ export type PlaneSeries = {
   readonly upstreamConnectionsLost: Readonly<PerCluster>
   readonly clientsClosed: Readonly<PerCloseReason>
   readonly failedTables: readonly FailedTable[]
+  readonly keyspaceRequests: readonly KeyspaceCount[]
   readonly nodes: readonly NodeSeries[]
   readonly asyncReads: AsyncSeries
   /** The thread that it runs in; the control plane's own where there is only one. */

@@ -3,6 +3,7 @@
  * All their series exist from the start, with 0.
  */
 import { histogramPoints, type MetricFamily, readPerCluster, total } from './family.ts'
+import { readsTargetBounds } from './histogram.ts'
 import type {
   PerCloseReason,
   PerRequestType,
@@ -56,13 +57,13 @@ const REFERENCE_FAMILIES: readonly MetricFamily[] = [
     name: 'proxy_request_duration_seconds',
     type: 'histogram',
     labels: { type: REQUEST_TYPES.map(([label]) => label) },
-    help: "Time from a request's arrival to the client's answer or the proxy's time-out. Buckets: metrics_origin_latency_buckets_ms for all types.",
-    read: ({ planes, originBoundsSeconds }) =>
+    help: "Time from a request's arrival to the client's answer or the proxy's time-out. Buckets: metrics_origin_latency_buckets_ms for all types, or with metrics_honour_target_buckets metrics_target_latency_buckets_ms for reads_target.",
+    read: (gathered) =>
       REQUEST_TYPES.flatMap(([type, key]) =>
         histogramPoints(
           { type },
-          originBoundsSeconds,
-          planes.map((plane) => plane.requestDuration[key]),
+          key === 'readsTarget' ? readsTargetBounds(gathered) : gathered.originBoundsSeconds,
+          gathered.planes.map((plane) => plane.requestDuration[key]),
         ),
       ),
   },

@@ -1,7 +1,7 @@
 /** The families of what passes through: bytes on both sides, requests by opcode and, where wanted, by keyspace. */
 import { Opcode, opcodeName } from '../cql/protocol.ts'
 import { type MetricFamily, readPerCluster, total } from './family.ts'
-import type { PlaneSeries } from './plane-series.ts'
+import type { KeyspaceCount, PlaneSeries } from './plane-series.ts'
 
 const CLUSTER = ['origin', 'target'] as const
 
@@ -24,6 +24,11 @@ const opcodeLabel = (opcode: number): string =>
   OPCODES.includes(opcode) ? opcodeName(opcode).toLowerCase() : OTHER
 
 const OPCODE_LABELS = [...OPCODES.map(opcodeLabel), OTHER]
+
+const KINDS = [
+  ['read', 'reads'],
+  ['write', 'writes'],
+] as const satisfies readonly (readonly [string, keyof KeyspaceCount])[]
 
 const readTotal =
   (read: (plane: PlaneSeries) => number): MetricFamily['read'] =>
@@ -85,5 +90,30 @@ export const TRAFFIC_FAMILIES: readonly MetricFamily[] = [
         labels: { opcode },
         value: total(planes, (plane) => requestsOf(plane, opcode)),
       })),
+  },
+  {
+    ...OWN,
+    name: 'keyspace_requests_total',
+    type: 'counter',
+    labels: {
+      keyspace:
+        'as the statement names it, else that of its session; empty outside of any, and after 100 of one thread the rest is `other`',
+      kind: KINDS.map(([label]) => label),
+    },
+    help: 'With metrics_keyspaces: QUERY, EXECUTE and BATCH that were sent on, as reads and writes in proxy_request_duration_seconds; a BATCH counts where its first statement does. A keyspace has series from its first request on.',
+    read: ({ planes }) => {
+      const byKeyspace = Map.groupBy(
+        planes.flatMap(({ keyspaceRequests }) => keyspaceRequests),
+        ({ keyspace }) => keyspace,
+      )
+      return [...byKeyspace]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .flatMap(([keyspace, all]) =>
+          KINDS.map(([kind, key]) => ({
+            labels: { keyspace, kind },
+            value: all.reduce((sum, counts) => sum + counts[key], 0),
+          })),
+        )
+    },
   },
 ]

@@ -21,6 +21,7 @@ export type DataPlaneSettings = SessionSettings & {
   readonly preparedBytesMax: number
   readonly connectTimeoutMs: readonly [number, number]
   readonly latencyBoundsSeconds: readonly [readonly number[], readonly number[]]
+  readonly honoursTargetBuckets: boolean
   readonly asyncLatencyBoundsSeconds: readonly number[]
   readonly asyncReads: AsyncReadSettings
 }

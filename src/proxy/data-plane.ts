@@ -30,6 +30,7 @@ import type { SessionContext, Snapshot } from '../session/context.ts'
 import { RequestDispatcher } from '../session/dispatch.ts'
 import { FailedWriteTables } from '../session/failed-writes.ts'
 import { Healer } from '../session/healer.ts'
+import { KeyspaceRequests } from '../session/keyspace-requests.ts'
 import { type Quiescence, quiescence } from '../session/quiescence.ts'
 import { RequestKind, RequestTable } from '../session/request-table.ts'
 import type { Session } from '../session/session.ts'
@@ -68,6 +69,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   readonly profiles: ProfileRegistry
   readonly metrics: DataPlaneMetrics
   readonly failedWrites: FailedWriteTables
+  readonly keyspaceRequests: KeyspaceRequests
   readonly log: Logger
   readonly dispatcher: RequestDispatcher
   readonly readCopies: AsyncReads
@@ -101,6 +103,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.flusher = this.#makeFlusher()
     const { preparedEntriesMax, preparedBytesMax } = options.settings
     this.prepared = new PreparedCache(preparedEntriesMax, preparedBytesMax)
+    this.keyspaceRequests = new KeyspaceRequests(this.requests, this.prepared)
     this.log = options.log.child({ component: 'session' })
     this.#upstreamLog = new UpstreamLog(options.log.child({ component: 'upstream' }))
     this.snapshot = options.snapshot
@@ -115,6 +118,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       originBoundsSeconds,
       targetBoundsSeconds,
       asyncBoundsSeconds: options.settings.asyncLatencyBoundsSeconds,
+      honoursTargetBuckets: options.settings.honoursTargetBuckets,
     })
     this.#failures = new ClientFailures(this.metrics, this.log)
     this.failedWrites = new FailedWriteTables(() => options.clock.wallMs())
@@ -314,7 +318,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       connection.metrics.usedStreamIds += connection.slots.used
     }
     this.readCopies.updateGauges()
-    return this.metrics.toSeries(this.failedWrites.toSeries())
+    return this.metrics.toSeries(this.failedWrites.toSeries(), this.keyspaceRequests.toSeries())
   }
 
   /** Writes once per turn, and measures from the read that was the first to have something to write. */

@@ -84,6 +84,8 @@ export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
   forwardsClientCredentialsToOrigin: settings.forwardClientCredentialsToOrigin,
   replacedFunctions: settings.replaceCqlFunctions ? replacedFunctions(settings) : [],
   unifiesWriteTimestamps: settings.unifyWriteTimestamps,
+  honoursTargetBuckets: settings.metricsHonourTargetBuckets,
+  countsKeyspaces: settings.metricsKeyspaces,
   tracing: {
     isEnabled: settings.tracingEnabled,
     perSecondMax: Math.max(settings.tracingRateLimit, 0),

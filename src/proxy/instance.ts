@@ -18,10 +18,11 @@ import { type LogLevel, type LogLevels, logLevelsOf } from '../log-levels.ts'
 import { messageOf } from '../message-of.ts'
 import type { CertificateSeries } from '../metrics/certificate-series.ts'
 import type { ControlConnectionSeries } from '../metrics/control-connection-series.ts'
+import type { NodeLabels } from '../metrics/departed-nodes.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import { Dialer, formatEndpoint } from '../net/dialer.ts'
 import { tryConnect } from '../net/reach.ts'
-import type { Cluster } from '../routing/cluster.ts'
+import { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import { statusChange } from '../session/client-events.ts'
 import type { Quiescence } from '../session/quiescence.ts'
@@ -155,6 +156,16 @@ export class ProxyInstance {
   /** Of both clusters; none before the first start attempt has succeeded. */
   get controlConnections(): readonly ControlConnectionSeries[] {
     return this.#service?.control.series() ?? []
+  }
+
+  /** The labels of the nodes that the clusters have; null before the first start attempt has succeeded. */
+  get nodeLabels(): NodeLabels | null {
+    const control = this.#service?.control
+    if (control === undefined) return null
+    return {
+      origin: control.nodeLabels(Cluster.ORIGIN),
+      target: control.nodeLabels(Cluster.TARGET),
+    }
   }
 
   /** Looks now whether files of certificates have changed, and not only at the next regular look. */

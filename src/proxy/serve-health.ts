@@ -34,9 +34,11 @@ export const serveHealth = async (
     originBoundsSeconds: boundsInSeconds(settings.metricsOriginLatencyBucketsMs),
     targetBoundsSeconds: boundsInSeconds(settings.metricsTargetLatencyBucketsMs),
     asyncBoundsSeconds: boundsInSeconds(settings.metricsAsyncReadLatencyBucketsMs),
+    honoursTargetBuckets: settings.metricsHonourTargetBuckets,
     series: () => instance.series() ?? Promise.resolve([]),
     ...others,
     certificates: () => instance.certificates,
+    nodes: () => instance.nodeLabels,
     controlConnections: () => instance.controlConnections,
     clock,
   })

@@ -22,6 +22,7 @@ import type { Credentials, Profile } from '../upstream/profile.ts'
 import type { ProfileRegistry } from '../upstream/profile-registry.ts'
 import type { FailedWriteTables } from './failed-writes.ts'
 import type { FunctionReplacement } from './function-replacement.ts'
+import type { KeyspaceRequests } from './keyspace-requests.ts'
 import type { RequestIds } from './request-ids.ts'
 import type { RequestRewriter } from './request-rewriter.ts'
 import type { RequestTable } from './request-table.ts'
@@ -41,6 +42,7 @@ export type SessionSettings = {
   /** Whose calls in writes become one value for both clusters; none where replacement is off. */
   readonly replacedFunctions: readonly CqlFunctionName[]
   readonly unifiesWriteTimestamps: boolean
+  readonly countsKeyspaces: boolean
   /** Each request gets an id in its custom payload, and is logged; at most so many a second, 0: all. */
   readonly tracing: {
     readonly isEnabled: boolean
@@ -97,6 +99,7 @@ export interface SessionContext {
   readonly profiles: ProfileRegistry
   readonly metrics: DataPlaneMetrics
   readonly failedWrites: FailedWriteTables
+  readonly keyspaceRequests: KeyspaceRequests
   readonly log: Logger
   readonly dispatcher: Dispatcher
   readonly readCopies: ReadCopies

@@ -273,7 +273,7 @@ export class RequestDispatcher implements Dispatcher {
       this.#refuseFull(session, bytes, start, Cluster.TARGET)
       return NOT_SENT
     }
-    const { requests, routing, turn, metrics } = this.#context
+    const { requests, routing, turn, metrics, settings } = this.#context
     const request = requests.take()
     requests.session[request] = session
     requests.statement[request] = statement
@@ -287,6 +287,7 @@ export class RequestDispatcher implements Dispatcher {
     requests.applied[request] = 0
     requests.heals[request] = 0
     session.inFlight++
+    if (settings.countsKeyspaces) this.#countKeyspace(request, decision)
     if (second === null) {
       requests.outstanding[request] = 1 << first
       if (decision === ForwardDecision.ORIGIN_ONLY || decision === ForwardDecision.TARGET_ONLY) {
@@ -311,6 +312,11 @@ export class RequestDispatcher implements Dispatcher {
     sendRequest(requests, request, connection, batch)
     sendRequest(requests, request, second, batch)
     return request
+  }
+
+  #countKeyspace(request: number, decision: ForwardDecision): void {
+    const isRead = decision === ForwardDecision.ORIGIN || decision === ForwardDecision.TARGET
+    this.#context.keyspaceRequests.count(request, isRead)
   }
 
   #refuseFull(session: Session, bytes: Uint8Array, start: number, cluster: Cluster): void {

@@ -18,6 +18,8 @@ const OWN_SETTINGS = [
   ['upstream_connections_max_per_node', 4],
   ['prepared_cache_max_entries', 10_000],
   ['prepared_cache_max_mib', 64],
+  ['metrics_keyspaces', false],
+  ['metrics_honour_target_buckets', false],
   [
     'replace_cql_functions_list',
     ['now', 'uuid', 'currentTimeUUID', 'currentTimestamp', 'currentDate', 'currentTime'],

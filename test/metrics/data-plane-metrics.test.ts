@@ -90,6 +90,7 @@ describe('DataPlaneMetrics', () => {
         tlsHandshake: 0,
       },
       failedTables: [],
+      keyspaceRequests: [],
       nodes: [],
     })
   })
@@ -103,9 +104,15 @@ describe('DataPlaneMetrics', () => {
     expect(metrics.node('target', 'a:9042').requestDurationWrites.boundsSeconds).toEqual([0.002])
   })
 
-  test('gives the type reads_target Origin bounds, as dashboards know it', () => {
+  test('gives the type reads_target Origin bounds, as dashboards know it, unless Target’s are asked for', () => {
     const { requestDuration } = new DataPlaneMetrics(BOUNDS)
     expect(requestDuration.readsTarget.boundsSeconds).toEqual([0.001, 1])
+    const honouring = new DataPlaneMetrics({ ...BOUNDS, honoursTargetBuckets: true })
+    const { readsOrigin, readsTarget, writes } = honouring.requestDuration
+    expect(readsTarget.boundsSeconds).toEqual([0.002])
+    expect([readsOrigin, writes].map(({ boundsSeconds }) => boundsSeconds)).toEqual(
+      Array(2).fill([0.001, 1]),
+    )
   })
 
   test('hands over a copy that crosses threads and does not change', () => {

@@ -57,7 +57,7 @@ const seriesOf = (nodes: readonly (readonly ['origin' | 'target', string])[] = [
   for (const [cluster, node] of nodes) metrics.node(cluster, node)
   for (const [cluster, node] of nodes) metrics.asyncReads.node(cluster, node)
   metrics.asyncReads.countMismatch('ks', 't')
-  const series = metrics.toSeries()
+  const series = metrics.toSeries([], [{ keyspace: 'ks', reads: 1, writes: 2 }])
   const gc = { count: 1, sumSeconds: 0.5, recentSeconds: [0.5] }
   return { ...series, thread: { ...series.thread, gc } }
 }
