@@ -45,6 +45,12 @@ const CLIENTS: Row = {
       { unit: 'reqps' },
     ),
     lines(
+      'Requests by keyspace',
+      'Where metrics_keyspaces is on.',
+      [[sumBy('keyspace, kind', rate('zdm_keyspace_requests_total')), '{{keyspace}} {{kind}}']],
+      { unit: 'reqps' },
+    ),
+    lines(
       'Bytes from and to clients',
       'Without what TLS adds.',
       [

@@ -27,6 +27,7 @@ export const LIVE_SETTINGS: ReadonlySet<SettingKey> = new Set<SettingKey>([
   'proxy_request_timeout_ms',
   'proxy_timeout_reply',
   'proxy_max_client_connections',
+  'proxy_max_client_connections_per_address',
   'proxy_max_envelope_mib',
   'proxy_client_output_max_mib',
   'metrics_keyspaces',

@@ -104,6 +104,7 @@ export class DataPlaneMetrics {
     handshakeTimeout: 0,
     protocolError: 0,
     limit: 0,
+    addressLimit: 0,
     accept: 0,
     internalError: 0,
     tlsHandshake: 0,

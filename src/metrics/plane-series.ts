@@ -27,6 +27,8 @@ export type PerCloseReason = {
   protocolError: number
   /** proxy_max_client_connections were open. */
   limit: number
+  /** proxy_max_client_connections_per_address were open from its address. */
+  addressLimit: number
   /** The system did not hand it over, for want of file descriptors for instance. */
   accept: number
   /** A fault of the proxy's own. */

@@ -21,6 +21,7 @@ const REQUEST_TYPES = [
 
 const CLOSE_REASONS = [
   ['accept', 'accept'],
+  ['address_limit', 'addressLimit'],
   ['handshake_timeout', 'handshakeTimeout'],
   ['internal_error', 'internalError'],
   ['limit', 'limit'],
@@ -147,7 +148,7 @@ const OWN_FAMILIES: readonly MetricFamily[] = [
     name: 'clients_closed_total',
     type: 'counter',
     labels: { reason: CLOSE_REASONS.map(([label]) => label) },
-    help: 'Client connections that the proxy ended: not accepted for want of file descriptors for instance, no handshake in time, a fault of its own, proxy_max_client_connections reached, bytes against the protocol, answers not read, no TLS or no acceptable certificate.',
+    help: 'Client connections that the proxy ended: not accepted for want of file descriptors for instance, no handshake in time, a fault of its own, proxy_max_client_connections or proxy_max_client_connections_per_address reached (who sends no byte is no client), bytes against the protocol, answers not read, no TLS or no acceptable certificate.',
     read: ({ planes }) =>
       CLOSE_REASONS.map(([reason, key]) => ({
         labels: { reason },

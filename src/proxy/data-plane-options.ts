@@ -15,6 +15,8 @@ export type DataPlaneSettings = SessionSettings & {
   /** Protocol versions that clients may not use. */
   readonly blockedVersions: readonly number[]
   readonly clientConnectionsMax: number
+  /** 0: no limit. */
+  readonly clientConnectionsPerAddressMax: number
   readonly streamIdsMax: number
   readonly connectionsPerNodeMax: number
   readonly preparedEntriesMax: number

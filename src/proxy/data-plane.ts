@@ -43,6 +43,7 @@ import { completeHandshake } from '../upstream/handshake.ts'
 import { type Node, UpstreamPool } from '../upstream/pool.ts'
 import type { Profile } from '../upstream/profile.ts'
 import { ProfileRegistry } from '../upstream/profile-registry.ts'
+import { AddressCounts } from './address-counts.ts'
 import { ClientFailures } from './client-failures.ts'
 import { Clients } from './clients.ts'
 import type {
@@ -134,7 +135,8 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.replacement = makeReplacement(this, options.shared)
     this.rewriter = makeRewriter(this, options.shared)
     this.requestIds = makeRequestIds(this, options.shared)
-    this.#clients = new Clients(this, options.clientCount, this.#failures)
+    const addresses = new AddressCounts(options.shared.clientAddresses)
+    this.#clients = new Clients(this, options.clientCount, addresses, this.#failures)
     this.#answers = new Answers(this, new Healer(this))
     this.#slow = new SlowRequests(this)
     this.dispatcher = new RequestDispatcher(this, this.#slow)

@@ -92,6 +92,7 @@ export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
     key: settings.tracingRequestIdKey,
   },
   clientConnectionsMax: settings.proxyMaxClientConnections,
+  clientConnectionsPerAddressMax: settings.proxyMaxClientConnectionsPerAddress,
   // One client's limit; what many clients share has to carry them all.
   streamIdsMax:
     settings.upstreamConnections === 'shared'

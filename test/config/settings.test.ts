@@ -25,6 +25,7 @@ const OWN_SETTINGS = [
     ['now', 'uuid', 'currentTimeUUID', 'currentTimestamp', 'currentDate', 'currentTime'],
   ],
   ['unify_write_timestamps', false],
+  ['proxy_max_client_connections_per_address', 0],
   ['proxy_timeout_reply', 'error'],
   ['proxy_max_envelope_mib', 256],
   ['proxy_client_output_max_mib', 64],

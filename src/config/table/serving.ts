@@ -308,6 +308,15 @@ export const EXTENSIONS = {
         'Gives writes that carry no timestamp one of the proxy, so that both clusters store the same write time. Timestamps of clients and in CQL stay; counters and lightweight transactions have none.',
     },
     {
+      key: 'proxy_max_client_connections_per_address',
+      type: 'int',
+      default: 0,
+      min: 0,
+      status: 'active',
+      description:
+        'Client connections open at one time from one IP address, all threads together; 0: no limit. Clients behind a load balancer or NAT that hides their addresses count as one.',
+    },
+    {
       key: 'proxy_timeout_reply',
       type: 'choice',
       default: 'error',
