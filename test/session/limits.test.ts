@@ -1,5 +1,6 @@
 /** Every bound of the request path, and what happens at it (architecture §4). */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Server } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { ErrorCode, Opcode, ResultKind, Version } from '../../src/cql/protocol.ts'
 import { afterTest } from '../support/after-test.ts'
@@ -13,6 +14,10 @@ import type { RawClient } from '../support/raw-client.ts'
 
 const READ = 'SELECT * FROM ks.t'
 const WRITE = 'INSERT INTO ks.t (k) VALUES (1)'
+const portOf = (server: Server): number | null => {
+  const address = server.address()
+  return typeof address === 'object' && address !== null ? address.port : null
+}
 const MIB = 1024 * 1024
 
 describe.each(['shared', 'per_client'] as const)('%s: stream ids', (upstreamConnections) => {
@@ -210,14 +215,14 @@ test('a connection that the system does not hand over is counted and told', asyn
   const rig = await startPlane()
   // What Node does when accept(2) reports an error.
   const fail = (message: unknown): void => {
-    const { socket } = message as { socket: { server: NodeJS.EventEmitter } }
-    socket.server.emit('error', new Error('accept EMFILE'))
+    const { socket } = message as { socket: { server: Server } }
+    if (portOf(socket.server) === rig.port) socket.server.emit('error', new Error('accept EMFILE'))
   }
   subscribe('net.server.socket', fail)
   afterTest(() => unsubscribe('net.server.socket', fail))
   const driver = await rig.client()
   expect(resultKind(await driver.query(READ))).toBe(ResultKind.ROWS)
-  expect(rig.series().clientsClosed.accept).toBeGreaterThan(0)
+  expect(rig.series().clientsClosed.accept).toBe(1)
   const line = rig.log.find(({ code }) => code === 'CLIENT_ACCEPT_FAILED')
   expect(line?.msg).toContain('accept EMFILE')
 })
