@@ -334,6 +334,15 @@ const PROCESS: Row = {
       { unit: 'bytes' },
     ),
     lines(
+      'Spans',
+      'Where tracing_otlp_endpoint is set: taken by the collector, and dropped by the reason.',
+      [
+        [`sum(${rate('zdm_trace_spans_exported_total')})`, 'exported'],
+        [`${sumBy('reason', rate('zdm_trace_spans_dropped_total'))} > 0`, 'dropped: {{reason}}'],
+      ],
+      { unit: 'ops' },
+    ),
+    lines(
       'Allocation',
       'What the garbage collector has to clear away again.',
       [[rate('go_memstats_alloc_bytes_total'), '{{instance}}']],

@@ -38,7 +38,7 @@ export type ChoiceDefinition = Common & {
 export type StringDefinition = Common & {
   readonly type: 'string'
   readonly default: string
-  readonly format?: 'listen address' | 'metrics prefix' | 'path' | 'payload key'
+  readonly format?: 'listen address' | 'metrics prefix' | 'path' | 'payload key' | 'HTTP URL'
   /** Never shown: not in the log, not in an error. */
   readonly isSecret?: true
   /** Must be there (it may be empty) when settings come from the environment. */

@@ -31,6 +31,7 @@ export const LIVE_SETTINGS: ReadonlySet<SettingKey> = new Set<SettingKey>([
   'proxy_max_envelope_mib',
   'proxy_client_output_max_mib',
   'metrics_keyspaces',
+  'tracing_sample_percent',
   'heartbeat_interval_ms',
   'heartbeat_retry_interval_min_ms',
   'heartbeat_retry_interval_max_ms',

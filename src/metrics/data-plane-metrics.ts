@@ -40,6 +40,8 @@ export class DataPlaneMetrics {
   preparedMisses = 0
   /** Statements that the cache has forgotten to make room. */
   preparedEvictions = 0
+  /** Spans that were not handed over, there being too many. */
+  spansDropped = 0
   /** Bytes from and to clients. */
   readonly clientTraffic = noTraffic()
   /** Bytes from and to the nodes of each cluster, control connections left out. */
@@ -151,6 +153,7 @@ export class DataPlaneMetrics {
       preparedEntries: this.preparedEntries,
       preparedMisses: this.preparedMisses,
       preparedEvictions: this.preparedEvictions,
+      spansDropped: this.spansDropped,
       clientTraffic: { ...this.clientTraffic },
       upstreamTraffic: {
         origin: { ...this.upstreamTraffic.origin },

@@ -10,6 +10,7 @@ import { PROXY_FAMILIES } from './proxy-families.ts'
 import { RELOAD_FAMILIES } from './reload-families.ts'
 import { RUNTIME_FAMILIES } from './runtime-families.ts'
 import { TLS_FAMILIES } from './tls-families.ts'
+import { TRACING_FAMILIES } from './tracing-families.ts'
 import { TRAFFIC_FAMILIES } from './traffic-families.ts'
 
 const DEFAULT_PREFIX = 'zdm'
@@ -54,6 +55,11 @@ const SECTIONS: readonly { title: string; text: string; families: readonly Metri
     title: 'Certificates',
     text: 'Only of legs that have TLS. Days left: `(zdm_tls_certificate_expiry_timestamp_seconds - time()) / 86400`.',
     families: TLS_FAMILIES,
+  },
+  {
+    title: 'Spans',
+    text: 'Only with `tracing_otlp_endpoint`.',
+    families: TRACING_FAMILIES,
   },
   {
     title: 'Settings',

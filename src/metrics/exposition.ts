@@ -14,6 +14,7 @@ import type { Gathered, MetricFamily } from './family.ts'
 import type { PlaneSeries } from './plane-series.ts'
 import type { ReloadSeries } from './reload-series.ts'
 import { readThread, type ThreadSeries, watchThread } from './thread-series.ts'
+import type { TracingSeries } from './tracing-series.ts'
 
 /** Half of the time that Prometheus waits by default, so that it hears the error. */
 const SCRAPE_TIMEOUT_MS = 5000
@@ -57,6 +58,8 @@ export type MetricsExpositionOptions = {
   readonly controlConnections?: () => readonly ControlConnectionSeries[]
   /** The nodes that the clusters have now; null before they are known. Without it every node is shown for good. */
   readonly nodes?: () => NodeLabels | null
+  /** Of the exporter of spans; null or absent where there is none. */
+  readonly tracing?: () => TracingSeries | null
   /** Of the settings; absent where they cannot be read again. */
   readonly reloads?: () => ReloadSeries
   readonly clock: Clock
@@ -98,6 +101,7 @@ export class MetricsExposition {
       control: options.control?.() ?? null,
       certificates: options.certificates?.() ?? NO_CERTIFICATES,
       controlConnections: options.controlConnections?.() ?? [],
+      tracing: options.tracing?.() ?? null,
       reloads: options.reloads?.() ?? null,
     }
     // The registry calls every family's get() before it waits for anything, so a scrape that comes

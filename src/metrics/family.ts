@@ -10,6 +10,7 @@ import type { HistogramSnapshot } from './histogram.ts'
 import type { PerCluster, PlaneSeries } from './plane-series.ts'
 import type { ReloadSeries } from './reload-series.ts'
 import type { ThreadSeries } from './thread-series.ts'
+import type { TracingSeries } from './tracing-series.ts'
 
 /** All that a scrape reads. */
 export type Gathered = {
@@ -27,6 +28,8 @@ export type Gathered = {
   readonly certificates: CertificateSeries
   /** None before the first start attempt has succeeded. */
   readonly controlConnections: readonly ControlConnectionSeries[]
+  /** Null where no spans are exported. */
+  readonly tracing: TracingSeries | null
   /** Null where settings cannot be read again. */
   readonly reloads: ReloadSeries | null
 }

@@ -134,6 +134,7 @@ export type PlaneSeries = {
   readonly preparedEntries: number
   readonly preparedMisses: number
   readonly preparedEvictions: number
+  readonly spansDropped: number
   readonly clientTraffic: Readonly<Traffic>
   readonly upstreamTraffic: Readonly<Record<ClusterKey, Readonly<Traffic>>>
   /** Indexed by the opcode. */

@@ -32,6 +32,7 @@ import { FailedWriteTables } from '../session/failed-writes.ts'
 import { Healer } from '../session/healer.ts'
 import { KeyspaceRequests } from '../session/keyspace-requests.ts'
 import { type Quiescence, quiescence } from '../session/quiescence.ts'
+import type { RequestSpans } from '../session/request-spans.ts'
 import { RequestKind, RequestTable } from '../session/request-table.ts'
 import type { Session } from '../session/session.ts'
 import { SlowRequests } from '../session/slow-requests.ts'
@@ -52,7 +53,7 @@ import type {
   SchemaAgreementCall,
 } from './data-plane-options.ts'
 import type { NodeStatus } from './plane-messages.ts'
-import { makeReplacement, makeRequestIds, makeRewriter } from './rewriting.ts'
+import { makeReplacement, makeRequestIds, makeRewriter, makeSpans } from './rewriting.ts'
 import { UpstreamLog } from './upstream-log.ts'
 
 /** The error of a time-out is at most one sweep. */
@@ -71,6 +72,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   readonly metrics: DataPlaneMetrics
   readonly failedWrites: FailedWriteTables
   readonly keyspaceRequests: KeyspaceRequests
+  readonly spans: RequestSpans | null
   readonly log: Logger
   readonly dispatcher: RequestDispatcher
   readonly readCopies: AsyncReads
@@ -135,6 +137,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.replacement = makeReplacement(this, options.shared)
     this.rewriter = makeRewriter(this, options.shared)
     this.requestIds = makeRequestIds(this, options.shared)
+    this.spans = makeSpans(this, options.onTraced)
     const addresses = new AddressCounts(options.shared.clientAddresses)
     this.#clients = new Clients(this, options.clientCount, addresses, this.#failures)
     this.#answers = new Answers(this, new Healer(this))
@@ -187,6 +190,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.settings = settings
     this.clientVersions = requestVersions(settings.blockedVersions)
     this.readCopies.setSettings(settings.asyncReads)
+    this.spans?.setSamplePercent(settings.tracing.samplePercent)
   }
 
   /** The cluster's nodes know sooner than a time-out that one of them has gone, or is back. */
@@ -220,6 +224,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   /** Closes everything now. */
   close(): void {
     this.clock.clearInterval(this.#sweepTimer)
+    this.spans?.sweep()
     void this.#listener?.close()
     this.#clients.destroyAll()
     this.profiles.closeAll()
@@ -440,6 +445,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
     }
     for (const connection of this.#connections) connection.sweep(nowMs)
     for (const session of this.#clients) session.sweep(nowMs)
+    this.spans?.sweep()
     this.profiles.sweep(nowMs)
     this.readCopies.sweep(nowMs)
   }

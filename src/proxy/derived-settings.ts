@@ -90,6 +90,8 @@ export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
     isEnabled: settings.tracingEnabled,
     perSecondMax: Math.max(settings.tracingRateLimit, 0),
     key: settings.tracingRequestIdKey,
+    exportsSpans: settings.tracingOtlpEndpoint !== '',
+    samplePercent: settings.tracingSamplePercent,
   },
   clientConnectionsMax: settings.proxyMaxClientConnections,
   clientConnectionsPerAddressMax: settings.proxyMaxClientConnectionsPerAddress,

@@ -20,12 +20,14 @@ import type { CertificateSeries } from '../metrics/certificate-series.ts'
 import type { ControlConnectionSeries } from '../metrics/control-connection-series.ts'
 import type { NodeLabels } from '../metrics/departed-nodes.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
+import type { TracingSeries } from '../metrics/tracing-series.ts'
 import { Dialer, formatEndpoint } from '../net/dialer.ts'
 import { tryConnect } from '../net/reach.ts'
 import { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import { statusChange } from '../session/client-events.ts'
 import type { Quiescence } from '../session/quiescence.ts'
+import type { OtlpExporter } from '../tracing/otlp-exporter.ts'
 import { type ClusterHealth, ControlPlane, type ControlPlaneSettings } from './control-plane.ts'
 import { DataPlanes } from './data-planes.ts'
 import {
@@ -39,12 +41,15 @@ import {
 import type { NodeStatus } from './plane-messages.ts'
 import { SiblingWatch, siblingAt } from './sibling-watch.ts'
 import { describeTls, legSources, openAstraContacts, tlsMaterial } from './tls-legs.ts'
+import { makeExporter } from './tracing.ts'
 
 const RETRY_DELAY_MIN_MS = 100
 const RETRY_DELAY_MAX_MS = 10_000
 const RETRY_FACTOR = 2
 /** For another instance to take a connection. */
 const LOOK_TIMEOUT_MS = 1_000
+/** For the last spans, at the end. */
+const EXPORT_WITHIN_MS = 2_000
 /** Several threads can listen on one port here (SO_REUSEPORT with load balancing). */
 const CAN_SHARE_PORT = process.platform === 'linux'
 
@@ -85,6 +90,8 @@ export class ProxyInstance {
   #stopped: Promise<void> | null = null
   #routing: RoutingState
   #logLevel: LogLevel | LogLevels
+  /** Null where spans are not exported. */
+  readonly #exporter: OtlpExporter | null
   /** Of planes that are gone. */
   #lastSeries: PlaneSeries[] | null = null
 
@@ -95,6 +102,7 @@ export class ProxyInstance {
     this.#log = tools.log.child({ component: 'instance' })
     this.#routing = routing
     this.#logLevel = tools.logLevel
+    this.#exporter = makeExporter(settings, { clock: tools.clock, log: this.#log })
   }
 
   get phase(): InstancePhase {
@@ -166,6 +174,11 @@ export class ProxyInstance {
       origin: control.nodeLabels(Cluster.ORIGIN),
       target: control.nodeLabels(Cluster.TARGET),
     }
+  }
+
+  /** What became of spans; null where none are exported. */
+  get tracing(): TracingSeries | null {
+    return this.#exporter?.series() ?? null
   }
 
   /** Looks now whether files of certificates have changed, and not only at the next regular look. */
@@ -275,6 +288,7 @@ export class ProxyInstance {
       service.certificates.close()
       await service.planes.close()
       service.control.close()
+      await this.#exporter?.close(EXPORT_WITHIN_MS)
     }
     this.#phase = 'stopped'
     log.info({ code: 'SHUTDOWN_COMPLETE' }, 'shut down')
@@ -310,6 +324,7 @@ export class ProxyInstance {
         clock,
         rewriteEnvelope: this.#tools.rewriteEnvelope,
         schemaAgreement: (questions) => control.schemaAgreement(questions),
+        onTraced: (requests) => this.#exporter?.add(requests),
         onDeath: (error) => this.#tools.onFault(error),
       })
       const port = await planes.listen(this.#settings.proxyListenPort)

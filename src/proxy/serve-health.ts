@@ -39,6 +39,7 @@ export const serveHealth = async (
     ...others,
     certificates: () => instance.certificates,
     nodes: () => instance.nodeLabels,
+    tracing: () => instance.tracing,
     controlConnections: () => instance.controlConnections,
     clock,
   })

@@ -25,6 +25,7 @@ import type { FunctionReplacement } from './function-replacement.ts'
 import type { KeyspaceRequests } from './keyspace-requests.ts'
 import type { RequestIds } from './request-ids.ts'
 import type { RequestRewriter } from './request-rewriter.ts'
+import type { RequestSpans } from './request-spans.ts'
 import type { RequestTable } from './request-table.ts'
 import type { SchemaQuestion } from './schema-changes.ts'
 import type { Session } from './session.ts'
@@ -48,6 +49,9 @@ export type SessionSettings = {
     readonly isEnabled: boolean
     readonly perSecondMax: number
     readonly key: string
+    /** Sampled requests are told to the control plane as spans. */
+    readonly exportsSpans: boolean
+    readonly samplePercent: number
   }
 }
 
@@ -100,6 +104,8 @@ export interface SessionContext {
   readonly metrics: DataPlaneMetrics
   readonly failedWrites: FailedWriteTables
   readonly keyspaceRequests: KeyspaceRequests
+  /** Null where nothing is exported. */
+  readonly spans: RequestSpans | null
   readonly log: Logger
   readonly dispatcher: Dispatcher
   readonly readCopies: ReadCopies

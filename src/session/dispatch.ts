@@ -30,12 +30,14 @@ export class RequestDispatcher implements Dispatcher {
   readonly #batch = new BatchIds()
   readonly #rewritesAllWrites: boolean
   readonly #givesIds: boolean
+  readonly #spans: SessionContext['spans']
 
   constructor(context: SessionContext, slow: SlowRequests) {
     this.#context = context
     this.#slow = slow
     this.#rewritesAllWrites = context.rewriter.setsTimestamps
     this.#givesIds = context.requestIds.isEnabled
+    this.#spans = context.spans
   }
 
   dispatch(session: Session, bytes: Uint8Array, start: number, end: number): void {
@@ -288,6 +290,7 @@ export class RequestDispatcher implements Dispatcher {
     requests.heals[request] = 0
     session.inFlight++
     if (settings.countsKeyspaces) this.#countKeyspace(request, decision)
+    if (this.#spans !== null) this.#spans.begin(request)
     if (second === null) {
       requests.outstanding[request] = 1 << first
       if (decision === ForwardDecision.ORIGIN_ONLY || decision === ForwardDecision.TARGET_ONLY) {

@@ -3,13 +3,14 @@
  * executions cost an increment; a text is read up to its first table each time. Bounded.
  */
 import { OPCODE_OFFSET } from '../cql/envelope.ts'
+import { ProtocolError } from '../cql/errors.ts'
 import { decodeBatch } from '../cql/messages/batch.ts'
 import {
   type BatchVisitor,
   readLongStringLength,
   visitBatchChildren,
 } from '../cql/messages/fields.ts'
-import { Opcode } from '../cql/protocol.ts'
+import { Opcode, type VersionTraits } from '../cql/protocol.ts'
 import { BodyReader } from '../cql/reader.ts'
 import type { KeyspaceCount } from '../metrics/plane-series.ts'
 import type { PreparedCache } from '../prepared/cache.ts'
@@ -23,6 +24,8 @@ import { messageStart } from './upstream-request.ts'
 export const KEYSPACES_MAX = 100
 export const OTHER_KEYSPACES = 'other'
 const LONG_STRING_OFFSET = 4
+
+export type DescribedStatement = { readonly text: Uint8Array; readonly keyspace: string | null }
 
 export class KeyspaceRequests {
   readonly #requests: RequestTable
@@ -38,13 +41,23 @@ export class KeyspaceRequests {
     this.#prepared = prepared
   }
 
-  /** Counts a QUERY, EXECUTE or BATCH of the request table, whose bytes have been read already. */
+  /** Counts a QUERY, EXECUTE or BATCH of the request table, which has been read already. */
   count(request: number, isRead: boolean): void {
-    const statement = this.#requests.statement[request]!
+    const statement = this.#statementOf(request)
     const index =
-      statement === null ? this.#indexOfText(request) : this.#indexOfStatement(statement)
+      statement === null
+        ? this.#indexOf(this.#describeText(request).keyspace)
+        : this.#indexOfStatement(statement)
     if (isRead) this.#reads[index]!++
     else this.#writes[index]!++
+  }
+
+  /** The statement's text, of a batch its first one's, and the keyspace that it is in. */
+  describe(request: number): DescribedStatement {
+    const statement = this.#statementOf(request)
+    if (statement === null) return this.#describeText(request)
+    const { text } = statement
+    return { text, keyspace: statementKeyspace(text) ?? statement.keyspace }
   }
 
   toSeries(): readonly KeyspaceCount[] {
@@ -67,29 +80,40 @@ export class KeyspaceRequests {
     return statement.keyspaceIndex
   }
 
-  #indexOfText(request: number): number {
+  /** Of an EXECUTE, or of a BATCH that begins with one. */
+  #statementOf(request: number): PreparedStatement | null {
+    const requests = this.#requests
+    const bytes = requests.chunk[request]!
+    const start = requests.chunkStart[request]!
+    const own = requests.statement[request]!
+    if (own !== null || bytes[start + OPCODE_OFFSET] !== Opcode.BATCH) return own
+    const child = this.#firstChild
+    child.length = 0
+    const end = requests.chunkEnd[request]!
+    const { traits } = requests.session[request]!
+    visitBatchChildren(bytes, messageStart(bytes, start, end), end, traits!, child)
+    return child.isPrepared ? this.#prepared.find(bytes, child.start, child.length) : null
+  }
+
+  /** Behind `#statementOf`, which has found the first child of a BATCH. */
+  #describeText(request: number): DescribedStatement {
     const requests = this.#requests
     const bytes = requests.chunk[request]!
     const start = requests.chunkStart[request]!
     const end = requests.chunkEnd[request]!
-    const body = messageStart(bytes, start, end)
     const { traits, keyspace } = requests.session[request]!
-    if (bytes[start + OPCODE_OFFSET] === Opcode.BATCH) {
-      const child = this.#firstChild
-      child.length = 0
-      visitBatchChildren(bytes, body, end, traits!, child)
-      const found = child.isPrepared ? this.#prepared.find(bytes, child.start, child.length) : null
-      if (found !== null) return this.#indexOfStatement(found)
-      const named = statementKeyspace(bytes.subarray(child.start, child.start + child.length))
-      if (named !== null || !traits!.hasKeyspaceField) return this.#indexOf(named ?? keyspace)
-      const batch = decodeBatch(new BodyReader(bytes, body, end), traits!)
-      return this.#indexOf(batch.keyspace ?? keyspace)
-    }
-    const textStart = body + LONG_STRING_OFFSET
-    const textEnd = textStart + readLongStringLength(bytes, body, end)
-    const named = statementKeyspace(bytes.subarray(textStart, textEnd))
-    if (named !== null || !traits!.hasKeyspaceField) return this.#indexOf(named ?? keyspace)
-    return this.#indexOf(queryKeyspace(bytes, body, textEnd, end, traits!) ?? keyspace)
+    const body = messageStart(bytes, start, end)
+    const isBatch = bytes[start + OPCODE_OFFSET] === Opcode.BATCH
+    const { start: childStart, length: childLength } = this.#firstChild
+    const textStart = isBatch ? childStart : body + LONG_STRING_OFFSET
+    const length = isBatch ? childLength : readLongStringLength(bytes, body, end)
+    const text = bytes.subarray(textStart, textStart + length)
+    const named = statementKeyspace(text)
+    if (named !== null || !traits!.hasKeyspaceField) return { text, keyspace: named ?? keyspace }
+    const own = isBatch
+      ? batchKeyspace(bytes, body, end, traits!)
+      : queryKeyspace(bytes, body, textStart + length, end, traits!)
+    return { text, keyspace: own ?? keyspace }
   }
 
   /** Requests outside of any keyspace have an empty name. */
@@ -101,6 +125,21 @@ export class KeyspaceRequests {
     const index = this.#indices.size
     this.#indices.set(name, index)
     return index
+  }
+}
+
+/** The keyspace field; null also where what is in front of it cannot be read: the clusters will say so. */
+const batchKeyspace = (
+  bytes: Uint8Array,
+  body: number,
+  end: number,
+  traits: VersionTraits,
+): string | null => {
+  try {
+    return decodeBatch(new BodyReader(bytes, body, end), traits).keyspace ?? null
+  } catch (error) {
+    if (error instanceof ProtocolError) return null
+    throw error
   }
 }
 

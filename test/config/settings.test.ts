@@ -19,6 +19,8 @@ const OWN_SETTINGS = [
   ['prepared_cache_max_entries', 10_000],
   ['prepared_cache_max_mib', 64],
   ['metrics_keyspaces', false],
+  ['tracing_otlp_endpoint', ''],
+  ['tracing_sample_percent', 1],
   ['metrics_honour_target_buckets', false],
   [
     'replace_cql_functions_list',

@@ -55,6 +55,7 @@ describe('DataPlaneMetrics', () => {
       preparedEntries: 0,
       preparedMisses: 0,
       preparedEvictions: 0,
+      spansDropped: 0,
       clientTraffic: { receivedBytes: 0, sentBytes: 0 },
       upstreamTraffic: {
         origin: { receivedBytes: 0, sentBytes: 0 },

@@ -34,6 +34,7 @@ const gather = (...planes: PlaneSeries[]): Gathered => ({
   threads: planes.map((plane) => plane.thread),
   version: '1.2.3',
   control: CONTROL,
+  tracing: { exported: 1, queueFull: 2, exportFailed: 3 },
   certificates: {
     expiries: [{ leg: 'origin', role: 'certificate', expiresAtSeconds: 1_800_000_000 }],
     legs: [{ leg: 'origin', isRejected: true, reloads: { applied: 1, rejected: 2 } }],

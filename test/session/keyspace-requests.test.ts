@@ -1,6 +1,7 @@
 /** metrics_keyspaces: requests by the keyspace that they are in. */
 import { expect, test } from 'vitest'
-import { Version } from '../../src/cql/protocol.ts'
+import { Opcode, QueryFlag, Version } from '../../src/cql/protocol.ts'
+import { BodyWriter } from '../../src/cql/writer.ts'
 import { KEYSPACES_MAX } from '../../src/session/keyspace-requests.ts'
 import { startPlane } from '../support/plane.ts'
 
@@ -67,4 +68,21 @@ test('it can be turned on and off while clients are there; off is the default', 
   rig.plane.setSettings({ ...rig.plane.settings, countsKeyspaces: false })
   await driver.query('SELECT v FROM a.t')
   expect(counts(rig)).toEqual({ a: [1, 0] })
+})
+
+test('a batch whose parameters are cut off counts, and is forgotten when it is answered', async () => {
+  const rig = await start()
+  const driver = await rig.client(Version.V5)
+  const body = new BodyWriter()
+    .writeByte(0)
+    .writeShort(1)
+    .writeByte(0)
+    .writeLongString('INSERT INTO t (k) VALUES (1)')
+    .writeShort(0)
+    .writeShort(1)
+    .writeInt(QueryFlag.KEYSPACE)
+    .toBytes()
+  await driver.request(Opcode.BATCH, body)
+  expect(counts(rig)).toEqual({ '': [0, 1] })
+  await rig.idle()
 })

@@ -291,6 +291,25 @@ export const EXTENSIONS = {
         "Whether reads that Target serves are measured in `metrics_target_latency_buckets_ms`. If false, as with the Go proxy, all requests are in Origin's buckets.",
     },
     {
+      key: 'tracing_otlp_endpoint',
+      type: 'string',
+      default: '',
+      format: 'HTTP URL',
+      status: 'active',
+      description:
+        'Where spans of requests are sent, OTLP over HTTP in JSON, the whole URL: `http://127.0.0.1:4318/v1/traces`. Empty: there are none. Independent of `tracing_enabled`, whose request ids spans show. See docs/operations.md.',
+    },
+    {
+      key: 'tracing_sample_percent',
+      type: 'float',
+      default: 1,
+      min: 0,
+      max: 100,
+      status: 'active',
+      description:
+        'The share of the requests that spans are made of, chosen at random, with `tracing_otlp_endpoint`. Clients that send a `traceparent` in the custom payload decide for themselves.',
+    },
+    {
       key: 'replace_cql_functions_list',
       type: 'list',
       default: REPLACEABLE_FUNCTIONS,
