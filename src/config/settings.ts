@@ -6,7 +6,8 @@ import type { CamelCase, Section, SettingDefinition, SettingValue, ValueOf } fro
 import { ORIGIN, ROUTING, TARGET } from './table/clusters.ts'
 import { CREDENTIALS } from './table/credentials.ts'
 import { GLOBAL, TOPOLOGY, TRACING } from './table/general.ts'
-import { ADMIN, EXTENSIONS, HEARTBEATS, LISTENER, METRICS } from './table/serving.ts'
+import { METRICS } from './table/metrics.ts'
+import { ADMIN, EXTENSIONS, HEARTBEATS, LISTENER } from './table/serving.ts'
 import { TLS } from './table/tls.ts'
 import { TUNING } from './table/tuning.ts'
 

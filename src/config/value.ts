@@ -141,7 +141,19 @@ const parseString = ({ format }: StringDefinition, { text }: Scalar): ParsedValu
       fault: `${quoted(text)} has more than ${PAYLOAD_KEY_LENGTH_MAX} bytes, which no custom payload can carry as a key`,
     }
   }
-  return { value: text }
+  return format === 'HTTP URL' && text !== '' ? parseHttpUrl(text) : { value: text }
+}
+
+const parseHttpUrl = (text: string): ParsedValue<string> => {
+  const url = URL.parse(text)
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    return { fault: `${quoted(text)} is no URL like http://127.0.0.1:4318/v1/traces` }
+  }
+  return url.username === '' && url.password === ''
+    ? { value: text }
+    : {
+        fault: 'the URL has a user or a password in it, which would be shown in logs; none is sent',
+      }
 }
 
 const parseContactPoint = (item: string): ParsedValue<string> => {

@@ -3,13 +3,15 @@
  * changes in place. What they are called and how they add up over planes: families.ts and
  * exposition.ts. When each changes: operations §3.2, request path §5.7.
  */
+import { noTraffic, type Traffic } from '../net/transport.ts'
 import { AsyncMetrics } from './async-metrics.ts'
-import { LatencyHistogram } from './histogram.ts'
+import { LatencyHistogram, readsTargetBounds } from './histogram.ts'
 import { FINE_BOUNDS_SECONDS } from './latency-families.ts'
 import { NodeMetrics } from './node-metrics.ts'
 import type {
   ClusterKey,
   FailedTable,
+  KeyspaceCount,
   PerCloseReason,
   PerCluster,
   PerFailedWrite,
@@ -23,7 +25,12 @@ export type DataPlaneMetricsOptions = {
   readonly originBoundsSeconds: readonly number[]
   readonly targetBoundsSeconds: readonly number[]
   readonly asyncBoundsSeconds: readonly number[]
+  /** Reads from Target in Target's bounds (metrics_honour_target_buckets); absent: all requests in Origin's. */
+  readonly honoursTargetBuckets?: boolean
 }
+
+/** An opcode is a byte. */
+const OPCODES = 256
 
 const perCluster = (): PerCluster => ({ origin: 0, target: 0 })
 
@@ -31,6 +38,19 @@ export class DataPlaneMetrics {
   clientConnections = 0
   preparedEntries = 0
   preparedMisses = 0
+  /** Statements that the cache has forgotten to make room. */
+  preparedEvictions = 0
+  /** Spans that were not handed over, there being too many. */
+  spansDropped = 0
+  /** Bytes from and to clients. */
+  readonly clientTraffic = noTraffic()
+  /** Bytes from and to the nodes of each cluster, control connections left out. */
+  readonly upstreamTraffic: Readonly<Record<ClusterKey, Traffic>> = {
+    origin: noTraffic(),
+    target: noTraffic(),
+  }
+  /** Envelopes of clients by their opcode's byte, whatever it is. */
+  readonly requestsByOpcode = new Float64Array(OPCODES)
   readonly inflight: PerRequestType = { readsOrigin: 0, readsTarget: 0, writes: 0 }
   readonly requestDuration: {
     readonly readsOrigin: LatencyHistogram
@@ -86,6 +106,8 @@ export class DataPlaneMetrics {
     handshakeTimeout: 0,
     protocolError: 0,
     limit: 0,
+    addressLimit: 0,
+    accept: 0,
     internalError: 0,
     tlsHandshake: 0,
   }
@@ -100,10 +122,10 @@ export class DataPlaneMetrics {
     this.#options = options
     this.asyncReads = new AsyncMetrics(options.asyncBoundsSeconds)
     watchThread()
-    // All three with Origin's bounds, as dashboards know them (operations §3.4).
+    // All three with Origin's bounds, as dashboards know them, unless it is asked for (operations §3.4).
     this.requestDuration = {
       readsOrigin: new LatencyHistogram(options.originBoundsSeconds),
-      readsTarget: new LatencyHistogram(options.originBoundsSeconds),
+      readsTarget: new LatencyHistogram(readsTargetBounds(options)),
       writes: new LatencyHistogram(options.originBoundsSeconds),
     }
   }
@@ -121,12 +143,23 @@ export class DataPlaneMetrics {
   }
 
   /** A copy that can be sent to the control plane. */
-  toSeries(failedTables: readonly FailedTable[] = []): PlaneSeries {
+  toSeries(
+    failedTables: readonly FailedTable[] = [],
+    keyspaceRequests: readonly KeyspaceCount[] = [],
+  ): PlaneSeries {
     const nodes = [...this.#nodes.origin.values(), ...this.#nodes.target.values()]
     return {
       clientConnections: this.clientConnections,
       preparedEntries: this.preparedEntries,
       preparedMisses: this.preparedMisses,
+      preparedEvictions: this.preparedEvictions,
+      spansDropped: this.spansDropped,
+      clientTraffic: { ...this.clientTraffic },
+      upstreamTraffic: {
+        origin: { ...this.upstreamTraffic.origin },
+        target: { ...this.upstreamTraffic.target },
+      },
+      requestsByOpcode: Array.from(this.requestsByOpcode),
       inflight: { ...this.inflight },
       requestDuration: {
         readsOrigin: this.requestDuration.readsOrigin.snapshot(),
@@ -159,6 +192,7 @@ export class DataPlaneMetrics {
       upstreamConnectionsLost: { ...this.upstreamConnectionsLost },
       clientsClosed: { ...this.clientsClosed },
       failedTables,
+      keyspaceRequests,
       nodes: nodes.map((node) => node.toSeries()),
       asyncReads: this.asyncReads.toSeries(),
       thread: readThread(),

@@ -10,6 +10,8 @@ import { PROXY_FAMILIES } from './proxy-families.ts'
 import { RELOAD_FAMILIES } from './reload-families.ts'
 import { RUNTIME_FAMILIES } from './runtime-families.ts'
 import { TLS_FAMILIES } from './tls-families.ts'
+import { TRACING_FAMILIES } from './tracing-families.ts'
+import { TRAFFIC_FAMILIES } from './traffic-families.ts'
 
 const DEFAULT_PREFIX = 'zdm'
 
@@ -18,6 +20,11 @@ const SECTIONS: readonly { title: string; text: string; families: readonly Metri
     title: 'The proxy',
     text: 'Every series is there from the start, with 0.',
     families: PROXY_FAMILIES,
+  },
+  {
+    title: 'Traffic',
+    text: 'What passes through. All but keyspaces are there from the start, with 0.',
+    families: TRAFFIC_FAMILIES,
   },
   {
     title: 'The routing state',
@@ -36,18 +43,23 @@ const SECTIONS: readonly { title: string; text: string; families: readonly Metri
   },
   {
     title: 'Nodes',
-    text: 'A node has series from the first connection to it on.',
+    text: 'A node has series from the first connection to it on. Those of a node that has left its cluster are shown for 15 minutes more; if it comes back they go on from where they were.',
     families: NODE_FAMILIES,
   },
   {
     title: 'Asynchronous reads',
-    text: 'With the read mode `DUAL_ASYNC_ON_SECONDARY`. A node has series from the first connection for such reads to it on, a table from its first mismatch on; what is counted by reason or result is there from the start.',
+    text: 'With the read mode `DUAL_ASYNC_ON_SECONDARY`. A node has series from the first connection for such reads to it on, and until 15 minutes after it has left its cluster, a table from its first mismatch on; what is counted by reason or result is there from the start.',
     families: ASYNC_FAMILIES,
   },
   {
     title: 'Certificates',
     text: 'Only of legs that have TLS. Days left: `(zdm_tls_certificate_expiry_timestamp_seconds - time()) / 86400`.',
     families: TLS_FAMILIES,
+  },
+  {
+    title: 'Spans',
+    text: 'Only with `tracing_otlp_endpoint`.',
+    families: TRACING_FAMILIES,
   },
   {
     title: 'Settings',

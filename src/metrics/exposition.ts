@@ -8,11 +8,13 @@ import type { Clock } from '../clock.ts'
 import { type CertificateSeries, NO_CERTIFICATES } from './certificate-series.ts'
 import type { ControlConnectionSeries } from './control-connection-series.ts'
 import type { ControlSeries } from './control-series.ts'
+import { DepartedNodes, type NodeLabels } from './departed-nodes.ts'
 import { FAMILIES, familyName, PROCESS_METRICS } from './families.ts'
 import type { Gathered, MetricFamily } from './family.ts'
 import type { PlaneSeries } from './plane-series.ts'
 import type { ReloadSeries } from './reload-series.ts'
 import { readThread, type ThreadSeries, watchThread } from './thread-series.ts'
+import type { TracingSeries } from './tracing-series.ts'
 
 /** Half of the time that Prometheus waits by default, so that it hears the error. */
 const SCRAPE_TIMEOUT_MS = 5000
@@ -45,6 +47,7 @@ export type MetricsExpositionOptions = {
   readonly originBoundsSeconds: readonly number[]
   readonly targetBoundsSeconds: readonly number[]
   readonly asyncBoundsSeconds: readonly number[]
+  readonly honoursTargetBuckets?: boolean
   /** The counters of all data planes. */
   readonly series: () => Promise<readonly PlaneSeries[]>
   /** The routing state; absent where there is no switch. */
@@ -53,6 +56,10 @@ export type MetricsExpositionOptions = {
   readonly certificates?: () => CertificateSeries
   /** As they are now. Without it: none. */
   readonly controlConnections?: () => readonly ControlConnectionSeries[]
+  /** The nodes that the clusters have now; null before they are known. Without it every node is shown for good. */
+  readonly nodes?: () => NodeLabels | null
+  /** Of the exporter of spans; null or absent where there is none. */
+  readonly tracing?: () => TracingSeries | null
   /** Of the settings; absent where they cannot be read again. */
   readonly reloads?: () => ReloadSeries
   readonly clock: Clock
@@ -61,6 +68,7 @@ export type MetricsExpositionOptions = {
 export class MetricsExposition {
   readonly #options: MetricsExpositionOptions
   readonly #registry = new Registry()
+  readonly #departed = new DepartedNodes()
   #gathering: Promise<readonly PlaneSeries[]> | null = null
   #gathered: Gathered | null = null
 
@@ -76,8 +84,11 @@ export class MetricsExposition {
    * and with its own error when it fails.
    */
   async exposition(): Promise<Exposition> {
-    const planes = await this.#bounded(this.#gather())
     const options = this.#options
+    const current = options.nodes?.() ?? null
+    const all = await this.#bounded(this.#gather())
+    const nowMs = options.clock.now()
+    const planes = current === null ? all : this.#departed.shown(all, current, nowMs)
     const { version, originBoundsSeconds, targetBoundsSeconds, asyncBoundsSeconds } = options
     this.#gathered = {
       planes,
@@ -86,9 +97,11 @@ export class MetricsExposition {
       originBoundsSeconds,
       targetBoundsSeconds,
       asyncBoundsSeconds,
+      honoursTargetBuckets: options.honoursTargetBuckets ?? false,
       control: options.control?.() ?? null,
       certificates: options.certificates?.() ?? NO_CERTIFICATES,
       controlConnections: options.controlConnections?.() ?? [],
+      tracing: options.tracing?.() ?? null,
       reloads: options.reloads?.() ?? null,
     }
     // The registry calls every family's get() before it waits for anything, so a scrape that comes

@@ -12,15 +12,19 @@ import { PROXY_FAMILIES } from './proxy-families.ts'
 import { RELOAD_FAMILIES } from './reload-families.ts'
 import { RUNTIME_FAMILIES } from './runtime-families.ts'
 import { TLS_FAMILIES } from './tls-families.ts'
+import { TRACING_FAMILIES } from './tracing-families.ts'
+import { TRAFFIC_FAMILIES } from './traffic-families.ts'
 
 export const FAMILIES: readonly MetricFamily[] = [
   ...PROXY_FAMILIES,
+  ...TRAFFIC_FAMILIES,
   ...CONTROL_FAMILIES,
   ...LATENCY_FAMILIES,
   ...CONTROL_CONNECTION_FAMILIES,
   ...NODE_FAMILIES,
   ...ASYNC_FAMILIES,
   ...TLS_FAMILIES,
+  ...TRACING_FAMILIES,
   ...RELOAD_FAMILIES,
   ...RUNTIME_FAMILIES,
 ]

@@ -10,6 +10,7 @@ import type { HistogramSnapshot } from './histogram.ts'
 import type { PerCluster, PlaneSeries } from './plane-series.ts'
 import type { ReloadSeries } from './reload-series.ts'
 import type { ThreadSeries } from './thread-series.ts'
+import type { TracingSeries } from './tracing-series.ts'
 
 /** All that a scrape reads. */
 export type Gathered = {
@@ -19,12 +20,16 @@ export type Gathered = {
   readonly originBoundsSeconds: readonly number[]
   readonly targetBoundsSeconds: readonly number[]
   readonly asyncBoundsSeconds: readonly number[]
+  /** As the data planes' histograms were made. */
+  readonly honoursTargetBuckets?: boolean
   readonly version: string
   /** Null where there is no switch. */
   readonly control: ControlSeries | null
   readonly certificates: CertificateSeries
   /** None before the first start attempt has succeeded. */
   readonly controlConnections: readonly ControlConnectionSeries[]
+  /** Null where no spans are exported. */
+  readonly tracing: TracingSeries | null
   /** Null where settings cannot be read again. */
   readonly reloads: ReloadSeries | null
 }

@@ -9,6 +9,14 @@ const MS_PER_SECOND = 1000
 export const boundsInSeconds = (boundsMs: readonly number[]): readonly number[] =>
   boundsMs.map((bound) => bound / MS_PER_SECOND)
 
+/** The bounds in which reads from Target are measured: Origin's, unless metrics_honour_target_buckets is set. */
+export const readsTargetBounds = (of: {
+  readonly originBoundsSeconds: readonly number[]
+  readonly targetBoundsSeconds: readonly number[]
+  readonly honoursTargetBuckets?: boolean
+}): readonly number[] =>
+  of.honoursTargetBuckets === true ? of.targetBoundsSeconds : of.originBoundsSeconds
+
 /** A copy of a histogram that can cross threads. */
 export type HistogramSnapshot = {
   /** Observations per bucket, not cumulated; one more than there are bounds (the rest). */

@@ -1,6 +1,6 @@
 /**
  * The families of single nodes (operations §3.2): the same five for Origin and for Target. A node has series
- * from the first connection to it on, and keeps them; what several data planes counted of it adds up.
+ * from the first connection to it on, until a while after it has left (departed-nodes.ts); what several data planes counted of it adds up.
  */
 
 import { type Gathered, histogramPoints, type MetricFamily, type Point } from './family.ts'

@@ -2,6 +2,7 @@
  * What one data plane counted, as plain objects and arrays that can cross threads. The families of
  * families.ts read their values from here; the numbers of all planes add up.
  */
+import type { Traffic } from '../net/transport.ts'
 import type { HistogramSnapshot } from './histogram.ts'
 import type { ThreadSeries } from './thread-series.ts'
 
@@ -26,6 +27,10 @@ export type PerCloseReason = {
   protocolError: number
   /** proxy_max_client_connections were open. */
   limit: number
+  /** proxy_max_client_connections_per_address were open from its address. */
+  addressLimit: number
+  /** The system did not hand it over, for want of file descriptors for instance. */
+  accept: number
   /** A fault of the proxy's own. */
   internalError: number
   /** No TLS, or no acceptable certificate. */
@@ -109,6 +114,13 @@ export type TableCount = {
   readonly count: number
 }
 
+/** Requests in one keyspace; an empty name: in none. */
+export type KeyspaceCount = {
+  readonly keyspace: string
+  readonly reads: number
+  readonly writes: number
+}
+
 export type AsyncSeries = {
   readonly nodes: readonly AsyncNodeSeries[]
   readonly dropped: Readonly<PerDropReason>
@@ -121,6 +133,12 @@ export type PlaneSeries = {
   readonly clientConnections: number
   readonly preparedEntries: number
   readonly preparedMisses: number
+  readonly preparedEvictions: number
+  readonly spansDropped: number
+  readonly clientTraffic: Readonly<Traffic>
+  readonly upstreamTraffic: Readonly<Record<ClusterKey, Readonly<Traffic>>>
+  /** Indexed by the opcode. */
+  readonly requestsByOpcode: readonly number[]
   readonly inflight: Readonly<PerRequestType>
   readonly requestDuration: {
     readonly readsOrigin: HistogramSnapshot
@@ -152,6 +170,7 @@ export type PlaneSeries = {
   readonly upstreamConnectionsLost: Readonly<PerCluster>
   readonly clientsClosed: Readonly<PerCloseReason>
   readonly failedTables: readonly FailedTable[]
+  readonly keyspaceRequests: readonly KeyspaceCount[]
   readonly nodes: readonly NodeSeries[]
   readonly asyncReads: AsyncSeries
   /** The thread that it runs in; the control plane's own where there is only one. */

@@ -3,6 +3,7 @@
  * All their series exist from the start, with 0.
  */
 import { histogramPoints, type MetricFamily, readPerCluster, total } from './family.ts'
+import { readsTargetBounds } from './histogram.ts'
 import type {
   PerCloseReason,
   PerRequestType,
@@ -19,6 +20,8 @@ const REQUEST_TYPES = [
 ] as const satisfies readonly (readonly [string, keyof PerRequestType])[]
 
 const CLOSE_REASONS = [
+  ['accept', 'accept'],
+  ['address_limit', 'addressLimit'],
   ['handshake_timeout', 'handshakeTimeout'],
   ['internal_error', 'internalError'],
   ['limit', 'limit'],
@@ -55,13 +58,13 @@ const REFERENCE_FAMILIES: readonly MetricFamily[] = [
     name: 'proxy_request_duration_seconds',
     type: 'histogram',
     labels: { type: REQUEST_TYPES.map(([label]) => label) },
-    help: "Time from a request's arrival to the client's answer or the proxy's time-out. Buckets: metrics_origin_latency_buckets_ms for all types.",
-    read: ({ planes, originBoundsSeconds }) =>
+    help: "Time from a request's arrival to the client's answer or the proxy's time-out. Buckets: metrics_origin_latency_buckets_ms for all types, or with metrics_honour_target_buckets metrics_target_latency_buckets_ms for reads_target.",
+    read: (gathered) =>
       REQUEST_TYPES.flatMap(([type, key]) =>
         histogramPoints(
           { type },
-          originBoundsSeconds,
-          planes.map((plane) => plane.requestDuration[key]),
+          key === 'readsTarget' ? readsTargetBounds(gathered) : gathered.originBoundsSeconds,
+          gathered.planes.map((plane) => plane.requestDuration[key]),
         ),
       ),
   },
@@ -145,7 +148,7 @@ const OWN_FAMILIES: readonly MetricFamily[] = [
     name: 'clients_closed_total',
     type: 'counter',
     labels: { reason: CLOSE_REASONS.map(([label]) => label) },
-    help: 'Client connections that the proxy ended: no handshake in time, a fault of its own, proxy_max_client_connections reached, bytes against the protocol, answers not read, no TLS or no acceptable certificate.',
+    help: 'Client connections that the proxy ended: not accepted for want of file descriptors for instance, no handshake in time, a fault of its own, proxy_max_client_connections or proxy_max_client_connections_per_address reached (who sends no byte is no client), bytes against the protocol, answers not read, no TLS or no acceptable certificate.',
     read: ({ planes }) =>
       CLOSE_REASONS.map(([reason, key]) => ({
         labels: { reason },
@@ -195,6 +198,14 @@ const OWN_FAMILIES: readonly MetricFamily[] = [
     labels: { cluster: CLUSTER },
     help: 'Statements that the proxy prepared again because a node did not know them.',
     read: readPerCluster((plane) => plane.preparedHeals),
+  },
+  {
+    ...OWN,
+    name: 'prepared_evictions_total',
+    type: 'counter',
+    labels: {},
+    help: 'Prepared statements that were forgotten because prepared_cache_max_entries or prepared_cache_max_mib was reached; who executes one prepares it again.',
+    read: readTotal((plane) => plane.preparedEvictions),
   },
   {
     ...OWN,

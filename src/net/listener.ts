@@ -5,6 +5,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { formatEndpoint, SocketTransport } from './dialer.ts'
 import { tuneSocket } from './keepalive.ts'
+import { type Refusal, Refusals } from './refusals.ts'
 import type { ListenerTlsMaterial } from './tls.ts'
 import { TlsAcceptor } from './tls-acceptor.ts'
 import { TlsTransport } from './tls-transport.ts'
@@ -30,17 +31,18 @@ export type Listener = {
   setTls(material: ListenerTlsMaterial): void
 }
 
-/** Makes the handler of one accepted connection, or null to refuse it: it is closed without a byte. */
-export type Accept = (transport: Transport) => TransportHandler | null
+/** Makes the handler of one accepted connection, or refuses it: it is closed without a byte. */
+export type Accept = (transport: Transport) => TransportHandler | Refusal
 
 /** Binds and accepts; rejects when the address cannot be bound, or the certificate not be used. */
 export const listen = (options: ListenOptions, accept: Accept): Promise<Listener> =>
   new Promise((resolve, reject) => {
     const { tls = null } = options
     const acceptor = tls === null ? null : new TlsAcceptor(tls)
+    const refusals = new Refusals()
     const server = createServer({ noDelay: true, allowHalfOpen: false }, (socket) => {
-      if (acceptor === null) attach(socket, accept)
-      else attachSecure(socket, accept, acceptor, options)
+      if (acceptor === null) attach(socket, accept, refusals)
+      else attachSecure(socket, accept, refusals, acceptor, options)
     })
     server.once('error', reject)
     server.listen(
@@ -82,14 +84,14 @@ const closeServer = async (server: Server): Promise<void> => {
 const peerOf = (socket: Socket): string =>
   formatEndpoint(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0)
 
-const attach = (socket: Socket, accept: Accept): void => {
+const attach = (socket: Socket, accept: Accept, refusals: Refusals): void => {
   let cause: Error | null = null
   socket.on('error', (error) => {
     cause = error
   })
   const handler = accept(new SocketTransport(socket, peerOf(socket)))
-  if (handler === null) {
-    socket.destroy()
+  if (typeof handler === 'function') {
+    refusals.close(socket, handler)
     return
   }
   tuneSocket(socket)
@@ -104,6 +106,7 @@ const attach = (socket: Socket, accept: Accept): void => {
 const attachSecure = (
   socket: Socket,
   accept: Accept,
+  refusals: Refusals,
   acceptor: TlsAcceptor,
   options: ListenOptions,
 ): void => {
@@ -114,8 +117,8 @@ const attachSecure = (
   socket.on('error', onError)
   const transport = new TlsTransport(socket, peerOf(socket))
   const handler = accept(transport)
-  if (handler === null) {
-    socket.destroy()
+  if (typeof handler === 'function') {
+    refusals.close(socket, handler)
     return
   }
   tuneSocket(socket)

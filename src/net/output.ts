@@ -18,7 +18,7 @@ import {
   splitIntoFrames,
 } from '../cql/frame.ts'
 import { narrowHeaders } from '../cql/short-header.ts'
-import type { Transport } from './transport.ts'
+import { noTraffic, type Traffic, type Transport } from './transport.ts'
 
 /** One buffer holds about one full socket read; larger gained nothing when measured. */
 export const OUTPUT_BUFFER_LENGTH = 64 * 1024
@@ -72,6 +72,7 @@ export class Output {
   buffer: Uint8Array = EMPTY
   readonly #flusher: Flusher
   readonly #transport: Transport
+  readonly #traffic: Traffic
   /** Buffers that the transport has not let go of. */
   #parked: Uint8Array[] = []
   #fill = 0
@@ -86,9 +87,11 @@ export class Output {
   #frameTrailerLength = 0
   #hasShortHeaders = false
 
-  constructor(flusher: Flusher, transport: Transport) {
+  /** What is written counts in `traffic`. */
+  constructor(flusher: Flusher, transport: Transport, traffic = noTraffic()) {
     this.#flusher = flusher
     this.#transport = transport
+    this.#traffic = traffic
   }
 
   /** Bytes accepted that have not reached the kernel. */
@@ -196,7 +199,12 @@ export class Output {
       return
     }
     this.#writeBuffer(buffer, length)
-    if (rest !== EMPTY) this.#transport.write(rest)
+    if (rest !== EMPTY) this.#write(rest)
+  }
+
+  #write(bytes: Uint8Array): void {
+    this.#traffic.sentBytes += bytes.length
+    this.#transport.write(bytes)
   }
 
   #writeBuffer(buffer: Uint8Array, length: number): void {
@@ -206,11 +214,11 @@ export class Output {
       if (this.#parked.length > 0) this.onDrain()
     } else if (length <= SPARSE_LENGTH_MAX) {
       // Small writes to a peer that does not read would pin a whole buffer each.
-      transport.write(this.#seal(buffer, length).slice())
+      this.#write(this.#seal(buffer, length).slice())
       this.#flusher.returnBuffer(buffer)
       return
     }
-    transport.write(this.#seal(buffer, length))
+    this.#write(this.#seal(buffer, length))
     if (transport.queuedBytes === 0) this.#flusher.returnBuffer(buffer)
     else if (buffer.length === OUTPUT_BUFFER_LENGTH) this.#parked.push(buffer)
   }

@@ -3,6 +3,11 @@
  * Implemented by the dialer and the listener; nobody else touches node:net.
  */
 
+/** Bytes of one side's connections, counted where chunks are read and written; under TLS before it is applied. */
+export type Traffic = { receivedBytes: number; sentBytes: number }
+
+export const noTraffic = (): Traffic => ({ receivedBytes: 0, sentBytes: 0 })
+
 export interface Transport {
   /** Peer as `address:port`, for logs and node labels. */
   readonly peer: string

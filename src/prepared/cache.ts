@@ -38,6 +38,7 @@ export class PreparedCache {
   #table: (PreparedStatement | null)[] = new Array(CAPACITY_START).fill(null)
   #size = 0
   #bytes = 0
+  #evictions = 0
 
   /** `entriesMax` is at least 1. One statement is kept however long it is. */
   constructor(entriesMax: number, bytesMax: number = PREPARED_BYTES_MAX) {
@@ -47,6 +48,11 @@ export class PreparedCache {
 
   get size(): number {
     return this.#size
+  }
+
+  /** Statements forgotten to make room. */
+  get evictions(): number {
+    return this.#evictions
   }
 
   /** Finds a statement by the id that lies at `start` in `bytes`; allocates nothing. */
@@ -108,6 +114,7 @@ export class PreparedCache {
       if (kept.length >= entriesMax || bytesLeft < 0) break
       kept.push(entry)
     }
+    this.#evictions += newestFirst.length - kept.length
     this.#rebuild(kept, this.#table.length)
   }
 

@@ -35,6 +35,9 @@ export type SharedStatement = {
   readonly rewrite?: StatementRewrite | null
 }
 
+/** The value of `keyspaceIndex` before the statement has been counted. */
+export const KEYSPACE_UNKNOWN = -1
+
 export class PreparedStatement implements SharedStatement {
   readonly id: Uint8Array
   readonly ids: [Uint8Array, Uint8Array]
@@ -49,6 +52,8 @@ export class PreparedStatement implements SharedStatement {
   readonly isVerbatim: [boolean, boolean]
   /** When it was last used, in the turn's milliseconds; the cache forgets the oldest. */
   lastUsedMs: number
+  /** Where its executions count by keyspace (session/keyspace-requests.ts). */
+  keyspaceIndex = KEYSPACE_UNKNOWN
 
   constructor(shared: SharedStatement, nowMs: number) {
     this.id = shared.id

@@ -34,6 +34,28 @@ export class ClientFailures {
     )
   }
 
+  /** So many connections of its address are open that this one is closed. */
+  addressLimit(client: string, connectionsMax: number): void {
+    this.#metrics.clientsClosed.addressLimit++
+    this.#log.limited(
+      'client address limit',
+      'warn',
+      { code: 'CLIENT_ADDRESS_LIMIT', client },
+      `client refused: ${connectionsMax} connections from its address are open (proxy_max_client_connections_per_address)`,
+    )
+  }
+
+  /** The system did not hand a connection over. */
+  accept(error: Error): void {
+    this.#metrics.clientsClosed.accept++
+    this.#log.limited(
+      'client accept',
+      'error',
+      { code: 'CLIENT_ACCEPT_FAILED' },
+      `a client could not be accepted: ${error.message}`,
+    )
+  }
+
   tls(client: string, why: string): void {
     this.#metrics.clientsClosed.tlsHandshake++
     this.#log.limited(

@@ -6,10 +6,12 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import { EVENT_STREAM_ID } from '../cql/messages/event.ts'
+import type { Refusal } from '../net/refusals.ts'
 import type { Transport, TransportHandler } from '../net/transport.ts'
 import { type ClientEvent, eventEnvelope } from '../session/client-events.ts'
 import type { SessionContext } from '../session/context.ts'
 import { Session } from '../session/session.ts'
+import { type AddressCounts, addressOf } from './address-counts.ts'
 import type { ClientFailures } from './client-failures.ts'
 
 /** Above the round trip of a client that is near: who is silent for so long has hardly a request on its way. */
@@ -19,7 +21,11 @@ const LEAVE_WITHIN_MS = 1_000
 
 /** What of a data plane its clients need. */
 export type ClientsContext = SessionContext & {
-  readonly settings: { readonly clientConnectionsMax: number }
+  readonly settings: {
+    readonly clientConnectionsMax: number
+    /** 0: no limit. */
+    readonly clientConnectionsPerAddressMax: number
+  }
 }
 
 export class Clients implements Iterable<Session> {
@@ -28,16 +34,24 @@ export class Clients implements Iterable<Session> {
   readonly #clock: Clock
   /** The client connections of all planes together. */
   readonly #count: Int32Array
+  /** Those by the address that they come from. */
+  readonly #addresses: AddressCounts
   readonly #sessions = new Set<Session>()
   #nextId = 1
   #isDraining = false
   #leaveTimer: Timer | null = null
   #onDrained: (() => void) | null = null
 
-  constructor(context: ClientsContext, clientCount: SharedArrayBuffer, failures: ClientFailures) {
+  constructor(
+    context: ClientsContext,
+    clientCount: SharedArrayBuffer,
+    addresses: AddressCounts,
+    failures: ClientFailures,
+  ) {
     this.#context = context
     this.#failures = failures
     this.#clock = context.clock
+    this.#addresses = addresses
     this.#count = new Int32Array(clientCount)
   }
 
@@ -45,16 +59,20 @@ export class Clients implements Iterable<Session> {
     return this.#sessions.values()
   }
 
-  /** The session of a new client, or null where it is refused. */
-  accept(transport: Transport): TransportHandler | null {
-    if (this.#isDraining) return null
+  /** The session of a new client, or what is to be told where it is refused. */
+  accept(transport: Transport): TransportHandler | Refusal {
+    if (this.#isDraining) return () => undefined
     const { metrics, settings, log } = this.#context
     const client = transport.peer
+    const { clientConnectionsMax, clientConnectionsPerAddressMax } = settings
     const count = Atomics.add(this.#count, 0, 1)
-    if (count >= settings.clientConnectionsMax) {
+    if (count >= clientConnectionsMax) {
       Atomics.sub(this.#count, 0, 1)
-      this.#failures.limit(client, settings.clientConnectionsMax)
-      return null
+      return () => this.#failures.limit(client, clientConnectionsMax)
+    }
+    if (!this.#addresses.take(addressOf(client), clientConnectionsPerAddressMax)) {
+      Atomics.sub(this.#count, 0, 1)
+      return () => this.#failures.addressLimit(client, clientConnectionsPerAddressMax)
     }
     metrics.clientConnections++
     log.debug({ code: 'CLIENT_CONNECTED', client }, 'client connected')
@@ -69,6 +87,7 @@ export class Clients implements Iterable<Session> {
     const { metrics, log } = this.#context
     metrics.clientConnections--
     const client = session.transport.peer
+    this.#addresses.release(addressOf(client))
     log.debug({ code: 'CLIENT_DISCONNECTED', client }, 'client disconnected')
     this.#tellIfDrained()
   }

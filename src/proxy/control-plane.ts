@@ -146,6 +146,12 @@ export class ControlPlane implements ControlConnectionListener {
     return this.#connections.map((connection) => connection.series())
   }
 
+  /** Of all nodes that the cluster has, those that this instance does not use included. */
+  nodeLabels(cluster: Cluster): ReadonlySet<string> {
+    const hosts = this.#known[cluster]?.topology.hosts ?? []
+    return new Set(hosts.map((host) => this.#nodeOf(cluster, host).label))
+  }
+
   /** Resolves when these clusters' nodes agree on their schema, or it was waited for in vain. Never rejects. */
   async schemaAgreement(questions: readonly SchemaQuestion[]): Promise<void> {
     const waits = questions.map(({ cluster, before }) =>

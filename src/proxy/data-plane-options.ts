@@ -9,18 +9,22 @@ import type { RoutingState } from '../routing/routing-state.ts'
 import type { SessionSettings, Snapshot } from '../session/context.ts'
 import type { SchemaQuestion } from '../session/schema-changes.ts'
 import type { SharedState } from '../shared-state.ts'
+import type { TracedRequest } from '../tracing/traced-request.ts'
 
 export type DataPlaneSettings = SessionSettings & {
   readonly listenAddress: string
   /** Protocol versions that clients may not use. */
   readonly blockedVersions: readonly number[]
   readonly clientConnectionsMax: number
+  /** 0: no limit. */
+  readonly clientConnectionsPerAddressMax: number
   readonly streamIdsMax: number
   readonly connectionsPerNodeMax: number
   readonly preparedEntriesMax: number
   readonly preparedBytesMax: number
   readonly connectTimeoutMs: readonly [number, number]
   readonly latencyBoundsSeconds: readonly [readonly number[], readonly number[]]
+  readonly honoursTargetBuckets: boolean
   readonly asyncLatencyBoundsSeconds: readonly number[]
   readonly asyncReads: AsyncReadSettings
 }
@@ -40,6 +44,8 @@ export type DataPlaneOptions = {
   readonly clock: Clock
   /** For tests: see `InstanceTools`. */
   readonly rewriteEnvelope?: EnvelopeRewrite | undefined
+  /** Takes traced requests that are answered; nowhere if absent. */
+  readonly onTraced?: (requests: readonly TracedRequest[]) => void
   askOthers(id: Uint8Array): Promise<SharedStatement | null>
   /** Asks the control plane; see `SessionContext`. */
   readonly schemaAgreement: SchemaAgreementCall

@@ -30,7 +30,9 @@ import type { SessionContext, Snapshot } from '../session/context.ts'
 import { RequestDispatcher } from '../session/dispatch.ts'
 import { FailedWriteTables } from '../session/failed-writes.ts'
 import { Healer } from '../session/healer.ts'
+import { KeyspaceRequests } from '../session/keyspace-requests.ts'
 import { type Quiescence, quiescence } from '../session/quiescence.ts'
+import type { RequestSpans } from '../session/request-spans.ts'
 import { RequestKind, RequestTable } from '../session/request-table.ts'
 import type { Session } from '../session/session.ts'
 import { SlowRequests } from '../session/slow-requests.ts'
@@ -42,6 +44,7 @@ import { completeHandshake } from '../upstream/handshake.ts'
 import { type Node, UpstreamPool } from '../upstream/pool.ts'
 import type { Profile } from '../upstream/profile.ts'
 import { ProfileRegistry } from '../upstream/profile-registry.ts'
+import { AddressCounts } from './address-counts.ts'
 import { ClientFailures } from './client-failures.ts'
 import { Clients } from './clients.ts'
 import type {
@@ -50,7 +53,7 @@ import type {
   SchemaAgreementCall,
 } from './data-plane-options.ts'
 import type { NodeStatus } from './plane-messages.ts'
-import { makeReplacement, makeRequestIds, makeRewriter } from './rewriting.ts'
+import { makeReplacement, makeRequestIds, makeRewriter, makeSpans } from './rewriting.ts'
 import { UpstreamLog } from './upstream-log.ts'
 
 /** The error of a time-out is at most one sweep. */
@@ -68,6 +71,8 @@ export class DataPlane implements SessionContext, UpstreamListener {
   readonly profiles: ProfileRegistry
   readonly metrics: DataPlaneMetrics
   readonly failedWrites: FailedWriteTables
+  readonly keyspaceRequests: KeyspaceRequests
+  readonly spans: RequestSpans | null
   readonly log: Logger
   readonly dispatcher: RequestDispatcher
   readonly readCopies: AsyncReads
@@ -101,6 +106,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.flusher = this.#makeFlusher()
     const { preparedEntriesMax, preparedBytesMax } = options.settings
     this.prepared = new PreparedCache(preparedEntriesMax, preparedBytesMax)
+    this.keyspaceRequests = new KeyspaceRequests(this.requests, this.prepared)
     this.log = options.log.child({ component: 'session' })
     this.#upstreamLog = new UpstreamLog(options.log.child({ component: 'upstream' }))
     this.snapshot = options.snapshot
@@ -115,6 +121,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       originBoundsSeconds,
       targetBoundsSeconds,
       asyncBoundsSeconds: options.settings.asyncLatencyBoundsSeconds,
+      honoursTargetBuckets: options.settings.honoursTargetBuckets,
     })
     this.#failures = new ClientFailures(this.metrics, this.log)
     this.failedWrites = new FailedWriteTables(() => options.clock.wallMs())
@@ -130,7 +137,9 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.replacement = makeReplacement(this, options.shared)
     this.rewriter = makeRewriter(this, options.shared)
     this.requestIds = makeRequestIds(this, options.shared)
-    this.#clients = new Clients(this, options.clientCount, this.#failures)
+    this.spans = makeSpans(this, options.onTraced)
+    const addresses = new AddressCounts(options.shared.clientAddresses)
+    this.#clients = new Clients(this, options.clientCount, addresses, this.#failures)
     this.#answers = new Answers(this, new Healer(this))
     this.#slow = new SlowRequests(this)
     this.dispatcher = new RequestDispatcher(this, this.#slow)
@@ -144,6 +153,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       port,
       reusePort,
       tls: this.#tls.listener,
+      onAcceptFailed: (error: Error) => this.#failures.accept(error),
       onTlsFailed: (peer: string, why: string) => this.#failures.tls(peer, why),
     }
     this.#listener = await listen(options, (transport) => this.#clients.accept(transport))
@@ -180,6 +190,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.settings = settings
     this.clientVersions = requestVersions(settings.blockedVersions)
     this.readCopies.setSettings(settings.asyncReads)
+    this.spans?.setSamplePercent(settings.tracing.samplePercent)
   }
 
   /** The cluster's nodes know sooner than a time-out that one of them has gone, or is back. */
@@ -213,6 +224,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   /** Closes everything now. */
   close(): void {
     this.clock.clearInterval(this.#sweepTimer)
+    this.spans?.sweep()
     void this.#listener?.close()
     this.#clients.destroyAll()
     this.profiles.closeAll()
@@ -303,6 +315,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   /** Its counters as they are now, with the gauges that are read rather than counted. */
   series(): PlaneSeries {
     this.metrics.preparedEntries = this.prepared.size
+    this.metrics.preparedEvictions = this.prepared.evictions
     const { upstreamStreamIds } = this.metrics
     upstreamStreamIds.origin = 0
     upstreamStreamIds.target = 0
@@ -312,7 +325,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       connection.metrics.usedStreamIds += connection.slots.used
     }
     this.readCopies.updateGauges()
-    return this.metrics.toSeries(this.failedWrites.toSeries())
+    return this.metrics.toSeries(this.failedWrites.toSeries(), this.keyspaceRequests.toSeries())
   }
 
   /** Writes once per turn, and measures from the read that was the first to have something to write. */
@@ -382,6 +395,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       turn: this.turn,
       rewriteEnvelope: this.rewriteEnvelope,
       tls: this.#upstreamTls[cluster],
+      traffic: this.metrics.upstreamTraffic[clusterLabel(cluster)],
     }
     try {
       const listener = isForCopies ? this.readCopies : this
@@ -431,6 +445,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
     }
     for (const connection of this.#connections) connection.sweep(nowMs)
     for (const session of this.#clients) session.sweep(nowMs)
+    this.spans?.sweep()
     this.profiles.sweep(nowMs)
     this.readCopies.sweep(nowMs)
   }

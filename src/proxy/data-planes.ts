@@ -16,6 +16,7 @@ import type { ClientEvent } from '../session/client-events.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import { makeSharedState } from '../shared-state.ts'
+import type { TracedRequest } from '../tracing/traced-request.ts'
 import type { DataPlaneSettings, SchemaAgreementCall } from './data-plane-options.ts'
 import { LocalPlane } from './local-plane.ts'
 import type { Plane } from './plane.ts'
@@ -34,6 +35,8 @@ export type DataPlanesOptions = {
   /** For tests: see `InstanceTools`. */
   readonly rewriteEnvelope?: EnvelopeRewrite | undefined
   readonly schemaAgreement: SchemaAgreementCall
+  /** Takes traced requests that are answered. */
+  readonly onTraced?: (requests: readonly TracedRequest[]) => void
   /** A thread ended by itself: its clients are gone, and the process cannot serve as it should. */
   onDeath(error: Error): void
 }
@@ -46,7 +49,7 @@ export class DataPlanes {
   readonly #listenAddress: string
 
   constructor(options: DataPlanesOptions) {
-    const { schemaAgreement } = options
+    const { schemaAgreement, onTraced = () => undefined } = options
     const { threads, settings, snapshot, routing, tls, log, logLevel, clock, rewriteEnvelope } =
       options
     const clientCount = new SharedArrayBuffer(CLIENT_COUNT_BYTES)
@@ -55,15 +58,14 @@ export class DataPlanes {
     this.#listenAddress = settings.listenAddress
     this.#planes =
       threads === 1
-        ? [new LocalPlane({ ...common, log, clock, rewriteEnvelope, schemaAgreement })]
+        ? [new LocalPlane({ ...common, log, clock, rewriteEnvelope, schemaAgreement, onTraced })]
         : linkPlanes(threads).map(
             (peers, index) =>
-              new WorkerPlane(
-                { ...common, index, logLevel, peers },
-                clock,
-                (error) => options.onDeath(error),
+              new WorkerPlane({ ...common, index, logLevel, peers }, clock, {
+                onDeath: (error) => options.onDeath(error),
                 schemaAgreement,
-              ),
+                onTraced,
+              }),
           )
   }
 

@@ -95,12 +95,17 @@ export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
   credentialsMap: credentialsMapOf(settings),
   replacedFunctions: settings.replaceCqlFunctions ? replacedFunctions(settings) : [],
   unifiesWriteTimestamps: settings.unifyWriteTimestamps,
+  honoursTargetBuckets: settings.metricsHonourTargetBuckets,
+  countsKeyspaces: settings.metricsKeyspaces,
   tracing: {
     isEnabled: settings.tracingEnabled,
     perSecondMax: Math.max(settings.tracingRateLimit, 0),
     key: settings.tracingRequestIdKey,
+    exportsSpans: settings.tracingOtlpEndpoint !== '',
+    samplePercent: settings.tracingSamplePercent,
   },
   clientConnectionsMax: settings.proxyMaxClientConnections,
+  clientConnectionsPerAddressMax: settings.proxyMaxClientConnectionsPerAddress,
   // One client's limit; what many clients share has to carry them all.
   streamIdsMax:
     settings.upstreamConnections === 'shared'

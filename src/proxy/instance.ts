@@ -18,13 +18,16 @@ import { type LogLevel, type LogLevels, logLevelsOf } from '../log-levels.ts'
 import { messageOf } from '../message-of.ts'
 import { type CertificateSeries, NO_CERTIFICATES } from '../metrics/certificate-series.ts'
 import type { ControlConnectionSeries } from '../metrics/control-connection-series.ts'
+import type { NodeLabels } from '../metrics/departed-nodes.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
+import type { TracingSeries } from '../metrics/tracing-series.ts'
 import { Dialer, formatEndpoint } from '../net/dialer.ts'
 import { tryConnect } from '../net/reach.ts'
-import type { Cluster } from '../routing/cluster.ts'
+import { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import { statusChange } from '../session/client-events.ts'
 import type { Quiescence } from '../session/quiescence.ts'
+import type { OtlpExporter } from '../tracing/otlp-exporter.ts'
 import { type ClusterHealth, ControlPlane, type ControlPlaneSettings } from './control-plane.ts'
 import { DataPlanes } from './data-planes.ts'
 import {
@@ -38,12 +41,15 @@ import {
 import type { NodeStatus } from './plane-messages.ts'
 import { SiblingWatch, siblingAt } from './sibling-watch.ts'
 import { describeTls, legSources, openAstraContacts, tlsMaterial } from './tls-legs.ts'
+import { makeExporter } from './tracing.ts'
 
 const RETRY_DELAY_MIN_MS = 100
 const RETRY_DELAY_MAX_MS = 10_000
 const RETRY_FACTOR = 2
 /** For another instance to take a connection. */
 const LOOK_TIMEOUT_MS = 1_000
+/** For the last spans, at the end. */
+const EXPORT_WITHIN_MS = 2_000
 /** Several threads can listen on one port here (SO_REUSEPORT with load balancing). */
 const CAN_SHARE_PORT = process.platform === 'linux'
 
@@ -84,6 +90,8 @@ export class ProxyInstance {
   #stopped: Promise<void> | null = null
   #routing: RoutingState
   #logLevel: LogLevel | LogLevels
+  /** Null where spans are not exported. */
+  readonly #exporter: OtlpExporter | null
   /** Of planes that are gone. */
   #lastSeries: PlaneSeries[] | null = null
 
@@ -94,6 +102,7 @@ export class ProxyInstance {
     this.#log = tools.log.child({ component: 'instance' })
     this.#routing = routing
     this.#logLevel = tools.logLevel
+    this.#exporter = makeExporter(settings, { clock: tools.clock, log: this.#log })
   }
 
   get phase(): InstancePhase {
@@ -154,6 +163,21 @@ export class ProxyInstance {
   /** Of both clusters; none before the first start attempt has succeeded. */
   get controlConnections(): readonly ControlConnectionSeries[] {
     return this.#service?.control.series() ?? []
+  }
+
+  /** The labels of the nodes that the clusters have; null before the first start attempt has succeeded. */
+  get nodeLabels(): NodeLabels | null {
+    const control = this.#service?.control
+    if (control === undefined) return null
+    return {
+      origin: control.nodeLabels(Cluster.ORIGIN),
+      target: control.nodeLabels(Cluster.TARGET),
+    }
+  }
+
+  /** What became of spans; null where none are exported. */
+  get tracing(): TracingSeries | null {
+    return this.#exporter?.series() ?? null
   }
 
   /** Looks now whether files of certificates have changed, and not only at the next regular look. */
@@ -263,6 +287,7 @@ export class ProxyInstance {
       service.certificates.close()
       await service.planes.close()
       service.control.close()
+      await this.#exporter?.close(EXPORT_WITHIN_MS)
     }
     this.#phase = 'stopped'
     log.info({ code: 'SHUTDOWN_COMPLETE' }, 'shut down')
@@ -303,6 +328,7 @@ export class ProxyInstance {
         clock,
         rewriteEnvelope: this.#tools.rewriteEnvelope,
         schemaAgreement: (questions) => control.schemaAgreement(questions),
+        onTraced: (requests) => this.#exporter?.add(requests),
         onDeath: (error) => this.#tools.onFault(error),
       })
       const port = await planes.listen(this.#settings.proxyListenPort)

@@ -11,6 +11,7 @@ import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import type { SchemaQuestion } from '../session/schema-changes.ts'
 import type { SharedState } from '../shared-state.ts'
+import type { TracedRequest } from '../tracing/traced-request.ts'
 import type { DataPlaneSettings } from './data-plane-options.ts'
 
 /** What a thread is started with. */
@@ -69,6 +70,7 @@ export type PlaneAnswer =
 
 export type FromPlane =
   | PlaneAnswer
+  | { readonly kind: 'traced'; readonly requests: readonly TracedRequest[] }
   | {
       readonly kind: 'schemaQuestion'
       readonly question: number

@@ -23,6 +23,7 @@ const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
     log,
     clock: systemClock,
     askOthers: (id) => links.ask(id),
+    onTraced: (requests) => tell({ kind: 'traced', requests }),
     schemaAgreement: (questions) => {
       const question = nextQuestion++
       const { promise, resolve } = Promise.withResolvers<void>()
@@ -84,8 +85,7 @@ const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
             if (result.name === 'close') port.close()
           })
           .catch((error: unknown) => {
-            const text = messageOf(error)
-            tell({ kind: 'failed', call: message.call, message: text })
+            tell({ kind: 'failed', call: message.call, message: messageOf(error) })
           })
         break
     }

@@ -1,15 +1,17 @@
-/** Puts together what rewrites the requests of one data plane, by its settings. */
+/** Puts together what rewrites and traces the requests of one data plane, by its settings. */
 import { randomFillSync } from 'node:crypto'
 import type { SessionContext } from '../session/context.ts'
 import { FunctionReplacement, type ReplacementContext } from '../session/function-replacement.ts'
 import { RequestIds } from '../session/request-ids.ts'
 import { RequestRewriter } from '../session/request-rewriter.ts'
+import { RequestSpans } from '../session/request-spans.ts'
 import { SharedRateLimit } from '../session/shared-rate-limit.ts'
 import { UnreplacedFunctions } from '../session/unreplaced-functions.ts'
 import { WriteClock } from '../session/write-clock.ts'
 import type { SharedState } from '../shared-state.ts'
 import { FunctionValues } from '../statement/function-values.ts'
 import { cqlFunction } from '../statement/functions.ts'
+import type { TracedRequest } from '../tracing/traced-request.ts'
 
 export const makeReplacement = (
   { settings, metrics, log }: Pick<SessionContext, 'settings' | 'metrics' | 'log'>,
@@ -59,5 +61,36 @@ export const makeRequestIds = (
     log,
     admits: () => limit === null || limit.admits(clock.wallMs()),
     next: () => replacement.values.next(cqlFunction('uuid'), clock.wallMs()),
+  })
+}
+
+/** Null where spans are not exported. */
+export const makeSpans = (
+  {
+    settings,
+    clock,
+    turn,
+    requests,
+    keyspaceRequests,
+    metrics,
+  }: Pick<
+    SessionContext,
+    'settings' | 'clock' | 'turn' | 'requests' | 'keyspaceRequests' | 'metrics'
+  >,
+  send: (requests: readonly TracedRequest[]) => void = () => undefined,
+): RequestSpans | null => {
+  const { exportsSpans, samplePercent, key } = settings.tracing
+  if (!exportsSpans) return null
+  return new RequestSpans({
+    requests,
+    keyspaces: keyspaceRequests,
+    turn,
+    clock,
+    requestIdKey: key,
+    samplePercent,
+    send,
+    onDropped: (spans) => {
+      metrics.spansDropped += spans
+    },
   })
 }

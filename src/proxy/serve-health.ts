@@ -41,9 +41,12 @@ export const serveHealth = async (
     originBoundsSeconds: boundsInSeconds(settings.metricsOriginLatencyBucketsMs),
     targetBoundsSeconds: boundsInSeconds(settings.metricsTargetLatencyBucketsMs),
     asyncBoundsSeconds: boundsInSeconds(settings.metricsAsyncReadLatencyBucketsMs),
+    honoursTargetBuckets: settings.metricsHonourTargetBuckets,
     series: () => instance.series() ?? Promise.resolve([]),
     ...others,
     certificates: () => bothSeries(instance.certificates, serverStore.series()),
+    nodes: () => instance.nodeLabels,
+    tracing: () => instance.tracing,
     controlConnections: () => instance.controlConnections,
     clock,
   })

@@ -10,6 +10,7 @@ import type { ClientEvent } from '../session/client-events.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import type { SchemaQuestion } from '../session/schema-changes.ts'
+import type { TracedRequest } from '../tracing/traced-request.ts'
 import type { DataPlaneSettings, SchemaAgreementCall } from './data-plane-options.ts'
 import type { Plane } from './plane.ts'
 import { ANSWER_TIMEOUT_MS, PlaneCalls } from './plane-calls.ts'
@@ -18,22 +19,23 @@ import type { FromPlane, NodeStatus, PlaneStart, ToPlane } from './plane-message
 /** On top of the longest that a request may be in flight. */
 const ROUTE_GRACE_MS = 2500
 
+export type WorkerPlaneListener = {
+  /** The thread ended without having been told to. */
+  onDeath(error: Error): void
+  readonly schemaAgreement: SchemaAgreementCall
+  onTraced(requests: readonly TracedRequest[]): void
+}
+
 export class WorkerPlane implements Plane {
   readonly #worker: Worker
   readonly #calls: PlaneCalls
-  readonly #schemaAgreement: SchemaAgreementCall
+  readonly #listener: WorkerPlaneListener
   #requestTimeoutMs: number
   #lastSeries: PlaneSeries | null = null
   #isClosing = false
 
-  /** `onDeath` hears of a thread that ended without having been told to. */
-  constructor(
-    start: PlaneStart,
-    clock: Clock,
-    onDeath: (error: Error) => void,
-    schemaAgreement: SchemaAgreementCall,
-  ) {
-    this.#schemaAgreement = schemaAgreement
+  constructor(start: PlaneStart, clock: Clock, listener: WorkerPlaneListener) {
+    this.#listener = listener
     this.#calls = new PlaneCalls(start.index, (message) => this.#post(message), clock)
     this.#requestTimeoutMs = start.settings.requestTimeoutMs
     this.#worker = new Worker(new URL('./plane-worker.ts', import.meta.url), {
@@ -47,7 +49,7 @@ export class WorkerPlane implements Plane {
     this.#worker.on('exit', (code) => {
       const error = failure ?? new Error(`a data plane thread ended with code ${code}`)
       this.#calls.fail(error)
-      if (!this.#isClosing) onDeath(error)
+      if (!this.#isClosing) listener.onDeath(error)
     })
     this.#worker.on('message', (message: FromPlane) => this.#onMessage(message))
   }
@@ -130,13 +132,15 @@ export class WorkerPlane implements Plane {
   }
 
   async #answerSchemaQuestion(question: number, asked: readonly SchemaQuestion[]): Promise<void> {
-    await this.#schemaAgreement(asked)
+    await this.#listener.schemaAgreement(asked)
     this.#post({ kind: 'schemaAgreed', question })
   }
 
   #onMessage(message: FromPlane): void {
     if (message.kind === 'schemaQuestion') {
       void this.#answerSchemaQuestion(message.question, message.questions)
+    } else if (message.kind === 'traced') {
+      this.#listener.onTraced(message.requests)
     } else {
       this.#calls.onAnswer(message)
     }

@@ -25,6 +25,7 @@ import { APPLIED_BITS, appliedIn, missingWhereNotApplied } from './conditional-w
 import type { SessionContext } from './context.ts'
 import type { Healer } from './healer.ts'
 import { errorEnvelope } from './replies.ts'
+import { spanError } from './request-spans.ts'
 import { isRead, RequestKind } from './request-table.ts'
 import { messageStart } from './upstream-request.ts'
 
@@ -61,6 +62,8 @@ export class Answers {
         this.#noteApplied(connection, request, bytes, start, end)
       }
       if (this.#logsAnswers) this.#logAnswer(connection, request, null)
+      const span = requests.span[request]!
+      if (span !== null) span.onAnswer(connection.cluster, connection.node, null, turn.nowMs)
       this.settle(request, connection.cluster, Answer.SUCCESS, bytes, start, end)
       return
     }
@@ -69,6 +72,8 @@ export class Answers {
       plain === null ? readErrorCode(bytes, start, end) : readErrorCode(plain, 0, plain.length)
     node.failed[errorKindOf(code)]!++
     if (this.#logsAnswers) this.#logAnswer(connection, request, code)
+    const { cluster, node: label } = connection
+    requests.span[request]?.onAnswer(cluster, label, spanError(code), turn.nowMs)
     if (code === ErrorCode.UNPREPARED) {
       // The healer settles it, now or later.
       this.#healer.onUnprepared(this, connection, request, plain ?? bytes.slice(start, end))
@@ -132,6 +137,9 @@ export class Answers {
   /** The connection broke while it owed this request's answer. */
   onConnectionLost(request: number, connection: UpstreamConnection): void {
     connection.metrics.failed[ErrorKind.OTHER]!++
+    const { requests, turn } = this.#context
+    const { cluster, node } = connection
+    requests.span[request]?.onAnswer(cluster, node, 'connection_lost', turn.nowMs)
     this.settleWithError(
       request,
       connection.cluster,
@@ -153,7 +161,7 @@ export class Answers {
    * orphans, so that the late answer meets nobody.
    */
   timeOut(request: number): void {
-    const { requests, settings, metrics } = this.#context
+    const { requests, settings, metrics, turn } = this.#context
     const session = requests.session[request]!
     const late: string[] = []
     for (const cluster of CLUSTERS) {
@@ -165,6 +173,7 @@ export class Answers {
       if (connection === null) continue
       connection.metrics.failed[ErrorKind.CLIENT_TIMEOUT]!++
       connection.slots.orphan(requests.slot(request, cluster))
+      requests.span[request]?.onAnswer(cluster, connection.node, 'timeout', turn.nowMs)
     }
     if (settings.repliesToTimeouts) {
       const message = `${late.join(' and ')} did not answer within ${settings.requestTimeoutMs} ms (proxy_request_timeout_ms)`
@@ -236,6 +245,7 @@ export class Answers {
       metrics.fineDuration.readsTarget.observe(seconds)
       if (failed !== 0) metrics.failedReads.target++
     }
+    if (requests.span[request] !== null) this.#context.spans?.end(request, isAnswered)
     requests.release(request)
     session.requestDone()
   }

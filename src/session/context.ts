@@ -23,8 +23,10 @@ import type { ProfileRegistry } from '../upstream/profile-registry.ts'
 import type { FailedWriteTables } from './failed-writes.ts'
 import type { FunctionReplacement } from './function-replacement.ts'
 import type { CredentialsMap } from './identities.ts'
+import type { KeyspaceRequests } from './keyspace-requests.ts'
 import type { RequestIds } from './request-ids.ts'
 import type { RequestRewriter } from './request-rewriter.ts'
+import type { RequestSpans } from './request-spans.ts'
 import type { RequestTable } from './request-table.ts'
 import type { SchemaQuestion } from './schema-changes.ts'
 import type { Session } from './session.ts'
@@ -44,11 +46,15 @@ export type SessionSettings = {
   /** Whose calls in writes become one value for both clusters; none where replacement is off. */
   readonly replacedFunctions: readonly CqlFunctionName[]
   readonly unifiesWriteTimestamps: boolean
+  readonly countsKeyspaces: boolean
   /** Each request gets an id in its custom payload, and is logged; at most so many a second, 0: all. */
   readonly tracing: {
     readonly isEnabled: boolean
     readonly perSecondMax: number
     readonly key: string
+    /** Sampled requests are told to the control plane as spans. */
+    readonly exportsSpans: boolean
+    readonly samplePercent: number
   }
 }
 
@@ -100,6 +106,9 @@ export interface SessionContext {
   readonly profiles: ProfileRegistry
   readonly metrics: DataPlaneMetrics
   readonly failedWrites: FailedWriteTables
+  readonly keyspaceRequests: KeyspaceRequests
+  /** Null where nothing is exported. */
+  readonly spans: RequestSpans | null
   readonly log: Logger
   readonly dispatcher: Dispatcher
   readonly readCopies: ReadCopies

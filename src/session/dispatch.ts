@@ -30,12 +30,14 @@ export class RequestDispatcher implements Dispatcher {
   readonly #batch = new BatchIds()
   readonly #rewritesAllWrites: boolean
   readonly #givesIds: boolean
+  readonly #spans: SessionContext['spans']
 
   constructor(context: SessionContext, slow: SlowRequests) {
     this.#context = context
     this.#slow = slow
     this.#rewritesAllWrites = context.rewriter.setsTimestamps
     this.#givesIds = context.requestIds.isEnabled
+    this.#spans = context.spans
   }
 
   dispatch(session: Session, bytes: Uint8Array, start: number, end: number): void {
@@ -273,7 +275,7 @@ export class RequestDispatcher implements Dispatcher {
       this.#refuseFull(session, bytes, start, Cluster.TARGET)
       return NOT_SENT
     }
-    const { requests, routing, turn, metrics } = this.#context
+    const { requests, routing, turn, metrics, settings } = this.#context
     const request = requests.take()
     requests.session[request] = session
     requests.statement[request] = statement
@@ -287,6 +289,8 @@ export class RequestDispatcher implements Dispatcher {
     requests.applied[request] = 0
     requests.heals[request] = 0
     session.inFlight++
+    if (settings.countsKeyspaces) this.#countKeyspace(request, decision)
+    if (this.#spans !== null) this.#spans.begin(request)
     if (second === null) {
       requests.outstanding[request] = 1 << first
       if (decision === ForwardDecision.ORIGIN_ONLY || decision === ForwardDecision.TARGET_ONLY) {
@@ -311,6 +315,11 @@ export class RequestDispatcher implements Dispatcher {
     sendRequest(requests, request, connection, batch)
     sendRequest(requests, request, second, batch)
     return request
+  }
+
+  #countKeyspace(request: number, decision: ForwardDecision): void {
+    const isRead = decision === ForwardDecision.ORIGIN || decision === ForwardDecision.TARGET
+    this.#context.keyspaceRequests.count(request, isRead)
   }
 
   #refuseFull(session: Session, bytes: Uint8Array, start: number, cluster: Cluster): void {

@@ -11,6 +11,18 @@ const hasKeyspace = (bytes: Uint8Array, textEnd: number, end: number): boolean =
   return lastFlagsByte < end && (bytes[lastFlagsByte]! & QueryFlag.KEYSPACE) !== 0
 }
 
+/** The keyspace field, in its internal form; null where there is none. */
+export const queryKeyspace = (
+  bytes: Uint8Array,
+  body: number,
+  textEnd: number,
+  end: number,
+  traits: VersionTraits,
+): string | null => {
+  if (!hasKeyspace(bytes, textEnd, end)) return null
+  return decodeQuery(new BodyReader(bytes, body, end), traits).parameters.keyspace ?? null
+}
+
 /** The class of the keyspace that the statement's unqualified names mean. */
 export const queryKeyspaceClass = (
   sessionClass: KeyspaceClass,
@@ -20,7 +32,6 @@ export const queryKeyspaceClass = (
   end: number,
   traits: VersionTraits,
 ): KeyspaceClass => {
-  if (!hasKeyspace(bytes, textEnd, end)) return sessionClass
-  const { parameters } = decodeQuery(new BodyReader(bytes, body, end), traits)
-  return parameters.keyspace === undefined ? sessionClass : keyspaceClassOf(parameters.keyspace)
+  const keyspace = queryKeyspace(bytes, body, textEnd, end, traits)
+  return keyspace === null ? sessionClass : keyspaceClassOf(keyspace)
 }

@@ -5,6 +5,7 @@
  */
 import type { PreparedStatement } from '../prepared/statement.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
+import type { RequestSpan } from './request-spans.ts'
 import type { Session } from './session.ts'
 
 const CAPACITY_START = 1024
@@ -76,6 +77,8 @@ export class RequestTable {
   held: (Uint8Array | null)[] = []
   /** Set for reads whose answers are compared, and for what may change the schema; else null. */
   watcher: (AnswerWatcher | null)[] = []
+  /** Set for what is traced (request-spans.ts), else null. */
+  span: (RequestSpan | null)[] = []
   originConnection: (UpstreamConnection | null)[] = []
   targetConnection: (UpstreamConnection | null)[] = []
   originSlot = new Int32Array(0)
@@ -115,6 +118,7 @@ export class RequestTable {
     this.chunk[index] = null
     this.held[index] = null
     this.watcher[index] = null
+    this.span[index] = null
     this.originConnection[index] = null
     this.targetConnection[index] = null
     this.#free[this.#freeCount++] = index
@@ -187,6 +191,7 @@ export class RequestTable {
       this.chunk.push(null)
       this.held.push(null)
       this.watcher.push(null)
+      this.span.push(null)
       this.originConnection.push(null)
       this.targetConnection.push(null)
     }

@@ -7,7 +7,7 @@
  */
 
 import { type Compression, decompressEnvelope, isCompressed } from '../cql/compression.ts'
-import { FLAGS_OFFSET, writeStreamId } from '../cql/envelope.ts'
+import { FLAGS_OFFSET, OPCODE_OFFSET, writeStreamId } from '../cql/envelope.ts'
 import { EnvelopeDecoder, type EnvelopeHandler, rewritten } from '../cql/envelope-decoder.ts'
 import { type EnvelopeVersionError, ProtocolError } from '../cql/errors.ts'
 import { FrameDecoder } from '../cql/frame.ts'
@@ -71,7 +71,7 @@ export class Session implements TransportHandler {
   constructor(id: number, transport: Transport, context: SessionContext) {
     this.id = id
     this.transport = transport
-    this.output = new Output(context.flusher, transport)
+    this.output = new Output(context.flusher, transport, context.metrics.clientTraffic)
     this.acceptedAtMs = context.turn.begin()
     this.#context = context
     const route: EnvelopeHandler = (bytes, start, end) => this.#route(bytes, start, end)
@@ -97,6 +97,7 @@ export class Session implements TransportHandler {
   }
 
   onBytes(chunk: Uint8Array, start: number, end: number): void {
+    this.#context.metrics.clientTraffic.receivedBytes += end - start
     if (this.state === 'closed' || this.#isDeaf) return
     this.#context.turn.begin()
     try {
@@ -275,6 +276,7 @@ export class Session implements TransportHandler {
   }
 
   #route(bytes: Uint8Array, start: number, end: number): boolean {
+    this.#context.metrics.requestsByOpcode[bytes[start + OPCODE_OFFSET]!]!++
     if (this.state === 'ready') this.#context.dispatcher.dispatch(this, bytes, start, end)
     else if (this.state === 'handshaking') this.#handshake.take(bytes.slice(start, end))
     return this.state !== 'closed'

@@ -25,7 +25,7 @@ import type { NodeMetrics } from '../metrics/node-metrics.ts'
 import type { Dialer } from '../net/dialer.ts'
 import { type Flusher, Output } from '../net/output.ts'
 import type { UpstreamTls } from '../net/tls.ts'
-import type { Transport, TransportHandler } from '../net/transport.ts'
+import { noTraffic, type Traffic, type Transport, type TransportHandler } from '../net/transport.ts'
 import type { Cluster } from '../routing/cluster.ts'
 import type { Turn } from '../turn.ts'
 import { ClusterError, ClusterErrorCode } from './errors.ts'
@@ -97,6 +97,8 @@ export type ConnectionContext = {
   readonly rewriteEnvelope?: EnvelopeRewrite | null
   /** As it is for connections that are opened now; none where the cluster has no TLS. */
   readonly tls?: UpstreamTls | null
+  /** Where bytes are counted; nowhere if absent. */
+  readonly traffic?: Traffic
 }
 
 export class UpstreamConnection implements TransportHandler {
@@ -120,6 +122,7 @@ export class UpstreamConnection implements TransportHandler {
   readonly #busyFrom: number
   readonly #listener: UpstreamListener
   readonly #turn: Turn
+  readonly #traffic: Traffic
   readonly #calls = new Map<number, PendingCall>()
   readonly #decoder: EnvelopeDecoder
   #frames: FrameDecoder | null = null
@@ -132,7 +135,7 @@ export class UpstreamConnection implements TransportHandler {
 
   private constructor(
     options: ConnectionOptions,
-    { turn, rewriteEnvelope: rewrite = null }: ConnectionContext,
+    { turn, rewriteEnvelope: rewrite = null, traffic = noTraffic() }: ConnectionContext,
     listener: UpstreamListener,
   ) {
     this.options = options
@@ -144,6 +147,7 @@ export class UpstreamConnection implements TransportHandler {
     this.slots = new SlotTable(streamIdsMax)
     this.#busyFrom = Math.min(GROW_ABOVE_IN_FLIGHT, Math.ceil(streamIdsMax / 2))
     this.#turn = turn
+    this.#traffic = traffic
     this.#listener = listener
     const route: EnvelopeHandler = (bytes, start, end) => this.#route(bytes, start, end)
     this.#onEnvelope = rewrite === null ? route : rewritten(rewrite, route)
@@ -167,7 +171,7 @@ export class UpstreamConnection implements TransportHandler {
     try {
       const transport = await context.dialer.dial(target, connection, signal)
       connection.#transport = transport
-      connection.#output = new Output(context.flusher, transport)
+      connection.#output = new Output(context.flusher, transport, connection.#traffic)
       if (options.traits.hasShortHeader) connection.#output.useShortHeaders()
       return connection
     } catch (cause) {
@@ -311,6 +315,7 @@ export class UpstreamConnection implements TransportHandler {
 
   onBytes(chunk: Uint8Array, start: number, end: number): void {
     this.#turn.begin()
+    this.#traffic.receivedBytes += end - start
     try {
       let at = start
       if (this.#frames === null) at = this.#decoder.push(chunk, start, end, this.#onEnvelope)

@@ -112,6 +112,14 @@ const REFUSED: readonly (readonly [name: string, changes: Partial<Settings>, tex
     { adminPort: 14_001 },
     'admin_port: 14001 is metrics_port too; they need two',
   ],
+  [
+    'request ids are where spans look for their parent',
+    {
+      tracingRequestIdKey: 'traceparent',
+      tracingOtlpEndpoint: 'http://10.0.0.1:4318/v1/traces',
+    },
+    'tracing_request_id_key: "traceparent" is where tracing_otlp_endpoint looks for the trace context of clients; give request ids another key',
+  ],
 ]
 
 describe('it is refused that', () => {

@@ -56,6 +56,13 @@ const ACCEPTED: readonly (readonly [key: string, text: string, value: SettingVal
   ['tracing_rate_limit', '-1', -1],
   ['tracing_request_id_key', '', ''],
   ['tracing_request_id_key', 'x'.repeat(65_535), 'x'.repeat(65_535)],
+  ['tracing_otlp_endpoint', '', ''],
+  [
+    'tracing_otlp_endpoint',
+    'https://[2001:db8::1]:4318/v1/traces?a=b',
+    'https://[2001:db8::1]:4318/v1/traces?a=b',
+  ],
+  ['tracing_sample_percent', '0.01', 0.01],
   ['metrics_prefix', '', ''],
   ['metrics_prefix', '_my:zdm2', '_my:zdm2'],
   ['proxy_listen_address', 'localhost', 'localhost'],
@@ -154,6 +161,17 @@ const REFUSED: readonly (readonly [key: string, text: string, fault: string])[] 
     'é'.repeat(32_768),
     `"${'é'.repeat(100)}…" has more than 65535 bytes, which no custom payload can carry as a key`,
   ],
+  [
+    'tracing_otlp_endpoint',
+    'collector:4318',
+    '"collector:4318" is no URL like http://127.0.0.1:4318/v1/traces',
+  ],
+  [
+    'tracing_otlp_endpoint',
+    'http://me:secret@collector:4318/v1/traces',
+    'the URL has a user or a password in it, which would be shown in logs; none is sent',
+  ],
+  ['tracing_sample_percent', '101', '"101" is not a number from 0 to 100'],
   [
     'proxy_listen_address',
     '10.0.0.256',

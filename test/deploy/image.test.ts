@@ -70,7 +70,12 @@ describe('the Dockerfile', () => {
   test('builds on the Node that the project is tested with, on both stages', () => {
     expect(TEXT).toContain(`ARG NODE_VERSION=${PACKAGE.dependencies['node']}\n`)
     const bases = DOCKERFILE.getFROMs().map((from) => from.getImage())
-    expect(bases).toEqual(Array(2).fill(`node:\${NODE_VERSION}-bookworm-slim`))
+    expect(bases).toEqual(Array(2).fill(`node:\${NODE_VERSION}-bookworm-slim\${NODE_DIGEST}`))
+  })
+
+  test('puts a bill of materials of what is installed into the image', () => {
+    expect(TEXT).toContain('node sbom.ts --installed > sbom.cdx.json\n')
+    expect(TEXT).toContain('\nCOPY --from=dependencies /app/sbom.cdx.json ./\n')
   })
 
   test('binds itself to no platform', () => {

@@ -54,6 +54,14 @@ describe('DataPlaneMetrics', () => {
       clientConnections: 0,
       preparedEntries: 0,
       preparedMisses: 0,
+      preparedEvictions: 0,
+      spansDropped: 0,
+      clientTraffic: { receivedBytes: 0, sentBytes: 0 },
+      upstreamTraffic: {
+        origin: { receivedBytes: 0, sentBytes: 0 },
+        target: { receivedBytes: 0, sentBytes: 0 },
+      },
+      requestsByOpcode: Array.from({ length: 256 }, () => 0),
       inflight: { readsOrigin: 0, readsTarget: 0, writes: 0 },
       requestDuration: { readsOrigin: empty(3), readsTarget: empty(3), writes: empty(3) },
       fineDuration: { readsOrigin: fine, readsTarget: fine, writes: fine },
@@ -78,10 +86,13 @@ describe('DataPlaneMetrics', () => {
         handshakeTimeout: 0,
         protocolError: 0,
         limit: 0,
+        addressLimit: 0,
+        accept: 0,
         internalError: 0,
         tlsHandshake: 0,
       },
       failedTables: [],
+      keyspaceRequests: [],
       nodes: [],
     })
   })
@@ -95,9 +106,15 @@ describe('DataPlaneMetrics', () => {
     expect(metrics.node('target', 'a:9042').requestDurationWrites.boundsSeconds).toEqual([0.002])
   })
 
-  test('gives the type reads_target Origin bounds, as dashboards know it', () => {
+  test('gives the type reads_target Origin bounds, as dashboards know it, unless Target’s are asked for', () => {
     const { requestDuration } = new DataPlaneMetrics(BOUNDS)
     expect(requestDuration.readsTarget.boundsSeconds).toEqual([0.001, 1])
+    const honouring = new DataPlaneMetrics({ ...BOUNDS, honoursTargetBuckets: true })
+    const { readsOrigin, readsTarget, writes } = honouring.requestDuration
+    expect(readsTarget.boundsSeconds).toEqual([0.002])
+    expect([readsOrigin, writes].map(({ boundsSeconds }) => boundsSeconds)).toEqual(
+      Array(2).fill([0.001, 1]),
+    )
   })
 
   test('hands over a copy that crosses threads and does not change', () => {

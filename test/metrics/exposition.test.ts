@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { DataPlaneMetrics } from '../../src/metrics/data-plane-metrics.ts'
+import { SHOWN_AFTER_LEAVING_MS } from '../../src/metrics/departed-nodes.ts'
 import { MetricsExposition, type MetricsExpositionOptions } from '../../src/metrics/exposition.ts'
 import { boundsInSeconds } from '../../src/metrics/histogram.ts'
 import { ErrorKind } from '../../src/metrics/node-metrics.ts'
@@ -95,6 +96,37 @@ describe('the exposition', () => {
     expect(labelSets(after).map(bySeries)).toEqual(
       combinations(reference, '10.0.0.1:9042').map(bySeries),
     )
+  })
+
+  test('with metrics_honour_target_buckets, reads from Target are in Target’s buckets', async () => {
+    const bounds = { originBoundsSeconds: ORIGIN_BOUNDS, targetBoundsSeconds: TARGET_BOUNDS }
+    const honoursTargetBuckets = true
+    const plane = new DataPlaneMetrics({ ...bounds, asyncBoundsSeconds: [], honoursTargetBuckets })
+    plane.requestDuration.readsTarget.observe(0.4)
+    const families = await scrape([plane], { honoursTargetBuckets })
+    const buckets = (type: string) =>
+      families
+        .get('zdm_proxy_request_duration_seconds')!
+        .samples.filter(({ labels }) => labels['type'] === type && 'le' in labels)
+        .map(({ labels, value }) => [labels['le'], value])
+    expect(buckets('reads_target')).toEqual([
+      ['0.5', 1],
+      ['+Inf', 1],
+    ])
+    expect(buckets('writes').map(([le]) => le)).toEqual(DEFAULT_LE)
+  })
+
+  test('leaves out nodes that have left their cluster long ago', async () => {
+    const plane = newPlane()
+    plane.node('origin', 'gone:1')
+    plane.node('target', 'here:1')
+    const nodes = () => ({ origin: new Set<string>(), target: new Set(['here:1']) })
+    const exposition = expositionOf([plane], { nodes })
+    expect((await exposition.exposition()).body).toContain('node="gone:1"')
+    clock.advance(SHOWN_AFTER_LEAVING_MS)
+    const { body } = await exposition.exposition()
+    expect(body).not.toContain('gone:1')
+    expect(body).toContain('zdm_target_connections_total{node="here:1"} 0')
   })
 
   test('writes labels in alphabetical order, le last', async () => {

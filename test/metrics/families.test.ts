@@ -34,6 +34,7 @@ const gather = (...planes: PlaneSeries[]): Gathered => ({
   threads: planes.map((plane) => plane.thread),
   version: '1.2.3',
   control: CONTROL,
+  tracing: { exported: 1, queueFull: 2, exportFailed: 3 },
   certificates: {
     expiries: [{ leg: 'origin', role: 'certificate', expiresAtSeconds: 1_800_000_000 }],
     crls: [{ leg: 'listener', expiresAtSeconds: 1_790_000_000 }],
@@ -58,7 +59,7 @@ const seriesOf = (nodes: readonly (readonly ['origin' | 'target', string])[] = [
   for (const [cluster, node] of nodes) metrics.node(cluster, node)
   for (const [cluster, node] of nodes) metrics.asyncReads.node(cluster, node)
   metrics.asyncReads.countMismatch('ks', 't')
-  const series = metrics.toSeries()
+  const series = metrics.toSeries([], [{ keyspace: 'ks', reads: 1, writes: 2 }])
   const gc = { count: 1, sumSeconds: 0.5, recentSeconds: [0.5] }
   return { ...series, thread: { ...series.thread, gc } }
 }

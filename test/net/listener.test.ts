@@ -121,13 +121,29 @@ describe('an accepted connection', () => {
 
 describe('a connection that is refused', () => {
   test('is closed without a byte', async () => {
-    const listener = await start(() => null)
+    const listener = await start(() => () => undefined)
     const socket = await dial(listener)
     const chunks: Buffer[] = []
     socket.on('data', (chunk: Buffer) => chunks.push(chunk))
     socket.on('end', () => socket.end())
     await once(socket, 'close')
     expect(chunks).toEqual([])
+  })
+
+  test('is a client if it sends something, and only then', async () => {
+    let clients = 0
+    const listener = await start(() => () => {
+      clients++
+    })
+    const probe = await dial(listener)
+    probe.on('end', () => probe.end()).resume()
+    await once(probe, 'close')
+    expect(clients).toBe(0)
+    const client = await dial(listener)
+    client.write('hello')
+    client.on('end', () => client.end()).resume()
+    await once(client, 'close')
+    expect(clients).toBe(1)
   })
 })
 
@@ -147,14 +163,16 @@ describe('the end of a connection is told exactly once, and last', () => {
 
 describe('a listener', () => {
   test('rejects when the address is taken', async () => {
-    const listener = await start(() => null)
-    await expect(start(() => null, { port: listener.port })).rejects.toThrow('EADDRINUSE')
+    const listener = await start(() => () => undefined)
+    await expect(start(() => () => undefined, { port: listener.port })).rejects.toThrow(
+      'EADDRINUSE',
+    )
   })
 
   test('gives the port back at once, while accepted connections stay', async () => {
     const { listener, socket, handler, transport } = await openPair()
     await listener.close()
-    const again = await start(() => null, { port: listener.port })
+    const again = await start(() => () => undefined, { port: listener.port })
     expect(again.port).toBe(listener.port)
     transport.write(Buffer.from('still here'))
     const [chunk] = await once(socket, 'data')
@@ -163,7 +181,7 @@ describe('a listener', () => {
   })
 
   test('may be closed twice', async () => {
-    const listener = await start(() => null)
+    const listener = await start(() => () => undefined)
     await listener.close()
     await expect(listener.close()).resolves.toBeUndefined()
   })

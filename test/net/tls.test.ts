@@ -479,7 +479,7 @@ describe('an accepted connection with TLS', () => {
   test('that is refused is closed without a byte', async () => {
     const listener = await listen(
       { address: '127.0.0.1', port: 0, reusePort: false, tls: listenerMaterial() },
-      () => null,
+      () => () => undefined,
     )
     afterTest(() => listener.close())
     await refused(listener.port)

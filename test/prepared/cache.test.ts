@@ -95,6 +95,7 @@ describe('at its bound', () => {
     expect(cache.size).toBe(91)
     const gone = added.filter((one) => find(cache, one.id) === null)
     expect(gone.map((one) => one.lastUsedMs)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    expect(cache.evictions).toBe(10)
   })
 
   test.each([1, 2, 5, 9, 10, 11])(
@@ -114,6 +115,7 @@ describe('at its bound', () => {
     for (let i = 0; i < 10; i++) cache.add(statement(idOf(i), i))
     cache.add(statement(idOf(0), 20))
     expect(cache.size).toBe(10)
+    expect(cache.evictions).toBe(0)
   })
 
   test('long texts count by their bytes', () => {

@@ -104,6 +104,7 @@ describe('settings that are read again', () => {
     await client()
     reloadWith({ proxyMaxClientConnections: 1 })
     const refused = await connect()
+    refused.sendRaw(Buffer.from([4]))
     await refused.closed
     await eventually(() => log.some(({ code }) => code === 'CLIENT_LIMIT'))
   })

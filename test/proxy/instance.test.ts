@@ -186,6 +186,14 @@ describe('several threads', () => {
     expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(5)
   })
 
+  test('so is the limit of connections from one address', async () => {
+    const settings = { dataPlaneThreads: 2, proxyMaxClientConnectionsPerAddress: 5 }
+    const rig = await startRig({ settings })
+    const clients = await Promise.all(Array.from({ length: 12 }, () => rig.connect()))
+    const answers = await Promise.allSettled(clients.map((client) => client.handshake()))
+    expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(5)
+  })
+
   test('all are drained', async () => {
     const [rig, drivers] = await startThreads()
     const held = delay()

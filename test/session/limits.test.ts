@@ -1,6 +1,9 @@
 /** Every bound of the request path, and what happens at it (architecture §4). */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Server } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { ErrorCode, Opcode, ResultKind, Version } from '../../src/cql/protocol.ts'
+import { afterTest } from '../support/after-test.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { queryBody, readError, resultKind } from '../support/fake-cluster/request-bodies.ts'
 import { rowsAnswer } from '../support/fake-cluster/results.ts'
@@ -11,6 +14,10 @@ import type { RawClient } from '../support/raw-client.ts'
 
 const READ = 'SELECT * FROM ks.t'
 const WRITE = 'INSERT INTO ks.t (k) VALUES (1)'
+const portOf = (server: Server): number | null => {
+  const address = server.address()
+  return typeof address === 'object' && address !== null ? address.port : null
+}
 const MIB = 1024 * 1024
 
 describe.each(['shared', 'per_client'] as const)('%s: stream ids', (upstreamConnections) => {
@@ -172,15 +179,63 @@ test('too many clients: closed without a byte, until one has gone', async () => 
   const clients = [await rig.client(), await rig.client()]
   for (let i = 0; i < 3; i++) {
     const refused = await rig.connect()
+    refused.sendRaw(Buffer.from([4]))
     await refused.closed
     expect(refused.transcript).toEqual([])
   }
-  expect(rig.series().clientsClosed.limit).toBe(3)
+  await eventually(() => rig.series().clientsClosed.limit === 3)
   expect(rig.log.filter(({ code }) => code === 'CLIENT_LIMIT')).toHaveLength(1)
   await clients[0]!.close()
   await eventually(() => rig.series().clientConnections === 1)
   const next = await rig.client()
   expect(resultKind(await next.query(READ))).toBe(ResultKind.ROWS)
+})
+
+test('too many clients of one address: closed without a byte, until one has gone', async () => {
+  const rig = await startPlane({ settings: { proxyMaxClientConnectionsPerAddress: 2 } })
+  const clients = [await rig.client(), await rig.client()]
+  for (let i = 0; i < 3; i++) {
+    const refused = await rig.connect()
+    refused.sendRaw(Buffer.from([4]))
+    await refused.closed
+    expect(refused.transcript).toEqual([])
+  }
+  await eventually(() => rig.series().clientsClosed.addressLimit === 3)
+  expect(rig.series().clientsClosed.limit).toBe(0)
+  const client = expect.stringMatching(/^127\.0\.0\.1:/)
+  const lines = rig.log.filter(({ code }) => code === 'CLIENT_ADDRESS_LIMIT')
+  expect(lines).toEqual([expect.objectContaining({ level: 'warn', client })])
+  await clients[0]!.close()
+  await eventually(() => rig.series().clientConnections === 1)
+  const next = await rig.client()
+  expect(resultKind(await next.query(READ))).toBe(ResultKind.ROWS)
+})
+
+test('a connection that the system does not hand over is counted and told', async () => {
+  const rig = await startPlane()
+  // What Node does when accept(2) reports an error.
+  const fail = (message: unknown): void => {
+    const { socket } = message as { socket: { server: Server } }
+    if (portOf(socket.server) === rig.port) socket.server.emit('error', new Error('accept EMFILE'))
+  }
+  subscribe('net.server.socket', fail)
+  afterTest(() => unsubscribe('net.server.socket', fail))
+  const driver = await rig.client()
+  expect(resultKind(await driver.query(READ))).toBe(ResultKind.ROWS)
+  expect(rig.series().clientsClosed.accept).toBe(1)
+  const line = rig.log.find(({ code }) => code === 'CLIENT_ACCEPT_FAILED')
+  expect(line?.msg).toContain('accept EMFILE')
+})
+
+test('who only looks whether somebody listens is refused nothing', async () => {
+  const rig = await startPlane({
+    settings: { proxyMaxClientConnections: 1, proxyMaxClientConnectionsPerAddress: 1 },
+  })
+  await rig.client()
+  for (let i = 0; i < 3; i++) await (await rig.connect()).closed
+  await someTurns()
+  expect(rig.series().clientsClosed).toMatchObject({ limit: 0, addressLimit: 0 })
+  expect(rig.log.filter(({ code }) => /CLIENT_.*LIMIT/.test(code))).toEqual([])
 })
 
 describe('the handshake deadline', () => {

@@ -1,7 +1,7 @@
 /** Request ids in the custom payload: what two fake clusters get, and what is logged (request-path §5.8). */
 import { describe, expect, test } from 'vitest'
 import { EnvelopeFlag, ErrorCode, Opcode, ResultKind, Version } from '../../src/cql/protocol.ts'
-import { BodyWriter } from '../../src/cql/writer.ts'
+import { sendWithPayload } from '../support/custom-payload.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import type { FakeCluster } from '../support/fake-cluster/cluster.ts'
 import {
@@ -34,24 +34,14 @@ const start = (
   })
 }
 
-/** Sends a request with a custom payload in front of its body. */
+/** Sends a request, with a custom payload where there is one. */
 const ask = (
   driver: RawClient,
   opcode: number,
   body: Uint8Array,
   payload: Readonly<Record<string, string | null>> | null = null,
-) => {
-  if (payload === null) return driver.request(opcode, body)
-  const entries = new Map(
-    Object.entries(payload).map(([key, value]) => [
-      key,
-      value === null ? null : Buffer.from(value),
-    ]),
-  )
-  const prefix = new BodyWriter().writeBytesMap(entries).toBytes()
-  const flags = EnvelopeFlag.CUSTOM_PAYLOAD
-  return driver.request(opcode, Buffer.concat([prefix, body]), { flags })
-}
+) =>
+  payload === null ? driver.request(opcode, body) : sendWithPayload(driver, opcode, body, payload)
 
 /** What a cluster got of a client's under an opcode. */
 const got = (cluster: FakeCluster, opcode: number): Received[] =>

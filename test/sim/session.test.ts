@@ -316,6 +316,8 @@ const run = async (seed: number, upstreamConnections: 'shared' | 'per_client'): 
     handshakeTimeout: 0,
     protocolError: 0,
     limit: 0,
+    addressLimit: 0,
+    accept: 0,
     internalError: 0,
     tlsHandshake: 0,
   })

@@ -18,6 +18,7 @@ import {
   initialRouting,
 } from '../../src/proxy/derived-settings.ts'
 import { makeSharedState } from '../../src/shared-state.ts'
+import type { TracedRequest } from '../../src/tracing/traced-request.ts'
 import { afterTest } from './after-test.ts'
 import type { FakeCluster, FakeClusterOptions } from './fake-cluster/cluster.ts'
 import { type LogLine, settingsFor, startCluster } from './instance.ts'
@@ -41,6 +42,8 @@ export type PlaneRigOptions = {
   readonly plane?: Partial<DataPlaneSettings>
   /** What the other planes know. */
   readonly askOthers?: (id: Uint8Array) => Promise<SharedStatement | null>
+  /** Takes traced requests (`tracingOtlpEndpoint`). */
+  readonly onTraced?: (requests: readonly TracedRequest[]) => void
   /** A FakeClock lets the test decide when time-outs and sweeps happen. */
   readonly clock?: Clock
 }
@@ -94,6 +97,7 @@ export const startPlane = async (options: PlaneRigOptions = {}): Promise<PlaneRi
     clientCount: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
     log: logger,
     clock,
+    onTraced: options.onTraced ?? (() => undefined),
     askOthers: options.askOthers ?? (() => Promise.resolve(null)),
     schemaAgreement: (questions) => control.schemaAgreement(questions),
   })

@@ -1,13 +1,9 @@
 /**
- * Settings of what the proxy itself serves: the client listener, metrics and health, heartbeats
+ * Settings of what the proxy itself serves: the client listener, heartbeats, the admin API
  * (operations §1.3), and those that the Go proxy does not have.
  */
 import type { Section } from '../definition.ts'
 import { REPLACEABLE_FUNCTIONS } from '../replaceable-functions.ts'
-
-const DEFAULT_BUCKETS_MS = [
-  1, 4, 7, 10, 25, 40, 60, 80, 100, 150, 250, 500, 1000, 2500, 5000, 10_000, 15_000,
-] as const
 
 export const LISTENER = {
   title: 'Client listener',
@@ -91,69 +87,6 @@ export const LISTENER = {
       status: 'active',
       description:
         'Demands from clients a certificate that `proxy_tls_ca_path` has signed (mutual TLS).',
-    },
-  ],
-} as const satisfies Section
-
-export const METRICS = {
-  title: 'Metrics and health',
-  settings: [
-    {
-      key: 'metrics_enabled',
-      type: 'boolean',
-      default: true,
-      status: 'active',
-      description: 'If false, `/metrics` answers 404. The health paths stay.',
-    },
-    {
-      key: 'metrics_address',
-      type: 'string',
-      default: 'localhost',
-      format: 'listen address',
-      status: 'active',
-      description:
-        'The address of the HTTP server for metrics and health; `0.0.0.0` for all. `localhost` is 127.0.0.1.',
-    },
-    {
-      key: 'metrics_port',
-      type: 'int',
-      default: 14_001,
-      min: 0,
-      max: 65_535,
-      status: 'active',
-      description: 'The port of the HTTP server for metrics and health; 0 for any free one.',
-    },
-    {
-      key: 'metrics_prefix',
-      type: 'string',
-      default: 'zdm',
-      format: 'metrics prefix',
-      status: 'active',
-      description: 'What metric names begin with, before an underscore. Empty: nothing.',
-    },
-    {
-      key: 'metrics_origin_latency_buckets_ms',
-      type: 'buckets',
-      default: DEFAULT_BUCKETS_MS,
-      unit: 'ms',
-      status: 'active',
-      description: "Bounds of the latency histograms of the proxy and of Origin's nodes.",
-    },
-    {
-      key: 'metrics_target_latency_buckets_ms',
-      type: 'buckets',
-      default: DEFAULT_BUCKETS_MS,
-      unit: 'ms',
-      status: 'active',
-      description: "Bounds of the latency histograms of Target's nodes.",
-    },
-    {
-      key: 'metrics_async_read_latency_buckets_ms',
-      type: 'buckets',
-      default: DEFAULT_BUCKETS_MS,
-      unit: 'ms',
-      status: 'active',
-      description: 'Bounds of the latency histograms of asynchronous reads.',
     },
   ],
 } as const satisfies Section
@@ -336,6 +269,41 @@ export const EXTENSIONS = {
         'Connections to one node, per thread, to which the pool of shared connections may grow.',
     },
     {
+      key: 'metrics_keyspaces',
+      type: 'boolean',
+      default: false,
+      status: 'active',
+      description:
+        'Counts requests by keyspace, 100 keyspaces per thread, the rest as `other`. Executions of prepared statements cost next to nothing; a text is read up to its first table.',
+    },
+    {
+      key: 'metrics_honour_target_buckets',
+      type: 'boolean',
+      default: false,
+      status: 'active',
+      description:
+        "Whether reads that Target serves are measured in `metrics_target_latency_buckets_ms`. If false, as with the Go proxy, all requests are in Origin's buckets.",
+    },
+    {
+      key: 'tracing_otlp_endpoint',
+      type: 'string',
+      default: '',
+      format: 'HTTP URL',
+      status: 'active',
+      description:
+        'Where spans of requests are sent, OTLP over HTTP in JSON, the whole URL: `http://127.0.0.1:4318/v1/traces`. Empty: there are none. Independent of `tracing_enabled`, whose request ids spans show. See docs/operations.md.',
+    },
+    {
+      key: 'tracing_sample_percent',
+      type: 'float',
+      default: 1,
+      min: 0,
+      max: 100,
+      status: 'active',
+      description:
+        'The share of the requests that spans are made of, chosen at random, with `tracing_otlp_endpoint`. Clients that send a `traceparent` in the custom payload decide for themselves.',
+    },
+    {
       key: 'replace_cql_functions_list',
       type: 'list',
       default: REPLACEABLE_FUNCTIONS,
@@ -351,6 +319,15 @@ export const EXTENSIONS = {
       status: 'active',
       description:
         'Gives writes that carry no timestamp one of the proxy, so that both clusters store the same write time. Timestamps of clients and in CQL stay; counters and lightweight transactions have none.',
+    },
+    {
+      key: 'proxy_max_client_connections_per_address',
+      type: 'int',
+      default: 0,
+      min: 0,
+      status: 'active',
+      description:
+        'Client connections open at one time from one IP address, all threads together; 0: no limit. Clients behind a load balancer or NAT that hides their addresses count as one.',
     },
     {
       key: 'proxy_timeout_reply',
