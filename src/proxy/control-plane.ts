@@ -200,6 +200,13 @@ export class ControlPlane implements ControlConnectionListener {
     return there.find((host) => host.port === port) ?? (there.length === 1 ? there[0]! : null)
   }
 
+  /** Its nodes may keep their connections open without answering: they are asked for a sign of life. */
+  onUnreachable(cluster: Cluster): void {
+    for (const { hostId } of this.#known[cluster]?.topology.localHosts ?? []) {
+      this.#listener.onNodeStatus({ cluster, hostId, isUp: false })
+    }
+  }
+
   /** Clients hear of one cluster's changes only: hearing of each change twice, they would refresh twice. */
   onSchemaChange(cluster: Cluster, body: Uint8Array): void {
     this.#schemaRelay.onEvent(cluster, body)

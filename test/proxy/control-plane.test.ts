@@ -312,12 +312,26 @@ describe('changes after the opening', () => {
     expect(control.health(Cluster.ORIGIN)).toEqual({ endpoint: null, failures: 0 })
     await control.open()
     await target.stopListening()
-    await eventually(() => control.health(Cluster.TARGET).failures === 2)
+    await eventually(() => control.health(Cluster.TARGET).failures === 1)
     expect(control.health(Cluster.TARGET).endpoint).toBe(`127.0.0.1:${target.port}`)
     expect(control.health(Cluster.ORIGIN)).toEqual({
       endpoint: `127.0.0.1:${origin.port}`,
       failures: 0,
     })
+  })
+
+  test('a cluster without a node that can be reached: all its nodes are to give a sign of life', async () => {
+    const { control, target, statuses } = await startRig({ target: { nodes: 2 } })
+    const snapshot = await control.open()
+    await target.stopListening()
+    await eventually(() => control.health(Cluster.TARGET).failures === 1)
+    expect(statuses).toEqual(
+      snapshot.clusters[Cluster.TARGET].nodes.map(({ hostId }) => ({
+        cluster: Cluster.TARGET,
+        hostId,
+        isUp: false,
+      })),
+    )
   })
 })
 
