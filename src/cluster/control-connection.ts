@@ -231,21 +231,23 @@ export class ControlConnection implements UpstreamListener {
 
   /** Reads the system tables and tells what they say. */
   async #read(open: OpenControl): Promise<void> {
-    const { cluster, port, localDatacenter } = this.#settings
+    const { cluster, port, localDatacenter, isStrictDatacenter, contacts } = this.#settings
     const reading = await readClusterTopology(open.connection, {
       cluster: clusterLabel(cluster),
       contactEndpoint: open.endpoint,
       configuredPort: port,
       configuredDatacenter: localDatacenter,
+      isStrictDatacenter,
+      contacts,
       previousDatacenter: this.#datacenter,
     })
     if (!reading.ok) {
-      throw new ClusterError(ClusterErrorCode.UNEXPECTED, cluster, reading.reason)
+      const { UNUSABLE, UNEXPECTED } = ClusterErrorCode
+      throw new ClusterError(reading.isPermanent ? UNUSABLE : UNEXPECTED, cluster, reading.reason)
     }
     this.#closing.signal.throwIfAborted()
-    for (const warning of reading.warnings) {
-      const fields = { code: 'TOPOLOGY_ODD', cluster: clusterLabel(cluster) }
-      this.#log.limited(warning, 'warn', fields, warning)
+    for (const { code, text } of reading.warnings) {
+      this.#log.limited(text, 'warn', { code, cluster: clusterLabel(cluster) }, text)
     }
     this.#topology = reading.topology
     this.#health.refreshed()

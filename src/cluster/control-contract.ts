@@ -14,6 +14,8 @@ export type ControlConnectionSettings = {
   readonly port: number
   readonly tls: UpstreamTlsMaterial | null
   readonly localDatacenter: string | null
+  /** The datacenter must be there, or the only one: no other is chosen. */
+  readonly isStrictDatacenter: boolean
   readonly credentials: Credentials | null
   readonly connectTimeoutMs: number
   /** The version that is tried first. */

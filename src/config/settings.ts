@@ -3,6 +3,7 @@
  * and docs/configuration.md. The rows are in src/config/table/.
  */
 import type { CamelCase, Section, SettingDefinition, SettingValue, ValueOf } from './definition.ts'
+import { AVAILABILITY } from './table/availability.ts'
 import { ORIGIN, ROUTING, TARGET } from './table/clusters.ts'
 import { GLOBAL, TOPOLOGY, TRACING } from './table/general.ts'
 import { ADMIN, EXTENSIONS, HEARTBEATS, LISTENER, METRICS } from './table/serving.ts'
@@ -19,6 +20,7 @@ const TABLE = [
   HEARTBEATS,
   ROUTING,
   ADMIN,
+  AVAILABILITY,
   EXTENSIONS,
   TUNING,
 ] as const

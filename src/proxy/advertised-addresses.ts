@@ -6,14 +6,13 @@
 import { isIP, isIPv4 } from 'node:net'
 import { canonicalAddress } from '../config/address.ts'
 import { messageOf } from '../message-of.ts'
+import type { Resolve } from '../net/resolve.ts'
 
 export type AdvertisedAddress = {
   /** As the setting has it. */
   readonly given: string
   readonly address: string
 }
-
-export type Resolve = (name: string) => Promise<readonly string[]>
 
 /** IPv4 before IPv6, because clients of either can mostly use the former; then the first by text. */
 const chooseAddress = (addresses: readonly string[]): string | undefined => {

@@ -3,7 +3,6 @@
  * resolved, "empty" turned into null. Nothing is validated here: config/ has done that.
  */
 import { randomBytes } from 'node:crypto'
-import { lookup } from 'node:dns/promises'
 import { isIP, isIPv4 } from 'node:net'
 import { availableParallelism } from 'node:os'
 import type { AstraContacts } from '../cluster/astra-contacts.ts'
@@ -13,6 +12,7 @@ import type { Settings } from '../config/settings.ts'
 import type { Routing } from '../control/phase.ts'
 import { Version } from '../cql/protocol.ts'
 import { boundsInSeconds } from '../metrics/histogram.ts'
+import { systemResolve } from '../net/resolve.ts'
 import { NO_TLS, type TlsMaterial } from '../net/tls.ts'
 import { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
@@ -155,6 +155,7 @@ export const connectionSettings = (
     contacts: astra ?? configuredContacts(contactPoints, port),
     port,
     tls: reach.tls.clusters[cluster],
+    isStrictDatacenter: settings.strictLocalDatacenter,
     localDatacenter: astra === null ? datacenter || null : astra.localDatacenter,
     credentials: bothCredentials(settings)[cluster],
     connectTimeoutMs: isOrigin
@@ -166,12 +167,6 @@ export const connectionSettings = (
     retryDelayMaxMs: settings.heartbeatRetryIntervalMaxMs,
     retryFactor: settings.heartbeatRetryBackoffFactor,
   }
-}
-
-/** All addresses of a host name, as the system's resolver orders them. Rejects where there are none. */
-export const systemResolve = async (name: string): Promise<readonly string[]> => {
-  const found = await lookup(name, { all: true })
-  return found.map(({ address }) => address)
 }
 
 /**

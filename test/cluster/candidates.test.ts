@@ -22,6 +22,8 @@ const topology = () => {
     contactEndpoint: { address: '10.0.0.1', port: 9042 },
     configuredPort: 9042,
     configuredDatacenter: null,
+    isStrictDatacenter: false,
+    contactPlaces: [],
     previousDatacenter: null,
     localRows: [localRow(CASSANDRA_3_11, 1)],
     peersRows: [
@@ -42,6 +44,7 @@ const CONTACT_POINTS = [
 
 const CONTACTS: Contacts = {
   endpoints: () => CONTACT_POINTS,
+  places: () => Promise.resolve(CONTACT_POINTS),
   endpointOf: ({ address, port }) => ({ address, port }),
   refresh: null,
 }
@@ -49,6 +52,7 @@ const CONTACTS: Contacts = {
 /** All nodes behind one address, told apart by name. */
 const ROUTED: Contacts = {
   endpoints: () => [{ address: 'router.example', port: 29042, serverName: 'unknown-host' }],
+  places: () => Promise.resolve([]),
   endpointOf: ({ hostId }) => ({ address: 'router.example', port: 29042, serverName: hostId }),
   refresh: null,
 }

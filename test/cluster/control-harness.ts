@@ -108,6 +108,7 @@ export class ControlHarness {
         port: cluster.port,
         tls: null,
         localDatacenter: null,
+        isStrictDatacenter: false,
         credentials: null,
         connectTimeoutMs: CONNECT_TIMEOUT_MS,
         versionMax: Version.V5,

@@ -44,6 +44,7 @@ const connectionTo = (
   port: fake.port,
   tls: null,
   localDatacenter: null,
+  isStrictDatacenter: false,
   credentials: null,
   connectTimeoutMs: 5_000,
   versionMax: Version.V5,
@@ -234,7 +235,7 @@ describe('the snapshot', () => {
     expect(labels(snapshot, Cluster.ORIGIN).sort()).toEqual(
       nodes.map((node) => `127.0.0.${node}:${origin.port}`),
     )
-    const odd = lines.filter(({ code }) => code === 'TOPOLOGY_ODD').map(({ cluster }) => cluster)
+    const odd = lines.filter(({ code }) => code === 'DATACENTER_UNKNOWN').map(({ cluster }) => cluster)
     expect(odd).toEqual(localDatacenter === 'nowhere' ? ['origin', 'target'] : [])
   })
 })
