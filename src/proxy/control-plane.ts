@@ -5,7 +5,7 @@
  */
 
 import type { Clock } from '../clock.ts'
-import { assignedHosts } from '../cluster/assignment.ts'
+import { type Assignment, assignedHosts, rackAssignment } from '../cluster/assignment.ts'
 import { nodeLabel } from '../cluster/contacts.ts'
 import { ControlConnection } from '../cluster/control-connection.ts'
 import type {
@@ -35,6 +35,8 @@ export type ControlPlaneSettings = {
   readonly connections: readonly [ControlConnectionSettings, ControlConnectionSettings]
   /** Per cluster: spread over the assigned nodes, or use the control connection's node only. */
   readonly hostAssignment: readonly [boolean, boolean]
+  /** Per cluster: the rack whose nodes are used; null for a share of all. */
+  readonly localRacks: readonly [string | null, string | null]
   readonly topology: {
     /** Null: this instance alone, under `implicitAddress`. */
     readonly addresses: readonly string[] | null
@@ -82,6 +84,7 @@ export class ControlPlane implements ControlConnectionListener {
   readonly #connections: readonly [ControlConnection, ControlConnection]
   readonly #schemaRelay: SchemaRelay
   readonly #known: [ClusterKnowledge | null, ClusterKnowledge | null] = [null, null]
+  readonly #isRackMissing: [boolean, boolean] = [false, false]
   #clientPort: number
 
   /** `clientPort`: where clients reach this instance; what system.local and system.peers show. */
@@ -159,6 +162,7 @@ export class ControlPlane implements ControlConnectionListener {
   onKnowledge(cluster: Cluster, knowledge: ClusterKnowledge): void {
     const before = this.#known[cluster]
     this.#known[cluster] = knowledge
+    this.#lookForRack(cluster)
     this.#publish()
     const known = this.#bothKnown()
     if (before !== null && known !== null) this.#tellChange(cluster, before, known)
@@ -172,7 +176,7 @@ export class ControlPlane implements ControlConnectionListener {
     const gone = labels(before.topology.hosts).filter((label) => !hosts.includes(label))
     const added = hosts.filter((label) => !labels(before.topology.hosts).includes(label))
     if (gone.length === 0 && added.length === 0) return
-    const assigned = labels(this.#assigned(cluster, known))
+    const assigned = labels(this.#assignment(cluster, known).used)
     const changes = [
       ...(added.length > 0 ? [`new: ${added.join(', ')}`] : []),
       ...(gone.length > 0 ? [`gone: ${gone.join(', ')}`] : []),
@@ -238,16 +242,39 @@ export class ControlPlane implements ControlConnectionListener {
   #view(cluster: Cluster, known: BothKnown): ClusterView {
     const { requiresAuthentication, topology } = known[cluster]
     const { hosts } = topology
-    const nodes = this.#assigned(cluster, known).map((host) => this.#nodeOf(cluster, host))
+    const { used, reserve } = this.#assignment(cluster, known)
+    const nodes = [
+      ...used.map((host) => this.#nodeOf(cluster, host)),
+      ...reserve.map((host) => ({ ...this.#nodeOf(cluster, host), isReserve: true as const })),
+    ]
     return { nodes, requiresAuthentication, schemaVersion: hosts[0]!.schemaVersion }
   }
 
-  #assigned(cluster: Cluster, known: BothKnown): readonly Host[] {
+  #assignment(cluster: Cluster, known: BothKnown): Assignment<Host> {
     const { hosts, localHosts } = known[cluster].topology
     // The node that was asked comes first among the hosts.
-    if (!this.#settings.hostAssignment[cluster]) return hosts.slice(0, 1)
+    if (!this.#settings.hostAssignment[cluster]) return { used: hosts.slice(0, 1), reserve: [] }
+    const rack = this.#settings.localRacks[cluster]
+    const ofRack = rack === null ? null : rackAssignment(localHosts, rack)
+    if (ofRack !== null) return ofRack
     const { addresses, index } = this.#settings.topology
-    return assignedHosts(localHosts, index, addresses?.length ?? 1)
+    return { used: assignedHosts(localHosts, index, addresses?.length ?? 1), reserve: [] }
+  }
+
+  /** A line when the rack turns out to be none of the datacenter's; another one if that changes and comes again. */
+  #lookForRack(cluster: Cluster): void {
+    const rack = this.#settings.localRacks[cluster]
+    const { localHosts, localDatacenter } = this.#known[cluster]!.topology
+    const isMissing = rack !== null && !localHosts.some((host) => host.rack === rack)
+    const wasMissing = this.#isRackMissing[cluster]
+    this.#isRackMissing[cluster] = isMissing
+    if (!isMissing || wasMissing) return
+    const label = clusterLabel(cluster)
+    const racks = [...new Set(localHosts.map((host) => host.rack))].join(', ')
+    this.#log.warn(
+      { code: 'RACK_UNKNOWN', cluster: label },
+      `no node of ${clusterName(cluster)} in ${localDatacenter} is in the rack "${rack}" (${label}_local_rack); found: ${racks}. This instance uses its share of all`,
+    )
   }
 
   #nodeOf(cluster: Cluster, host: Host): Node {
@@ -259,7 +286,9 @@ export class ControlPlane implements ControlConnectionListener {
     const known = this.#bothKnown()!
     const { topology, version, requiresAuthentication } = known[cluster]
     const labelOf = (host: Host): string => this.#nodeOf(cluster, host).label
-    const assigned = this.#assigned(cluster, known).map(labelOf)
+    const { used, reserve } = this.#assignment(cluster, known)
+    const assigned = used.map(labelOf)
+    const others = reserve.length === 0 ? '' : `, and ${reserve.length} while none of those is up`
     this.#log.info(
       {
         code: 'CLUSTER_CONNECTED',
@@ -270,7 +299,7 @@ export class ControlPlane implements ControlConnectionListener {
         hosts: topology.hosts.map(labelOf),
         assigned,
       },
-      `${clusterName(cluster)} is "${topology.clusterName}": ${topology.hosts.length} nodes, of which this instance uses ${assigned.length} in ${topology.localDatacenter}; protocol version ${version}`,
+      `${clusterName(cluster)} is "${topology.clusterName}": ${topology.hosts.length} nodes, of which this instance uses ${assigned.length} in ${topology.localDatacenter}${others}; protocol version ${version}`,
     )
     if (requiresAuthentication) return
     this.#log.warn(

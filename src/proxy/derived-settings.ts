@@ -205,6 +205,7 @@ export const controlPlaneSettings = async (
   return {
     ...liveControlSettings(settings, reach),
     hostAssignment: [settings.originEnableHostAssignment, settings.targetEnableHostAssignment],
+    localRacks: [settings.originLocalRack || null, settings.targetLocalRack || null],
     topology: {
       addresses: addresses.length === 0 ? null : addresses.map(({ address }) => address),
       index: settings.proxyTopologyIndex,

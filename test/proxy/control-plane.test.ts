@@ -81,6 +81,7 @@ const startRig = async (options: RigOptions = {}) => {
         connectionTo(Cluster.TARGET, target, options.connection ?? {}),
       ],
       hostAssignment: [true, true],
+      localRacks: [null, null],
       topology: { addresses: null, index: 0, numTokens: 8, implicitAddress: '127.0.0.1' },
       blockedVersions: [],
       systemQueries: Cluster.ORIGIN,
@@ -198,6 +199,38 @@ describe('the snapshot', () => {
     }
   })
 
+  test('with a rack: all of its nodes, the others of the datacenter in reserve', async () => {
+    const nodes = ['a', 'b', 'a'].map((rack) => ({ rack }))
+    const rig = await startRig({
+      origin: { nodes },
+      target: { nodes },
+      settings: {
+        localRacks: ['a', 'nowhere'],
+        topology: { addresses: FLEET.slice(0, 3), index: 1, numTokens: 8, implicitAddress: null },
+      },
+    })
+    const { clusters } = await rig.control.open()
+    const shown = clusters[Cluster.ORIGIN].nodes.map(
+      ({ endpoint, isReserve }) => `${endpoint.address}${isReserve === true ? ' reserve' : ''}`,
+    )
+    expect(shown.toSorted()).toEqual(['127.0.0.1', '127.0.0.2 reserve', '127.0.0.3'])
+    expect(shown[2]).toContain('reserve')
+    // The reference's assignment: the second of the three, by rack and host id.
+    expect(clusters[Cluster.TARGET].nodes).toHaveLength(1)
+    const told = rig.lines.filter(({ code }) => code === 'RACK_UNKNOWN')
+    expect(told).toMatchObject([
+      {
+        cluster: 'target',
+        msg: expect.stringContaining('"nowhere" (target_local_rack); found: a, b'),
+      },
+    ])
+    push(rig.target)
+    await eventually(() => rig.clock.pendingTimers === IDLE_TIMERS + 1)
+    rig.clock.advance(REFRESH_DELAY_MS)
+    await eventually(() => rig.clock.pendingTimers === IDLE_TIMERS)
+    expect(rig.lines.filter(({ code }) => code === 'RACK_UNKNOWN')).toHaveLength(1)
+  })
+
   test.each([
     { hostAssignment: [false, true] as const, nodes: [[2], [1, 2, 3]] },
     { hostAssignment: [true, false] as const, nodes: [[1, 2, 3], [2]] },
@@ -235,7 +268,9 @@ describe('the snapshot', () => {
     expect(labels(snapshot, Cluster.ORIGIN).sort()).toEqual(
       nodes.map((node) => `127.0.0.${node}:${origin.port}`),
     )
-    const odd = lines.filter(({ code }) => code === 'DATACENTER_UNKNOWN').map(({ cluster }) => cluster)
+    const odd = lines
+      .filter(({ code }) => code === 'DATACENTER_UNKNOWN')
+      .map(({ cluster }) => cluster)
     expect(odd).toEqual(localDatacenter === 'nowhere' ? ['origin', 'target'] : [])
   })
 })
