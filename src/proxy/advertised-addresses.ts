@@ -4,7 +4,7 @@
  * several addresses the choice therefore does not depend on the order in which DNS gives them.
  */
 import { isIP, isIPv4 } from 'node:net'
-import { canonicalAddress } from '../config/address.ts'
+import { canonicalAddress, isAnyAddress } from '../config/address.ts'
 import { messageOf } from '../message-of.ts'
 import type { Resolve } from '../net/resolve.ts'
 
@@ -30,8 +30,9 @@ const resolveOne = async (given: string, resolve: Resolve): Promise<AdvertisedAd
   const found = await resolve(given).catch((cause: unknown) => {
     throw fail(`cannot be resolved: ${messageOf(cause)}`, cause)
   })
-  const address = chooseAddress(found)
-  if (address === undefined) throw fail('has no address')
+  // Nobody can connect to 0.0.0.0, and drivers must not be told to.
+  const address = chooseAddress(found.filter((one) => !isAnyAddress(one)))
+  if (address === undefined) throw fail('has no address that others can connect to')
   return { given, address }
 }
 

@@ -8,6 +8,7 @@ import { availableParallelism } from 'node:os'
 import type { AstraContacts } from '../cluster/astra-contacts.ts'
 import { configuredContacts } from '../cluster/contacts.ts'
 import type { ControlConnectionSettings } from '../cluster/control-contract.ts'
+import { isAnyAddress } from '../config/address.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Routing } from '../control/phase.ts'
 import { Version } from '../cql/protocol.ts'
@@ -176,7 +177,8 @@ export const connectionSettings = (
 const implicitAddress = async (listenAddress: string): Promise<string | null> => {
   const address = bindAddress(listenAddress)
   if (isIP(address) !== 0) return address
-  const found = await systemResolve(address).catch(() => [])
+  const resolved = await systemResolve(address).catch(() => [])
+  const found = resolved.filter((one) => !isAnyAddress(one))
   return found.find((one) => isIPv4(one)) ?? found[0] ?? null
 }
 

@@ -66,6 +66,8 @@ type Service = {
   readonly control: ControlPlane
   readonly planes: DataPlanes
   readonly port: number
+  /** By which clients reach every instance. */
+  readonly advertisedPort: number
   readonly topology: ControlPlaneSettings['topology']
   /** Null where this is the only instance. */
   readonly siblings: SiblingWatch | null
@@ -302,12 +304,13 @@ export class ProxyInstance {
         onDeath: (error) => this.#tools.onFault(error),
       })
       const port = await planes.listen(this.#settings.proxyListenPort)
-      control.setClientPort(port)
+      const advertisedPort = this.#settings.proxyAdvertisedPort || port
+      control.setClientPort(advertisedPort)
       this.#stopping.signal.throwIfAborted()
       this.#followCertificates(certificates, control, planes)
       const { topology } = controlSettings
-      const siblings = this.#watchSiblings(topology, port, planes)
-      return { control, planes, port, topology, siblings, certificates, reach }
+      const siblings = this.#watchSiblings(topology, advertisedPort, planes)
+      return { control, planes, port, advertisedPort, topology, siblings, certificates, reach }
     } catch (error) {
       control.close()
       await planes?.close()
@@ -325,7 +328,8 @@ export class ProxyInstance {
       onSchemaChange: (body: Uint8Array): void =>
         planes()?.announce({ type: EventType.SCHEMA_CHANGE, body }),
     }
-    return new ControlPlane(settings, this.#settings.proxyListenPort, listener, this.#tools)
+    const port = this.#settings.proxyAdvertisedPort || this.#settings.proxyListenPort
+    return new ControlPlane(settings, port, listener, this.#tools)
   }
 
   #watchSiblings(
@@ -349,7 +353,7 @@ export class ProxyInstance {
    * Tells clients that this instance leaves, where there are others to go to; the others see it for
    * themselves. Returns for how long clients are to be served as before.
    */
-  #announceLeave({ siblings, topology, port, planes }: Service): number {
+  #announceLeave({ siblings, topology, advertisedPort: port, planes }: Service): number {
     if (siblings === null || topology.addresses === null) return 0
     siblings.close()
     const { addressBytes } = siblingAt(topology.addresses, topology.index, port)
@@ -367,13 +371,13 @@ export class ProxyInstance {
     })
   }
 
-  #announce({ planes, port, topology, certificates }: Service): void {
+  #announce({ planes, port, advertisedPort, topology, certificates }: Service): void {
     describeTls(this.#settings, certificates, this.#log)
     const { addresses, index, implicitAddress, numTokens } = topology
     const shown = addresses ?? [implicitAddress]
     this.#log.info(
-      { code: 'TOPOLOGY_ADVERTISED', addresses: shown, index, numTokens },
-      `drivers see ${shown.length} instances: ${shown.join(', ')}; this is number ${index}, with ${numTokens} tokens`,
+      { code: 'TOPOLOGY_ADVERTISED', addresses: shown, port: advertisedPort, index, numTokens },
+      `drivers see ${shown.length} instances: ${shown.join(', ')}, port ${advertisedPort}; this is number ${index}, with ${numTokens} tokens`,
     )
     const address = dataPlaneSettings(this.#settings).listenAddress
     this.#log.info(
