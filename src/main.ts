@@ -1,7 +1,7 @@
 /**
  * The command `zdm-proxy`: argv and environment → settings → a running instance, and signals to end it
- * (operations §2). Exit status: 0 stopped as told, 1 a fault of the proxy, 2 wrong arguments, 255 wrong
- * settings.
+ * (operations §2). Exit status: 0 stopped as told, 1 a fault of the proxy, 2 wrong arguments, 3 the start was
+ * refused for good (startup_fail_fast), 4 it took too long (startup_timeout_ms), 255 wrong settings.
  */
 import { preflight } from './check/preflight.ts'
 import { hasFailed, renderDifferences, renderRows } from './check/verdict.ts'
@@ -23,11 +23,13 @@ import { initialRouting } from './proxy/derived-settings.ts'
 import { measuredEvidence } from './proxy/evidence.ts'
 import { ProxyInstance } from './proxy/instance.ts'
 import { serveHealth } from './proxy/serve-health.ts'
+import type { GivenUp } from './proxy/start-attempts.ts'
 import { createControl, loadState, serveAdmin } from './proxy/start-control.ts'
 import { readVersion } from './version.ts'
 
 const EXIT_FAULT = 1
 const EXIT_USAGE = 2
+const EXIT_GIVEN_UP = { refused: 3, 'timed out': 4 } as const satisfies Record<GivenUp, number>
 const EXIT_SETTINGS = 255
 /** `--check` is asked by people and pipelines, who wait. */
 const CHECK_TIMEOUT_MS = 60_000
@@ -121,6 +123,10 @@ const run = async (
   ]
   if (settings.adminEnabled) await control.catchUp()
   await instance.start()
+  if (instance.givenUp !== null) {
+    status = EXIT_GIVEN_UP[instance.givenUp]
+    stop.abort()
+  }
   await stopped
   await control.close()
   await Promise.all(servers.map((server) => server?.close()))

@@ -203,6 +203,12 @@ const keptLines = (instances: readonly Answering[], style: Style): string[] => {
     : [style.warning('a restart forgets this state: set routing_state_path')]
 }
 
+/** Absent in the answer of an instance that runs an older version. */
+const notReadyLines = (instances: readonly Answering[], style: Style): string[] =>
+  instances.flatMap(({ name, status: { notReady } }) =>
+    (notReady ?? null) === null ? [] : [style.warning(`${name} is not ready: ${notReady}`)],
+  )
+
 export const renderStatus = (deployment: DeploymentStatus, style: Style): string[] => {
   const instances = answering(deployment)
   const [first] = instances
@@ -226,6 +232,7 @@ export const renderStatus = (deployment: DeploymentStatus, style: Style): string
     ...pendingLines(instances, style),
     '',
     ...table(instanceRows(deployment, style)),
+    ...notReadyLines(instances, style),
     ...(deployment.isInAgreement ? [] : ['', style.bad('The instances do not agree.')]),
     ...(faults.length === 0 ? [] : ['', ...faults]),
     '',

@@ -33,6 +33,7 @@ import { ControlDialer } from './control-dialer.ts'
 import { ControlHealth, type Trouble } from './control-health.ts'
 import { type OpenControl, stepDown } from './control-opening.ts'
 import type { ClusterTopology, Host } from './host.ts'
+import { tellingFailure } from './permanent-failure.ts'
 import { SchemaAgreement } from './schema-agreement.ts'
 import { readClusterTopology } from './topology-query.ts'
 
@@ -119,6 +120,11 @@ export class ControlConnection implements UpstreamListener {
     return this.#health.failures
   }
 
+  /** How often a connection was lost. */
+  get losses(): number {
+    return this.#health.losses
+  }
+
   /** Null while there is a connection. */
   get trouble(): Trouble | null {
     return this.#health.trouble
@@ -197,7 +203,7 @@ export class ControlConnection implements UpstreamListener {
     candidates: readonly Endpoint[],
     instead: OpenControl | null = null,
   ): Promise<void> {
-    let failure: unknown = null
+    const failures: unknown[] = []
     for (const endpoint of candidates) {
       if (this.#isClosed) break
       let open: OpenControl | null = null
@@ -218,7 +224,7 @@ export class ControlConnection implements UpstreamListener {
         instead?.connection.destroy()
         return
       } catch (error) {
-        failure = error
+        failures.push(error)
         open?.connection.destroy()
         if (this.#isClosed) break
         const node = nodeLabel(endpoint)
@@ -226,7 +232,7 @@ export class ControlConnection implements UpstreamListener {
         this.#warn('CONTROL_CANDIDATE_FAILED', node, text)
       }
     }
-    throw failure ?? new Error('the control connection is closed')
+    throw tellingFailure(failures) ?? new Error('the control connection is closed')
   }
 
   /** Reads the system tables and tells what they say. */

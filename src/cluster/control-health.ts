@@ -19,7 +19,8 @@ export class ControlHealth {
   failures = 0
   /** Null while there is a connection. `sinceMs` is wall clock time. */
   trouble: Trouble | null = null
-  #losses = 0
+  /** How often a connection was lost. */
+  losses = 0
   readonly #reopenings = { succeeded: 0, failed: 0 }
   #heardAtMs = 0
   #refreshedAtMs = 0
@@ -37,7 +38,7 @@ export class ControlHealth {
 
   /** `wasHeard`: it has lived long enough to be no failure of the round that opened it. */
   lost(cause: unknown, wasHeard: boolean): void {
-    this.#losses++
+    this.losses++
     this.trouble = { sinceMs: this.#clock.wallMs(), cause }
     this.#isCounted = false
     if (!wasHeard) this.#countFailure()
@@ -79,7 +80,7 @@ export class ControlHealth {
     return {
       cluster,
       isUp,
-      losses: this.#losses,
+      losses: this.losses,
       reopenings: { ...this.#reopenings },
       heardAtSeconds: this.#heardAtMs / MS_PER_SECOND,
       refreshedAtSeconds: this.#refreshedAtMs / MS_PER_SECOND,

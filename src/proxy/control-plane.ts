@@ -13,6 +13,7 @@ import type {
   ControlConnectionListener,
   ControlConnectionSettings,
 } from '../cluster/control-contract.ts'
+import type { Trouble } from '../cluster/control-health.ts'
 import type { Host } from '../cluster/host.ts'
 import { errorVersion, offeredOptions } from '../cluster/supported-options.ts'
 import { virtualTables } from '../cluster/virtual-tables.ts'
@@ -27,6 +28,7 @@ import type { RoutingState } from '../routing/routing-state.ts'
 import type { ClusterView, Snapshot } from '../session/context.ts'
 import type { SchemaQuestion } from '../session/schema-changes.ts'
 import type { Endpoint } from '../upstream/connection.ts'
+import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
 import type { Node } from '../upstream/pool.ts'
 import type { NodeStatus } from './plane-messages.ts'
 import { SchemaRelay, schemaEventSource } from './schema-relay.ts'
@@ -60,6 +62,10 @@ export type ClusterHealth = {
   readonly endpoint: string | null
   /** Failures of the control connection in a row. */
   readonly failures: number
+  /** Null while there is a control connection. */
+  readonly trouble: Trouble | null
+  /** Of the nodes that this instance uses, those that the cluster says are down. */
+  readonly nodesDown: readonly string[]
 }
 
 export type ControlPlaneTools = {
@@ -84,6 +90,8 @@ export class ControlPlane implements ControlConnectionListener {
   readonly #connections: readonly [ControlConnection, ControlConnection]
   readonly #schemaRelay: SchemaRelay
   readonly #known: [ClusterKnowledge | null, ClusterKnowledge | null] = [null, null]
+  /** Hosts that were said to be down, with the losses of the control connection at that time. */
+  readonly #hostsDown: readonly [Map<string, number>, Map<string, number>] = [new Map(), new Map()]
   readonly #isRackMissing: [boolean, boolean] = [false, false]
   #clientPort: number
 
@@ -109,8 +117,24 @@ export class ControlPlane implements ControlConnectionListener {
   /** Opens both control connections, Origin's first. Rejects with the error of the one that failed. */
   async open(): Promise<Snapshot> {
     for (const connection of this.#connections) await connection.connect()
+    this.#refuseOneClusterTwice()
     for (const cluster of CLUSTERS) this.#describe(cluster)
     return this.#snapshot(this.#bothKnown()!)
+  }
+
+  /** Names may hide what the settings' own check sees: every write would go to one cluster twice. */
+  #refuseOneClusterTwice(): void {
+    const [origin, target] = this.#bothKnown()!
+    // A cloned machine has another address.
+    const key = ({ hostId, address }: Host): string => `${hostId} ${address}`
+    const known = new Set(origin.topology.hosts.map(key))
+    const shared = target.topology.hosts.find((host) => known.has(key(host)))
+    if (shared === undefined) return
+    throw new ClusterError(
+      ClusterErrorCode.UNUSABLE,
+      Cluster.TARGET,
+      `its node ${shared.address} (host id ${shared.hostId}) is a node of Origin too, so both are one cluster: correct origin_contact_points or target_contact_points`,
+    )
   }
 
   /** The port that the listener was given, where the settings asked for any. */
@@ -138,8 +162,8 @@ export class ControlPlane implements ControlConnectionListener {
   }
 
   health(cluster: Cluster): ClusterHealth {
-    const { endpoint, failures } = this.#connections[cluster]
-    return { endpoint, failures }
+    const { endpoint, failures, trouble } = this.#connections[cluster]
+    return { endpoint, failures, trouble, nodesDown: this.#nodesDown(cluster) }
   }
 
   /** For the metrics. */
@@ -194,7 +218,20 @@ export class ControlPlane implements ControlConnectionListener {
     const text = `${clusterName(cluster)} says that its node ${label} is ${word}`
     const code = isUp ? 'NODE_UP' : 'NODE_DOWN'
     this.#log.info({ code, cluster: clusterLabel(cluster), node: label }, text)
-    if (host !== null) this.#listener.onNodeStatus({ cluster, hostId: host.hostId, isUp })
+    if (host === null) return
+    if (isUp) this.#hostsDown[cluster].delete(host.hostId)
+    else this.#hostsDown[cluster].set(host.hostId, this.#connections[cluster].losses)
+    this.#listener.onNodeStatus({ cluster, hostId: host.hostId, isUp })
+  }
+
+  /** What was heard before the connection was lost is old: that the node is back may have been missed. */
+  #nodesDown(cluster: Cluster): readonly string[] {
+    const known = this.#bothKnown()
+    if (known === null) return []
+    const { losses } = this.#connections[cluster]
+    return this.#assignment(cluster, known)
+      .used.filter(({ hostId }) => this.#hostsDown[cluster].get(hostId) === losses)
+      .map((host) => this.#nodeOf(cluster, host).label)
   }
 
   /** Several nodes may share an address; a separate TLS port is told as the plain one is. */

@@ -42,6 +42,7 @@ const CLIENT_COUNT_BYTES = Int32Array.BYTES_PER_ELEMENT
 export class DataPlanes {
   readonly #planes: readonly Plane[]
   readonly #clock: Clock
+  readonly #clientCount: Int32Array
 
   constructor(options: DataPlanesOptions) {
     const { schemaAgreement } = options
@@ -50,6 +51,7 @@ export class DataPlanes {
     const clientCount = new SharedArrayBuffer(CLIENT_COUNT_BYTES)
     const common = { settings, snapshot, routing, tls, clientCount, shared: makeSharedState() }
     this.#clock = clock
+    this.#clientCount = new Int32Array(clientCount)
     this.#planes =
       threads === 1
         ? [new LocalPlane({ ...common, log, clock, rewriteEnvelope, schemaAgreement })]
@@ -67,6 +69,11 @@ export class DataPlanes {
   /** A thread does not answer. */
   get isStuck(): boolean {
     return this.#planes.some((plane) => plane.isStuck)
+  }
+
+  /** Client connections of all planes. */
+  get clients(): number {
+    return Atomics.load(this.#clientCount, 0)
   }
 
   get threads(): number {

@@ -345,14 +345,19 @@ describe('changes after the opening', () => {
 
   test('health is that of each control connection', async () => {
     const { control, origin, target } = await startRig()
-    expect(control.health(Cluster.ORIGIN)).toEqual({ endpoint: null, failures: 0 })
+    expect(control.health(Cluster.ORIGIN)).toMatchObject({ endpoint: null, failures: 0 })
     await control.open()
     await target.stopListening()
     await eventually(() => control.health(Cluster.TARGET).failures === 1)
     expect(control.health(Cluster.TARGET).endpoint).toBe(`127.0.0.1:${target.port}`)
+    expect(control.health(Cluster.TARGET).trouble).toMatchObject({
+      cause: { message: expect.stringContaining('ECONNREFUSED') },
+    })
     expect(control.health(Cluster.ORIGIN)).toEqual({
       endpoint: `127.0.0.1:${origin.port}`,
       failures: 0,
+      trouble: null,
+      nodesDown: [],
     })
   })
 
@@ -372,6 +377,24 @@ describe('changes after the opening', () => {
 })
 
 describe('the opening', () => {
+  test('is refused where both sides are one cluster, under whatever names', async () => {
+    const nodes = [{ hostId: '00000000-0000-4000-8000-00000000000a' }]
+    const { control } = await startRig({ origin: { nodes }, target: { nodes } })
+    await expect(control.open()).rejects.toMatchObject({
+      code: ClusterErrorCode.UNUSABLE,
+      message: expect.stringMatching(/^Target: its node 127\.0\.0\.1 .* is a node of Origin too/),
+    })
+  })
+
+  test('is not refused where a machine was cloned: the same host id at another address', async () => {
+    const hostId = '00000000-0000-4000-8000-00000000000a'
+    const { control } = await startRig({
+      origin: { nodes: [{ hostId, address: '127.0.0.1' }] },
+      target: { nodes: [{ hostId, address: '127.0.0.2' }] },
+    })
+    await control.open()
+  })
+
   test('is logged, with a warning for a cluster that asks for no credentials', async () => {
     const { control, lines } = await startRig({
       origin: { authenticator: passwordAuthenticator('u', 'p'), nodes: 2 },
