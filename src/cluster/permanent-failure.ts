@@ -83,12 +83,11 @@ export const tellingFailure = (failures: readonly unknown[]): unknown =>
   failures.findLast((one) => remedyFor(one) === null) ??
   failures.at(-1)
 
-/** For those who may ask without a password: on one line, and without what a cluster says of a user. */
+/** For those who may ask without a password: on one line, and without a node's own words, which name users. */
 export const publicText = (failure: unknown): string => {
-  const isAboutUser =
-    failure instanceof ClusterError && failure.code === ClusterErrorCode.AUTHENTICATION
-  const text = isAboutUser
-    ? `${clusterName(failure.cluster)}: the proxy's credentials were refused`
+  const isNodesWord = failure instanceof ClusterError && failure.envelope !== null
+  const text = isNodesWord
+    ? `${clusterName(failure.cluster)}: ${failure.detail.split(': ')[0]}`
     : messageOf(failure)
   return text.replaceAll(/\s+/g, ' ').slice(0, TEXT_LENGTH_MAX)
 }

@@ -125,8 +125,8 @@ export class ControlPlane implements ControlConnectionListener {
   /** Names may hide what the settings' own check sees: every write would go to one cluster twice. */
   #refuseOneClusterTwice(): void {
     const [origin, target] = this.#bothKnown()!
-    // A cloned machine has another address.
-    const key = ({ hostId, address }: Host): string => `${hostId} ${address}`
+    // A clone has another address or port.
+    const key = ({ hostId, address, port }: Host): string => `${hostId} ${address} ${port}`
     const known = new Set(origin.topology.hosts.map(key))
     const shared = target.topology.hosts.find((host) => known.has(key(host)))
     if (shared === undefined) return

@@ -108,9 +108,10 @@ describe('of several failures tells most', () => {
 
 describe('what anybody may read', () => {
   test('names no user', () => {
-    expect(publicText(WRONG_PASSWORD)).toBe(
-      'Origin: the proxy’s credentials were refused'.replace('’', "'"),
-    )
+    expect(publicText(WRONG_PASSWORD)).toBe('Origin: node refused the credentials')
+    const denied = '10.0.0.1:9042 refused SELECT * FROM system.local: User bob has no permission'
+    const error = new ClusterError(UNEXPECTED, Cluster.TARGET, denied, { envelope })
+    expect(publicText(error)).toBe('Target: 10.0.0.1:9042 refused SELECT * FROM system.local')
   })
 
   test('is one line of a bounded length', () => {
