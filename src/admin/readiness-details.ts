@@ -40,13 +40,13 @@ const EXPIRES_SOON_DAYS = 30
 const away = ({ name, trouble }: ClusterCondition): string =>
   trouble === null
     ? `${name} cannot be reached.`
-    : `${name} cannot be reached since ${trouble.since}: ${trouble.why}.`
+    : `${name} has not been reached since ${trouble.since}: ${trouble.why}.`
 
 const startReason = ({ phase, start }: Condition): string => {
   if (phase === 'stopped') return 'The instance has stopped.'
   if (start === null) return 'The start is under way.'
   const { since, attempts, why } = start
-  return `The start fails since ${since}, ${attempts} attempts so far; the last one: ${why}.`
+  return `The start has been failing since ${since}, ${attempts} attempts so far; the last one: ${why}.`
 }
 
 const reasonOf = (readiness: Readiness, condition: Condition): string | null => {

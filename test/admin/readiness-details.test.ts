@@ -34,7 +34,7 @@ describe('the reason', () => {
       why: 'the start fails',
       readiness: readinessOf('starting', null, null, 1),
       given: { phase: 'starting' as const, start: { ...TROUBLE, attempts: 3 } },
-      expected: `The start fails since ${SINCE}, 3 attempts so far; the last one: connect ECONNREFUSED.`,
+      expected: `The start has been failing since ${SINCE}, 3 attempts so far; the last one: connect ECONNREFUSED.`,
     },
     {
       why: 'it drains',
@@ -46,13 +46,13 @@ describe('the reason', () => {
       why: 'Target is away',
       readiness: readinessOf('running', UP, DOWN, 1),
       given: { target: lost('Target') },
-      expected: `Target cannot be reached since ${SINCE}: connect ECONNREFUSED.`,
+      expected: `Target has not been reached since ${SINCE}: connect ECONNREFUSED.`,
     },
     {
       why: 'both are away',
       readiness: readinessOf('running', DOWN, DOWN, 1),
       given: { origin: lost('Origin'), target: lost('Target') },
-      expected: `Origin cannot be reached since ${SINCE}: connect ECONNREFUSED. Target cannot be reached since ${SINCE}: connect ECONNREFUSED.`,
+      expected: `Origin has not been reached since ${SINCE}: connect ECONNREFUSED. Target has not been reached since ${SINCE}: connect ECONNREFUSED.`,
     },
     {
       why: 'it is ready',
@@ -107,7 +107,7 @@ describe('degraded', () => {
   ])('a cluster that is not needed is away; reads are copied: %s', (isMirroringReads, effect) => {
     const readiness = readinessOf('running', UP, DOWN, 1, Cluster.ORIGIN)
     const details = detailsOf(readiness, condition({ target: lost('Target'), isMirroringReads }))
-    const away = `Target cannot be reached since ${SINCE}: connect ECONNREFUSED. ${effect}`
+    const away = `Target has not been reached since ${SINCE}: connect ECONNREFUSED. ${effect}`
     expect(details).toEqual({ Reason: null, Degraded: [away] })
   })
 })

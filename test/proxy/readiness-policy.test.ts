@@ -25,7 +25,7 @@ test('reads survive, writes are refused at once by name, readiness follows polic
   const { Reason, Degraded } = readinessDetailsNow(instance, clock)
   expect(Reason).toBeNull()
   expect(Degraded).toEqual([
-    expect.stringMatching(/^Target cannot be reached since .* Writes are refused\.$/),
+    expect.stringMatching(/^Target has not been reached since .* Writes are refused\.$/),
   ])
   const at = clock.now()
   expect(resultKind(await client.query(READ))).toBe(ResultKind.ROWS)
@@ -36,7 +36,7 @@ test('reads survive, writes are refused at once by name, readiness follows polic
   expect(clock.now()).toBe(at)
   await instance.setRouting({ ...instance.routing, revision: 1, primary: Cluster.TARGET })
   expect(readinessNow(instance).Status).toBe('DOWN')
-  expect(readinessDetailsNow(instance, clock).Reason).toMatch(/^Target cannot be reached since /)
+  expect(readinessDetailsNow(instance, clock).Reason).toMatch(/^Target has not been reached since /)
   await instance.setRouting({ ...instance.routing, revision: 2, primary: Cluster.ORIGIN })
   expect(readinessNow(instance).Status).toBe('UP')
   instance.reconfigure({ ...instance.settings, readinessPolicy: 'both' })
