@@ -1,7 +1,7 @@
 /**
  * The command `zdm-proxy`: argv and environment → settings → a running instance, and signals to end it
- * (operations §2). Exit status: 0 stopped as told, 1 a fault of the proxy, 2 wrong arguments, 255 wrong
- * settings.
+ * (operations §2). Exit status: 0 stopped as told, 1 a fault of the proxy, 2 wrong arguments, 3 the start was
+ * refused for good (startup_fail_fast), 4 it took too long (startup_timeout_ms), 255 wrong settings.
  */
 import type { HttpServer } from './admin/http-server.ts'
 import type { CertificateStore } from './certificates/certificate-store.ts'
@@ -18,17 +18,20 @@ import { ControlError } from './control/errors.ts'
 import { type MigrationState, routingStateOf } from './control/migration-state.ts'
 import { createLogger, type Logger, type RootLogger } from './log.ts'
 import { logLevelsOf } from './log-levels.ts'
+import { systemResolve } from './net/resolve.ts'
 import { Configuration, type LoadAgain } from './proxy/configuration.ts'
-import { initialRouting, systemResolve } from './proxy/derived-settings.ts'
+import { initialRouting } from './proxy/derived-settings.ts'
 import { measuredEvidence } from './proxy/evidence.ts'
 import { ProxyInstance } from './proxy/instance.ts'
 import { serveHealth } from './proxy/serve-health.ts'
 import { loadServerStore, serverCredentials } from './proxy/server-credentials.ts'
+import type { GivenUp } from './proxy/start-attempts.ts'
 import { createControl, loadState, serveAdmin } from './proxy/start-control.ts'
 import { readVersion } from './version.ts'
 
 const EXIT_FAULT = 1
 const EXIT_USAGE = 2
+const EXIT_GIVEN_UP = { refused: 3, 'timed out': 4 } as const satisfies Record<GivenUp, number>
 const EXIT_SETTINGS = 255
 /** `--check` is asked by people and pipelines, who wait. */
 const CHECK_TIMEOUT_MS = 60_000
@@ -122,6 +125,10 @@ const run = async (
   if (settings.adminEnabled) await control.catchUp()
   configuration.watch()
   await instance.start()
+  if (instance.givenUp !== null) {
+    status = EXIT_GIVEN_UP[instance.givenUp]
+    stop.abort()
+  }
   await stopped
   configuration.close()
   await control.close()

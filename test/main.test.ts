@@ -242,6 +242,29 @@ describe('zdm-proxy', { timeout: TIMEOUT_MS }, () => {
     },
   )
 
+  test('a start that waiting will not mend ends with 3 where the settings say so', async () => {
+    const { path } = await settingsFile({
+      startup_fail_fast: 'true',
+      strict_local_datacenter: 'true',
+      origin_local_datacenter: 'nowhere',
+    })
+    const { log, exited } = start(['--config', path])
+    expect(await exited).toBe(3)
+    expect(log()).toMatch(/START_GIVEN_UP.*no host in the configured local datacenter/)
+    expect(log()).toContain('SHUTDOWN_COMPLETE')
+  })
+
+  test('a start that takes longer than it may ends with 4', async () => {
+    const { path } = await settingsFile({
+      origin_local_datacenter: 'nowhere',
+      strict_local_datacenter: 'true',
+      startup_timeout_ms: 300,
+    })
+    const { log, exited } = start(['--config', path])
+    expect(await exited).toBe(4)
+    expect(log()).toMatch(/START_FAILED/)
+  })
+
   test('SIGHUP reads the file again, a wrong file changes nothing, SIGTERM ends it', async () => {
     const { path, write } = await settingsFile()
     const { child, log, logged, exited } = start(['--config', path])

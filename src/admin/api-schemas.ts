@@ -148,6 +148,7 @@ const INSTANCE_STATUS = object({
   state: ref('MigrationState'),
   isPhaseRouting: FLAG,
   isStateKept: FLAG,
+  notReady: described(TEXT_OR_NULL, 'Why its readiness is not UP, one sentence; null where it is.'),
   stateFault: described(
     TEXT_OR_NULL,
     'Why the state in effect is not on disk, where it should be.',

@@ -9,6 +9,7 @@ import type { Logger } from '../log.ts'
 import { OPEN, type ServerCredentials, showsCertificate, showsToken } from './credentials.ts'
 import { createHttpApp, TEXT_PLAIN } from './http-server.ts'
 import { isReady, type Readiness, renderReadiness } from './readiness.ts'
+import type { ReadinessDetails } from './readiness-details.ts'
 
 const compress = promisify(gzip)
 
@@ -22,6 +23,7 @@ export type MetricsAnswer = { readonly contentType: string; readonly body: strin
 
 export type HealthViews = {
   readiness(): Readiness
+  readinessDetails(): ReadinessDetails
   /** The exposition; or `starting` before both clusters were reached, `disabled` with metrics_enabled off. */
   metrics(): Promise<MetricsAnswer> | 'starting' | 'disabled'
 }
@@ -62,14 +64,18 @@ export const createHealthApp = (
   }
   app.all('/health/liveness', { onRequest: answerLiveness }, answerLiveness)
   app.all('/metrics', { onRequest: answerMetrics }, answerMetrics)
-  app.get('/health/readiness', async (_request, reply) => {
-    const readiness = views.readiness()
-    // As bytes, because a charset would be added to the type of a text.
-    await reply
-      .code(isReady(readiness) ? OK : SERVICE_UNAVAILABLE)
-      .header('content-type', 'application/json')
-      .send(Buffer.from(renderReadiness(readiness)))
-  })
+  app.get<{ Querystring: Readonly<Record<string, unknown>> }>(
+    '/health/readiness',
+    async (request, reply) => {
+      const readiness = views.readiness()
+      const details = 'details' in request.query ? views.readinessDetails() : null
+      // As bytes, because a charset would be added to the type of a text.
+      await reply
+        .code(isReady(readiness) ? OK : SERVICE_UNAVAILABLE)
+        .header('content-type', 'application/json')
+        .send(Buffer.from(renderReadiness(readiness, details)))
+    },
+  )
   return app
 }
 

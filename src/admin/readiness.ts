@@ -4,6 +4,9 @@
  * load balancers go on sending it clients that it refuses (operations §11, H3).
  */
 
+import type { Cluster } from '../routing/cluster.ts'
+import type { ReadinessDetails } from './readiness-details.ts'
+
 export type ReadinessStatus = 'STARTUP' | 'UP' | 'DOWN' | 'DRAINING'
 
 export type ClusterReadiness = {
@@ -44,13 +47,14 @@ const STARTUP: Readiness = { OriginStatus: null, TargetStatus: null, Status: 'ST
 
 /**
  * A cluster's health is null before the first start attempt has succeeded. `failureThreshold` is
- * heartbeat_failure_threshold. After the drain the answer is that of a start, as the Go proxy's is (operations §2.3).
+ * heartbeat_failure_threshold. `needed` is the one cluster that must be reached; null: both. After the drain the answer is that of a start, as the Go proxy's is (operations §2.3).
  */
 export const readinessOf = (
   phase: ReadinessPhase,
   origin: ObservedHealth | null,
   target: ObservedHealth | null,
   failureThreshold: number,
+  needed: Cluster | null = null,
 ): Readiness => {
   const clusters = {
     OriginStatus: clusterReadiness(origin, failureThreshold),
@@ -59,7 +63,9 @@ export const readinessOf = (
   if (phase === 'draining') return { ...clusters, Status: 'DRAINING' }
   const { OriginStatus, TargetStatus } = clusters
   if (phase !== 'running' || OriginStatus === null || TargetStatus === null) return STARTUP
-  const isUp = OriginStatus.Status === 'UP' && TargetStatus.Status === 'UP'
+  const isUp = [OriginStatus, TargetStatus].every(
+    ({ Status }, cluster) => Status === 'UP' || (needed !== null && cluster !== needed),
+  )
   return { OriginStatus, TargetStatus, Status: isUp ? 'UP' : 'DOWN' }
 }
 
@@ -75,10 +81,17 @@ const orderedCluster = (cluster: ClusterReadiness | null): ClusterReadiness | nu
         Status: cluster.Status,
       }
 
-/** The body: no whitespace, and the keys in the Go proxy's order however the object was made. */
-export const renderReadiness = ({ OriginStatus, TargetStatus, Status }: Readiness): string =>
+/**
+ * The body: no whitespace, and the keys in the Go proxy's order however the object was made. Details come
+ * behind, and only where they were asked for.
+ */
+export const renderReadiness = (
+  { OriginStatus, TargetStatus, Status }: Readiness,
+  details: ReadinessDetails | null = null,
+): string =>
   JSON.stringify({
     OriginStatus: orderedCluster(OriginStatus),
     TargetStatus: orderedCluster(TargetStatus),
     Status,
+    ...(details === null ? {} : { Reason: details.Reason, Degraded: details.Degraded }),
   })

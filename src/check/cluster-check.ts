@@ -265,12 +265,15 @@ export class ClusterCheck {
   }
 
   async #readTopology(connection: UpstreamConnection, endpoint: Endpoint): Promise<boolean> {
-    const { port, localDatacenter } = this.#settings
+    const { port, localDatacenter, isStrictDatacenter, contacts } = this.#settings
     const reading = await readClusterTopology(connection, {
       cluster: this.#label === 'origin' ? 'origin' : 'target',
       contactEndpoint: endpoint,
       configuredPort: port,
       configuredDatacenter: localDatacenter,
+      // What is wrong is told below, and the rest is looked at all the same.
+      isStrictDatacenter: false,
+      contacts,
       previousDatacenter: null,
     })
     if (!reading.ok) {
@@ -285,16 +288,18 @@ export class ClusterCheck {
         'datacenter',
         'fail',
         `there is no "${localDatacenter}"; found: ${found.join(', ')}`,
-        `set ${this.#label}_local_datacenter to one of them; the proxy would use "${topology.localDatacenter}", that of the node it asked`,
+        `set ${this.#label}_local_datacenter to one of them${isStrictDatacenter ? '' : `; the proxy would use "${topology.localDatacenter}"`}`,
       )
       return true
     }
     const isGuess = localDatacenter === null && found.length > 1
     this.#set(
       'datacenter',
-      isGuess ? 'warn' : 'pass',
+      isGuess ? (isStrictDatacenter ? 'fail' : 'warn') : 'pass',
       `"${topology.localDatacenter}" of cluster "${topology.clusterName}", ${topology.localHosts.length} of ${topology.hosts.length} nodes${isGuess ? `; it has ${found.length}: ${found.join(', ')}` : ''}`,
-      isGuess ? `set ${this.#label}_local_datacenter: the first node asked decides otherwise` : '',
+      isGuess
+        ? `set ${this.#label}_local_datacenter: the first contact point that is a node decides otherwise`
+        : '',
     )
     return true
   }

@@ -210,6 +210,12 @@ const auditLines = (instances: readonly Answering[], style: Style): string[] =>
       : [style.bad(`${name} has changes that are in no file: ${auditFault}`)],
   )
 
+/** Absent in the answer of an instance that runs an older version. */
+const notReadyLines = (instances: readonly Answering[], style: Style): string[] =>
+  instances.flatMap(({ name, status: { notReady } }) =>
+    (notReady ?? null) === null ? [] : [style.warning(`${name} is not ready: ${notReady}`)],
+  )
+
 export const renderStatus = (deployment: DeploymentStatus, style: Style): string[] => {
   const instances = answering(deployment)
   const [first] = instances
@@ -234,6 +240,7 @@ export const renderStatus = (deployment: DeploymentStatus, style: Style): string
     ...pendingLines(instances, style),
     '',
     ...table(instanceRows(deployment, style)),
+    ...notReadyLines(instances, style),
     ...(deployment.isInAgreement ? [] : ['', style.bad('The instances do not agree.')]),
     ...(faults.length === 0 ? [] : ['', ...faults]),
     '',

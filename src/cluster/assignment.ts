@@ -13,3 +13,22 @@ export const assignedHosts = <T>(hosts: readonly T[], index: number, count: numb
   const share = index % hosts.length
   return hosts.filter((_, position) => position % count === share)
 }
+
+export type Assignment<T> = {
+  readonly used: readonly T[]
+  /** For while none of those can be used. */
+  readonly reserve: readonly T[]
+}
+
+/**
+ * The hosts of one rack, all of them: how many instances share it nobody knows. The others of the datacenter
+ * are its reserve. Null where no host is in the rack.
+ */
+export const rackAssignment = <T extends { readonly rack: string }>(
+  localHosts: readonly T[],
+  rack: string,
+): Assignment<T> | null => {
+  const used = localHosts.filter((host) => host.rack === rack)
+  const reserve = localHosts.filter((host) => host.rack !== rack)
+  return used.length === 0 ? null : { used, reserve }
+}

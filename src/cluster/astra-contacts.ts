@@ -37,6 +37,10 @@ export class AstraContacts implements Contacts {
     return this.#metadata.hostIds.map((hostId) => this.#behindRouter(hostId))
   }
 
+  places(): Promise<readonly Endpoint[]> {
+    return Promise.resolve(this.endpoints())
+  }
+
   endpointOf({ hostId }: HostPlace): Endpoint {
     return this.#behindRouter(hostId)
   }

@@ -14,11 +14,13 @@ export const fromRandom = <T>(list: readonly T[], random: () => number): T[] => 
 
 /**
  * Known nodes of the local datacenter, then those of the others, then the contact points that are not
- * among them; each group from a random one on.
+ * among them; each group from a random one on, but the node that was lost behind the others of its own: a
+ * machine that is gone says nothing until its time is over. `lost` is its label.
  */
 export const reopenCandidates = (
   topology: ClusterTopology | null,
   contacts: Contacts,
+  lost: string | null,
   random: () => number,
 ): Endpoint[] => {
   const { hosts = [], localHosts = [] } = topology ?? {}
@@ -29,8 +31,15 @@ export const reopenCandidates = (
     contacts.endpoints(),
   ]
   const seen = new Set<string>()
+  const isLost = (endpoint: Endpoint): boolean => nodeLabel(endpoint) === lost
   return groups
-    .flatMap((group) => fromRandom(group, random))
+    .flatMap((group) => [
+      ...fromRandom(
+        group.filter((endpoint) => !isLost(endpoint)),
+        random,
+      ),
+      ...group.filter(isLost),
+    ])
     .filter((endpoint) => {
       const label = nodeLabel(endpoint)
       return !seen.has(label) && seen.add(label)

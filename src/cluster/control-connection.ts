@@ -13,77 +13,56 @@ import type { Clock, Timer } from '../clock.ts'
 import { FLAGS_OFFSET, HEADER_LENGTH } from '../cql/envelope.ts'
 import { decodeEvent, EVENT_TRAITS, EventType, encodeEvent } from '../cql/messages/event.ts'
 import { skipResponsePrefix } from '../cql/messages/fields.ts'
-import { Opcode, type Version, versionTraits } from '../cql/protocol.ts'
+import { Opcode } from '../cql/protocol.ts'
 import { BodyReader } from '../cql/reader.ts'
 import { BodyWriter } from '../cql/writer.ts'
 import type { Logger } from '../log.ts'
 import { messageOf } from '../message-of.ts'
 import type { ControlConnectionSeries } from '../metrics/control-connection-series.ts'
-import { NodeMetrics } from '../metrics/node-metrics.ts'
-import { Dialer } from '../net/dialer.ts'
-import { Flusher } from '../net/output.ts'
-import { tryConnect } from '../net/reach.ts'
-import { UpstreamTls, type UpstreamTlsMaterial } from '../net/tls.ts'
+import type { UpstreamTlsMaterial } from '../net/tls.ts'
 import { clusterLabel, clusterName } from '../routing/cluster.ts'
-import { Turn } from '../turn.ts'
-import { type Endpoint, UpstreamConnection, type UpstreamListener } from '../upstream/connection.ts'
+import type { Endpoint, UpstreamConnection, UpstreamListener } from '../upstream/connection.ts'
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
 import { formatAddress } from './address.ts'
 import { backoffMs } from './backoff.ts'
+import { BurstTimer } from './burst-timer.ts'
 import { fromRandom, reopenCandidates } from './candidates.ts'
 import { nodeLabel } from './contacts.ts'
 import type { ControlConnectionListener, ControlConnectionSettings } from './control-contract.ts'
-import { type OpenControl, shakeHands, stepDown } from './control-handshake.ts'
+import { ControlDialer } from './control-dialer.ts'
+import { type OpenControl, stepDown } from './control-handshake.ts'
+import { ControlHealth, type Trouble } from './control-health.ts'
 import type { ClusterTopology, Host } from './host.ts'
+import { tellingFailure } from './permanent-failure.ts'
 import { SchemaAgreement } from './schema-agreement.ts'
 import { readClusterTopology } from './topology-query.ts'
 
-const CALL_TIMEOUT_MS = 10_000
 const SWEEP_INTERVAL_MS = 250
-const MS_PER_SECOND = 1000
-const STREAM_IDS_MAX = 128
-/** For a node to take a connection, where it is asked whether it lives. */
-const REACH_TIMEOUT_MS = 1_000
-/** Events come in bursts (a node that restarts sends several): one refresh serves them all. */
-const REFRESH_DELAY_MS = 100
-/** A stream of events that never pauses must not put the refresh off for ever. */
-const REFRESH_DELAY_MAX_MS = 1_000
 
 export class ControlConnection implements UpstreamListener {
   #settings: ControlConnectionSettings
   readonly #listener: ControlConnectionListener
   readonly #clock: Clock
   readonly #log: Logger
-  /** Connections carry counters for client requests; this one serves none, and nobody reads them. */
-  readonly #metrics: NodeMetrics
-  readonly #dialer: Dialer
-  readonly #flusher = new Flusher((flush) => setImmediate(flush))
-  readonly #turn: Turn
+  readonly #dialer: ControlDialer
   readonly #random: () => number
-  #tls: UpstreamTls | null = null
   #open: OpenControl | null = null
-  /** The one in use and those that are being tried. */
-  readonly #connections = new Set<UpstreamConnection>()
   #topology: ClusterTopology | null = null
   #datacenter: string | null = null
-  /** Failures in a row: a lost connection or a failed reopening each count one. */
-  failures = 0
   /** Endpoint of the latest connection, kept while it is being replaced. */
   endpoint: string | null = null
-  #losses = 0
-  readonly #reopenings = { succeeded: 0, failed: 0 }
-  #heardAtMs = 0
-  #refreshedAtMs = 0
+  readonly #health: ControlHealth
   #sweepTimer: Timer | null = null
   #heartbeatTimer: Timer | null = null
   #retryTimer: Timer | null = null
-  #refreshTimer: Timer | null = null
-  /** When the refresh that events have asked for runs at the latest; null when none is due. */
-  #refreshByMs: number | null = null
+  /** The refresh that events have asked for. */
+  readonly #refreshTimer: BurstTimer
   /** A read of the system tables under way, with whether it will do; and the one behind it. */
   #reading: Promise<boolean> | null = null
   #nextReading: Promise<boolean> | null = null
   #refreshAgain = false
+  /** Is looking for a local node to use instead of a remote one. */
+  #isReturning = false
   /** Reopenings since the last heartbeat that was answered. */
   #attempts = 0
   /** Aborted by `close`: ends an opening under way. */
@@ -103,10 +82,10 @@ export class ControlConnection implements UpstreamListener {
     this.#listener = listener
     this.#clock = tools.clock
     this.#log = tools.log
-    this.#metrics = new NodeMetrics(clusterLabel(settings.cluster), 'control', [])
     this.#random = tools.random
-    this.#dialer = new Dialer(tools.clock)
-    this.#turn = new Turn(tools.clock)
+    this.#health = new ControlHealth(tools.clock, () => listener.onUnreachable(settings.cluster))
+    this.#refreshTimer = new BurstTimer(tools.clock, () => this.#refresh())
+    this.#dialer = new ControlDialer(tools.clock, this)
     this.#agreement = new SchemaAgreement({
       cluster: settings.cluster,
       clock: tools.clock,
@@ -116,7 +95,7 @@ export class ControlConnection implements UpstreamListener {
       isReachable: (host) => this.#isReachable(host),
     })
     this.setTls(settings.tls)
-    this.#sweepTimer = this.#clock.setInterval(() => this.#sweep(), SWEEP_INTERVAL_MS)
+    this.#sweepTimer = this.#clock.setInterval(() => this.#dialer.sweep(), SWEEP_INTERVAL_MS)
   }
 
   /** Opens through the contact points, beginning at a random one. Rejects when none will do. */
@@ -133,19 +112,27 @@ export class ControlConnection implements UpstreamListener {
 
   /** The next connection uses it; the one that is open stays. */
   setTls(material: UpstreamTlsMaterial | null): void {
-    this.#tls = material === null ? null : new UpstreamTls(material)
+    this.#dialer.setTls(material)
+  }
+
+  /** In a row; see control-health.ts for what counts. */
+  get failures(): number {
+    return this.#health.failures
+  }
+
+  /** How often a connection was lost. */
+  get losses(): number {
+    return this.#health.losses
+  }
+
+  /** Null while there is a connection. */
+  get trouble(): Trouble | null {
+    return this.#health.trouble
   }
 
   /** For the metrics. */
   series(): ControlConnectionSeries {
-    return {
-      cluster: clusterLabel(this.#settings.cluster),
-      isUp: this.#open !== null,
-      losses: this.#losses,
-      reopenings: { ...this.#reopenings },
-      heardAtSeconds: this.#heardAtMs / MS_PER_SECOND,
-      refreshedAtSeconds: this.#refreshedAtMs / MS_PER_SECOND,
-    }
+    return this.#health.series(clusterLabel(this.#settings.cluster), this.#open !== null)
   }
 
   /**
@@ -158,11 +145,12 @@ export class ControlConnection implements UpstreamListener {
 
   close(): void {
     this.#closing.abort()
+    this.#health.close()
     this.#clock.clearInterval(this.#sweepTimer)
     this.#clock.clearTimeout(this.#heartbeatTimer)
     this.#clock.clearTimeout(this.#retryTimer)
-    this.#clock.clearTimeout(this.#refreshTimer)
-    for (const connection of this.#connections) connection.destroy()
+    this.#refreshTimer.cancel()
+    this.#dialer.close()
     this.#open = null
   }
 
@@ -204,20 +192,18 @@ export class ControlConnection implements UpstreamListener {
   }
 
   onLost(connection: UpstreamConnection, cause: Error | null): void {
-    this.#connections.delete(connection)
+    this.#dialer.forget(connection)
     const open = this.#open
     if (open?.connection !== connection) return
     this.#replace(open, 'CONTROL_LOST', `is lost: ${cause?.message ?? 'closed by the node'}`)
   }
 
-  /** Ends the calls whose time is over. */
-  #sweep(): void {
-    const nowMs = this.#turn.begin()
-    for (const connection of this.#connections) connection.sweep(nowMs)
-  }
-
-  async #openOne(candidates: readonly Endpoint[]): Promise<void> {
-    let failure: unknown = null
+  /** `instead`: the connection that it takes the place of; null where there is none. */
+  async #openOne(
+    candidates: readonly Endpoint[],
+    instead: OpenControl | null = null,
+  ): Promise<void> {
+    const failures: unknown[] = []
     for (const endpoint of candidates) {
       if (this.#isClosed) break
       let open: OpenControl | null = null
@@ -226,17 +212,19 @@ export class ControlConnection implements UpstreamListener {
           this.#settings.cluster,
           this.#settings.versionMax,
           this.#log,
-          (version) => this.#openWith(endpoint, version),
+          (version) => this.#dialer.open(endpoint, version, this.#settings, this.#closing.signal),
         )
         await this.#read(open)
         // Only now is its loss a reason to reopen: until then it is a candidate that failed.
         if (open.connection.state === 'closed') throw new Error('the node closed the connection')
         this.#closing.signal.throwIfAborted()
+        if (this.#open !== instead) throw new Error('another connection is in use meanwhile')
         this.#open = open
         this.endpoint = nodeLabel(endpoint)
+        instead?.connection.destroy()
         return
       } catch (error) {
-        failure = error
+        failures.push(error)
         open?.connection.destroy()
         if (this.#isClosed) break
         const node = nodeLabel(endpoint)
@@ -244,57 +232,31 @@ export class ControlConnection implements UpstreamListener {
         this.#warn('CONTROL_CANDIDATE_FAILED', node, text)
       }
     }
-    throw failure ?? new Error('the control connection is closed')
-  }
-
-  async #openWith(endpoint: Endpoint, version: Version): Promise<OpenControl> {
-    const connection = await UpstreamConnection.open(
-      {
-        cluster: this.#settings.cluster,
-        endpoint,
-        node: nodeLabel(endpoint),
-        traits: versionTraits(version)!,
-        metrics: this.#metrics,
-        streamIdsMax: STREAM_IDS_MAX,
-        connectTimeoutMs: this.#settings.connectTimeoutMs,
-        callTimeoutMs: CALL_TIMEOUT_MS,
-      },
-      { dialer: this.#dialer, flusher: this.#flusher, turn: this.#turn, tls: this.#tls },
-      this,
-      this.#closing.signal,
-    )
-    this.#connections.add(connection)
-    try {
-      // The signal reaches the dialling only: whoever closed meanwhile did not see this connection.
-      this.#closing.signal.throwIfAborted()
-      return await shakeHands(connection, endpoint, this.#settings.credentials)
-    } catch (error) {
-      connection.destroy()
-      this.#connections.delete(connection)
-      throw error
-    }
+    throw tellingFailure(failures) ?? new Error('the control connection is closed')
   }
 
   /** Reads the system tables and tells what they say. */
   async #read(open: OpenControl): Promise<void> {
-    const { cluster, port, localDatacenter } = this.#settings
+    const { cluster, port, localDatacenter, isStrictDatacenter, contacts } = this.#settings
     const reading = await readClusterTopology(open.connection, {
       cluster: clusterLabel(cluster),
       contactEndpoint: open.endpoint,
       configuredPort: port,
       configuredDatacenter: localDatacenter,
+      isStrictDatacenter,
+      contacts,
       previousDatacenter: this.#datacenter,
     })
     if (!reading.ok) {
-      throw new ClusterError(ClusterErrorCode.UNEXPECTED, cluster, reading.reason)
+      const { UNUSABLE, UNEXPECTED } = ClusterErrorCode
+      throw new ClusterError(reading.isPermanent ? UNUSABLE : UNEXPECTED, cluster, reading.reason)
     }
     this.#closing.signal.throwIfAborted()
-    for (const warning of reading.warnings) {
-      const fields = { code: 'TOPOLOGY_ODD', cluster: clusterLabel(cluster) }
-      this.#log.limited(warning, 'warn', fields, warning)
+    for (const { code, text } of reading.warnings) {
+      this.#log.limited(text, 'warn', { code, cluster: clusterLabel(cluster) }, text)
     }
     this.#topology = reading.topology
-    this.#refreshedAtMs = this.#clock.wallMs()
+    this.#health.refreshed()
     this.#datacenter = reading.topology.localDatacenter
     const { version } = open.connection.traits
     const { requiresAuthentication, supported } = open
@@ -307,16 +269,10 @@ export class ControlConnection implements UpstreamListener {
   }
 
   #scheduleRefresh(): void {
-    if (this.#isClosed) return
-    const nowMs = this.#clock.now()
-    this.#refreshByMs ??= nowMs + REFRESH_DELAY_MAX_MS
-    const delayMs = Math.min(REFRESH_DELAY_MS, this.#refreshByMs - nowMs)
-    this.#clock.clearTimeout(this.#refreshTimer)
-    this.#refreshTimer = this.#clock.setTimeout(() => this.#refresh(), delayMs)
+    if (!this.#isClosed) this.#refreshTimer.schedule()
   }
 
   #refresh(): void {
-    this.#refreshByMs = null
     if (this.#open === null || this.#reading !== null) this.#refreshAgain = true
     else void this.#readNow(this.#open)
   }
@@ -351,14 +307,9 @@ export class ControlConnection implements UpstreamListener {
   }
 
   /** Whether somebody listens where this instance would connect to the node. */
-  async #isReachable(host: Host): Promise<boolean> {
+  #isReachable(host: Host): Promise<boolean> {
     const { contacts, connectTimeoutMs } = this.#settings
-    const { address, port } = contacts.endpointOf(host)
-    const timeoutMs = Math.min(connectTimeoutMs, REACH_TIMEOUT_MS)
-    return tryConnect(this.#dialer, { address, port, timeoutMs }).then(
-      () => true,
-      () => false,
-    )
+    return this.#dialer.isReachable(contacts.endpointOf(host), connectTimeoutMs)
   }
 
   /** For what came while there was nobody to ask, or while the tables were being read. */
@@ -383,11 +334,11 @@ export class ControlConnection implements UpstreamListener {
     open.connection.call(Opcode.OPTIONS, new BodyWriter()).then(
       () => {
         if (this.#open !== open) return
-        this.#heardAtMs = this.#clock.wallMs()
-        this.failures = 0
+        this.#health.heard()
         this.#attempts = 0
         this.#scheduleRefresh()
         this.#scheduleHeartbeat()
+        void this.#returnToLocal(open)
       },
       (error: unknown) => {
         this.#replace(open, 'CONTROL_HEARTBEAT_FAILED', `has no heartbeat: ${messageOf(error)}`)
@@ -395,9 +346,31 @@ export class ControlConnection implements UpstreamListener {
     )
   }
 
+  /** From a node of another datacenter back to a local one, as soon as one takes connections. */
+  async #returnToLocal(open: OpenControl): Promise<void> {
+    const { hosts, localHosts } = this.#topology!
+    // The node that was asked comes first among the hosts.
+    if (this.#isReturning || localHosts.includes(hosts[0]!)) return
+    this.#isReturning = true
+    try {
+      for (const host of fromRandom(localHosts, this.#random)) {
+        if (!(await this.#isReachable(host))) continue
+        await this.#openOne([this.#settings.contacts.endpointOf(host)], open)
+        this.#onOpened()
+        const { cluster } = this.#settings
+        const text = `control connection to ${clusterName(cluster)} is back in the datacenter ${host.datacenter}, on ${this.endpoint}`
+        this.#log.info({ code: 'CONTROL_RETURNED', cluster: clusterLabel(cluster) }, text)
+        break
+      }
+    } catch {
+      // Why has been told; the next heartbeat tries again.
+    } finally {
+      this.#isReturning = false
+    }
+  }
+
   #onOpened(): void {
-    this.#heardAtMs = this.#clock.wallMs()
-    this.failures = 0
+    this.#health.opened()
     this.#scheduleHeartbeat()
     this.#refreshIfAsked()
   }
@@ -409,11 +382,9 @@ export class ControlConnection implements UpstreamListener {
     const text = `control connection to ${clusterName(this.#settings.cluster)} ${node} ${why}`
     this.#warn(code, node, text)
     this.#open = null
-    this.#losses++
-    this.failures++
+    this.#health.lost(new Error(text), this.#attempts === 0)
     this.#clock.clearTimeout(this.#heartbeatTimer)
-    this.#clock.clearTimeout(this.#refreshTimer)
-    this.#refreshByMs = null
+    this.#refreshTimer.cancel()
     this.#refreshAgain = false
     open.connection.destroy()
     if (this.#attempts === 0) this.#tryReopen()
@@ -427,13 +398,14 @@ export class ControlConnection implements UpstreamListener {
   #tryReopen(): void {
     const { cluster, contacts } = this.#settings
     this.#attempts++
+    this.#health.roundBegins()
     const reopen = (): Promise<void> =>
-      this.#openOne(reopenCandidates(this.#topology, contacts, this.#random))
+      this.#openOne(reopenCandidates(this.#topology, contacts, this.endpoint, this.#random))
     const isFirst = this.#attempts === 1 || contacts.refresh === null
     const opened = isFirst ? reopen() : this.#refreshContacts().then(reopen)
     opened.then(
       () => {
-        this.#reopenings.succeeded++
+        this.#health.roundSucceeded()
         this.#log.info(
           { code: 'CONTROL_REOPENED', cluster: clusterLabel(cluster) },
           `control connection to ${clusterName(cluster)} is back on ${this.endpoint}`,
@@ -442,8 +414,7 @@ export class ControlConnection implements UpstreamListener {
       },
       (error: unknown) => {
         if (this.#isClosed) return
-        this.#reopenings.failed++
-        this.failures++
+        this.#health.roundFailed(error)
         const delayMs = this.#retryDelayMs()
         this.#log.limited(
           `CONTROL_REOPEN_FAILED ${cluster}`,

@@ -14,6 +14,8 @@ export type ControlConnectionSettings = {
   readonly port: number
   readonly tls: UpstreamTlsMaterial | null
   readonly localDatacenter: string | null
+  /** The datacenter must be there, or the only one: no other is chosen. */
+  readonly isStrictDatacenter: boolean
   readonly credentials: Credentials | null
   readonly connectTimeoutMs: number
   /** The version that is tried first. */
@@ -38,6 +40,8 @@ export interface ControlConnectionListener {
   onKnowledge(cluster: Cluster, knowledge: ClusterKnowledge): void
   /** A node that is said to be up or down; its address as its cluster tells it to clients. */
   onStatusChange(cluster: Cluster, node: Endpoint, isUp: boolean): void
+  /** No node could be reached for the control connection, in one more round or for long. */
+  onUnreachable(cluster: Cluster): void
   /** The body of a SCHEMA_CHANGE event, as v3 and later write it. */
   onSchemaChange(cluster: Cluster, body: Uint8Array): void
 }

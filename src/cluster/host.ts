@@ -56,6 +56,10 @@ export type TopologyInput = {
   readonly contactEndpoint: { readonly address: string; readonly port: number }
   readonly configuredPort: number
   readonly configuredDatacenter: string | null
+  /** No other datacenter than the configured one, or the only one, may be chosen. */
+  readonly isStrictDatacenter: boolean
+  /** The contact points in the order of the settings, names resolved: alike on all instances of a fleet. */
+  readonly contactPlaces: readonly ContactPlace[]
   /** The datacenter that an earlier read of this cluster settled on. */
   readonly previousDatacenter: string | null
   readonly localRows: readonly Row[]
@@ -64,9 +68,30 @@ export type TopologyInput = {
   readonly peersV2Rows: readonly Row[] | null
 }
 
+/** `serverName` is a host id, where nodes are told apart by that. */
+export type ContactPlace = {
+  readonly address: string
+  readonly port: number
+  readonly serverName?: string
+}
+
+export type TopologyWarning = {
+  readonly code: 'TOPOLOGY_ODD' | 'DATACENTER_INFERRED' | 'DATACENTER_UNKNOWN'
+  readonly text: string
+}
+
 export type TopologyReading =
-  | { readonly ok: true; readonly topology: ClusterTopology; readonly warnings: readonly string[] }
-  | { readonly ok: false; readonly reason: string }
+  | {
+      readonly ok: true
+      readonly topology: ClusterTopology
+      readonly warnings: readonly TopologyWarning[]
+    }
+  | {
+      readonly ok: false
+      readonly reason: string
+      /** Any node would say the same, now and later. */
+      readonly isPermanent: boolean
+    }
 
 const KNOWN_PARTITIONERS = ['Murmur3Partitioner', 'RandomPartitioner']
 
@@ -175,30 +200,67 @@ const readPeers = (input: TopologyInput, localRow: Row, reader: PeersReader): vo
 }
 
 type DatacenterChoice =
-  | { readonly ok: true; readonly datacenter: string; readonly warning: string | null }
-  | { readonly ok: false; readonly reason: string }
+  | { readonly ok: true; readonly datacenter: string; readonly warning: TopologyWarning | null }
+  | { readonly ok: false; readonly reason: string; readonly isPermanent: boolean }
+
+/** The node that a contact point leads to, where the two have the same address or host id. */
+const hostAt = (place: ContactPlace, hosts: readonly Host[]): Host | undefined => {
+  if (place.serverName !== undefined) {
+    return hosts.find(({ hostId }) => hostId === place.serverName)
+  }
+  const there = hosts.filter(({ address }) => address === place.address)
+  return there.find(({ port }) => port === place.port) ?? there[0]
+}
+
+/** Alike on all instances with the same list, whichever node each of them has asked. */
+const inferDatacenter = (
+  { contactPlaces }: TopologyInput,
+  local: Host,
+  hosts: readonly Host[],
+): { readonly datacenter: string; readonly why: string } => {
+  for (const place of contactPlaces) {
+    const host = hostAt(place, hosts)
+    if (host === undefined) continue
+    const why = `that of ${place.serverName ?? place.address}, the first contact point in the list that is a node`
+    return { datacenter: host.datacenter, why }
+  }
+  return { datacenter: local.datacenter, why: 'that of the node that was asked' }
+}
 
 const chooseDatacenter = (
   input: TopologyInput,
   local: Host,
   hosts: readonly Host[],
 ): DatacenterChoice => {
-  const { previousDatacenter: previous, configuredDatacenter: configured } = input
-  const has = (datacenter: string): boolean => hosts.some((host) => host.datacenter === datacenter)
-  const found = [...new Set(hosts.map((host) => host.datacenter))].join(', ')
+  const { previousDatacenter: previous, isStrictDatacenter: isStrict } = input
+  const configured = input.configuredDatacenter ?? ''
+  const setting = `${input.cluster}_local_datacenter`
+  const all = [...new Set(hosts.map((host) => host.datacenter))].sort(compareText)
+  const found = all.join(', ')
   if (previous !== null) {
-    if (has(previous)) return { ok: true, datacenter: previous, warning: null }
+    if (all.includes(previous)) return { ok: true, datacenter: previous, warning: null }
     const reason = `no host is left in the datacenter in use, "${previous}" (found: ${found})`
-    return { ok: false, reason }
+    return { ok: false, reason, isPermanent: false }
   }
-  if (configured === null || configured === '') {
+  if (all.includes(configured)) return { ok: true, datacenter: configured, warning: null }
+  if (configured === '' && all.length === 1) {
     return { ok: true, datacenter: local.datacenter, warning: null }
   }
-  if (has(configured)) return { ok: true, datacenter: configured, warning: null }
-  const warning =
-    `no host in the configured local datacenter "${configured}" (found: ${found}): ` +
-    `"${local.datacenter}" is used, that of the node that was asked`
-  return { ok: true, datacenter: local.datacenter, warning }
+  const fault =
+    configured === ''
+      ? `the cluster has several datacenters (${found}), and ${setting} names none`
+      : `no host in the configured local datacenter "${configured}" (found: ${found})`
+  if (isStrict) {
+    const reason = `${fault}; set ${setting} to one of them, or strict_local_datacenter to false`
+    return { ok: false, reason, isPermanent: true }
+  }
+  const { datacenter, why } = inferDatacenter(input, local, hosts)
+  const code = configured === '' ? 'DATACENTER_INFERRED' : 'DATACENTER_UNKNOWN'
+  return {
+    ok: true,
+    datacenter,
+    warning: { code, text: `${fault}: "${datacenter}" is used, ${why}` },
+  }
 }
 
 const columnsOf = (rows: readonly Row[]): ColumnTypes =>
@@ -226,8 +288,9 @@ const refusePartitioner = (partitioner: string | null): string | null => {
 
 /** A topology that can be used, with what is odd about it; or why it cannot. */
 export const readTopology = (input: TopologyInput): TopologyReading => {
-  const fail = (detail: string): TopologyReading => ({
+  const fail = (detail: string, isPermanent = false): TopologyReading => ({
     ok: false,
+    isPermanent,
     reason: `${input.cluster}: ${detail} (asked ${input.contactEndpoint.address}:${input.contactEndpoint.port})`,
   })
   const warnings: string[] = []
@@ -237,7 +300,7 @@ export const readTopology = (input: TopologyInput): TopologyReading => {
   if (typeof local === 'string') return fail(`system.local: ${local} is missing`)
   const partitioner = readText(localRow, 'partitioner')
   const refusal = refusePartitioner(partitioner)
-  if (refusal !== null) return fail(refusal)
+  if (refusal !== null) return fail(refusal, true)
 
   const clusterName = readText(localRow, 'cluster_name')
   if (input.localRows.length > 1) warnings.push('system.local has several rows: the first is used')
@@ -248,8 +311,7 @@ export const readTopology = (input: TopologyInput): TopologyReading => {
 
   const hosts = [local, ...peers.hosts.values()]
   const choice = chooseDatacenter(input, local, hosts)
-  if (!choice.ok) return fail(choice.reason)
-  if (choice.warning !== null) warnings.push(choice.warning)
+  if (!choice.ok) return fail(choice.reason, choice.isPermanent)
   const topology: ClusterTopology = {
     clusterName,
     partitioner,
@@ -261,5 +323,8 @@ export const readTopology = (input: TopologyInput): TopologyReading => {
     peersV2Columns: input.peersV2Rows === null ? null : columnsOf(input.peersV2Rows),
     hasPeersV2: input.peersV2Rows !== null,
   }
-  return { ok: true, topology, warnings: warnings.map((text) => `${input.cluster}: ${text}`) }
+  const odd = warnings.map((text): TopologyWarning => ({ code: 'TOPOLOGY_ODD', text }))
+  const told = choice.warning === null ? odd : [...odd, choice.warning]
+  const named = told.map(({ code, text }) => ({ code, text: `${input.cluster}: ${text}` }))
+  return { ok: true, topology, warnings: named }
 }

@@ -10,10 +10,14 @@ import { BodyWriter } from '../cql/writer.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
 import { queryBody, refusal } from '../upstream/handshake.ts'
+import type { Contacts } from './contacts.ts'
 import { readTopology, type TopologyInput, type TopologyReading } from './host.ts'
-import { type Row, rowsFrom } from './row.ts'
+import { type Row, readText, rowsFrom } from './row.ts'
 
-type Question = Omit<TopologyInput, 'localRows' | 'peersRows' | 'peersV2Rows'>
+type Question = Omit<TopologyInput, 'localRows' | 'peersRows' | 'peersV2Rows' | 'contactPlaces'> & {
+  /** Asked only where a datacenter has to be chosen: names are to be resolved. */
+  readonly contacts: Pick<Contacts, 'places'>
+}
 
 /**
  * Rejects with a ClusterError when the node does not answer or refuses, with a ProtocolError when its
@@ -29,7 +33,12 @@ export const readClusterTopology = async (
     select(connection, 'SELECT * FROM system.peers'),
     selectIfThere(connection, 'SELECT * FROM system.peers_v2'),
   ])
-  return readTopology({ ...question, localRows, peersRows, peersV2Rows })
+  const datacenters = new Set(
+    [...localRows, ...peersRows].map((row) => readText(row, 'data_center')),
+  )
+  const isChoice = question.previousDatacenter === null && datacenters.size > 1
+  const contactPlaces = isChoice ? await question.contacts.places() : []
+  return readTopology({ ...question, contactPlaces, localRows, peersRows, peersV2Rows })
 }
 
 /** The rows of an answer; rejects with a ClusterError where there are none. */

@@ -159,7 +159,8 @@ file: strictly, and again when it changes. Every value is text; text with specia
 ## When something is wrong
 
 The proxy does not start. It logs **every** problem that it finds, one line each, with the setting as you spelled it, the value (never a
-password) and what is allowed, and ends with exit status 255. Wrong arguments end with 2.
+password) and what is allowed, and ends with exit status 255. Wrong arguments end with 2. Clusters that cannot be reached, or refuse, end nothing: the start
+is tried again, unless \`startup_fail_fast\` (status 3) or \`startup_timeout_ms\` (status 4) say otherwise.
 
 Unknown settings are a warning that names the nearest known one; with \`--strict-config\` they are an error. After a good start one line,
 \`Parsed configuration:\`, has all settings without the passwords.
@@ -170,7 +171,7 @@ it came from. docs/operations.md describes both.
 Beyond single values these are refused:
 
 - a cluster without contact points, or the same contact point and port for Origin and Target;
-- a local datacenter together with host assignment switched off;
+- a local datacenter or a local rack together with host assignment switched off;
 - an index outside \`proxy_topology_addresses\`, or the same address in it twice;
 - \`proxy_listen_address: 0.0.0.0\` (or \`::\`) without \`proxy_topology_addresses\`: drivers are told the proxy's own address, and nobody answers at
   0.0.0.0. Set the list to the address that clients reach this instance by; all instances' addresses, if there are several;

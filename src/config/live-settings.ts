@@ -43,6 +43,7 @@ export const LIVE_SETTINGS: ReadonlySet<SettingKey> = new Set<SettingKey>([
   'heartbeat_retry_interval_max_ms',
   'heartbeat_retry_backoff_factor',
   'heartbeat_failure_threshold',
+  'readiness_policy',
   'async_handshake_timeout_ms',
   'async_reads_sample_percent',
   'async_reads_max_in_flight',

@@ -16,6 +16,7 @@ type ClusterSettings = {
   readonly port: number | undefined
   readonly bundlePath: string | undefined
   readonly localDatacenter: string | undefined
+  readonly localRack: string | undefined
   readonly hostAssignment: boolean | undefined
 }
 
@@ -26,6 +27,7 @@ const clusterSettings = (settings: Partial<Settings>, name: ClusterName): Cluste
         port: settings.originPort,
         bundlePath: settings.originSecureConnectBundlePath,
         localDatacenter: settings.originLocalDatacenter,
+        localRack: settings.originLocalRack,
         hostAssignment: settings.originEnableHostAssignment,
       }
     : {
@@ -33,6 +35,7 @@ const clusterSettings = (settings: Partial<Settings>, name: ClusterName): Cluste
         port: settings.targetPort,
         bundlePath: settings.targetSecureConnectBundlePath,
         localDatacenter: settings.targetLocalDatacenter,
+        localRack: settings.targetLocalRack,
         hostAssignment: settings.targetEnableHostAssignment,
       }
 
@@ -89,6 +92,19 @@ const datacenterNeedsHostAssignment =
     return problem(
       input,
       `${name}_local_datacenter`,
+      `has no meaning with ${assignment} false, which sends all requests to one node; leave one of them out`,
+    )
+  }
+
+const rackNeedsHostAssignment =
+  (name: ClusterName): Rule =>
+  (input) => {
+    const { localRack, hostAssignment } = clusterSettings(input.settings, name)
+    if (hostAssignment !== false || (localRack ?? '') === '') return null
+    const assignment = input.spell(`${name}_enable_host_assignment`)
+    return problem(
+      input,
+      `${name}_local_rack`,
       `has no meaning with ${assignment} false, which sends all requests to one node; leave one of them out`,
     )
   }
@@ -240,10 +256,12 @@ const RULES: readonly Rule[] = [
   contactPointsHavePort('target'),
   bundleKnowsDatacenter('target'),
   datacenterNeedsHostAssignment('target'),
+  rackNeedsHostAssignment('target'),
   contactPointsAreGiven('origin'),
   contactPointsHavePort('origin'),
   bundleKnowsDatacenter('origin'),
   datacenterNeedsHostAssignment('origin'),
+  rackNeedsHostAssignment('origin'),
   clustersDiffer,
   indexIsInTopology,
   topologyHasNoDuplicates,
@@ -270,9 +288,11 @@ const EXACT_TEXTS = [
   ['origin_username', 'originUsername'],
   ['origin_password', 'originPassword'],
   ['origin_local_datacenter', 'originLocalDatacenter'],
+  ['origin_local_rack', 'originLocalRack'],
   ['target_username', 'targetUsername'],
   ['target_password', 'targetPassword'],
   ['target_local_datacenter', 'targetLocalDatacenter'],
+  ['target_local_rack', 'targetLocalRack'],
 ] as const satisfies readonly (readonly [SettingKey, keyof Settings])[]
 
 /** What is allowed and does something, but hardly what was meant. */

@@ -3,6 +3,7 @@
  * and docs/configuration.md. The rows are in src/config/table/.
  */
 import type { CamelCase, Section, SettingDefinition, SettingValue, ValueOf } from './definition.ts'
+import { AVAILABILITY } from './table/availability.ts'
 import { ORIGIN, ROUTING, TARGET } from './table/clusters.ts'
 import { CREDENTIALS } from './table/credentials.ts'
 import { GLOBAL, TOPOLOGY, TRACING } from './table/general.ts'
@@ -23,6 +24,7 @@ const TABLE = [
   ROUTING,
   ADMIN,
   TLS,
+  AVAILABILITY,
   EXTENSIONS,
   CREDENTIALS,
   TUNING,

@@ -25,6 +25,8 @@ export type Seen = {
 
 /** An instance's own: these may differ. */
 const OWN_SETTINGS: ReadonlySet<string> = new Set([
+  'origin_local_rack',
+  'target_local_rack',
   'proxy_topology_index',
   'proxy_listen_address',
   'proxy_listen_port',

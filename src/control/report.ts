@@ -134,6 +134,8 @@ export type InstanceStatus = {
   readonly version: string
   readonly startedAt: string
   readonly serving: Serving
+  /** Why its readiness is not UP, one sentence; null where it is. */
+  readonly notReady: string | null
   readonly clientPort: number | null
   readonly state: MigrationState
   /** Whether it routes as its phase says; a change outside the phases ends that. */

@@ -170,6 +170,26 @@ const NO_TLS_THERE = new Set(['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LE
 const codeOf = (error: Error): string =>
   'code' in error && typeof error.code === 'string' ? error.code : ''
 
+const REFUSED_OURS = new Set([
+  'ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE',
+  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED',
+  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN',
+  'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
+  'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA',
+])
+
+/** What is wrong with a certificate for good, or with asking for one; null for any other error. */
+export const certificateFault = (
+  error: Error,
+): 'untrusted' | 'expired' | 'wrong name' | 'no TLS' | 'refused ours' | null => {
+  const code = codeOf(error)
+  if (UNTRUSTED.has(code)) return 'untrusted'
+  if (code === 'CERT_HAS_EXPIRED') return 'expired'
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'wrong name'
+  if (NO_TLS_THERE.has(code)) return 'no TLS'
+  return REFUSED_OURS.has(code) ? 'refused ours' : null
+}
+
 /** What a TLS error means, in words that tell an operator where to look. */
 export const explainTlsError = (error: Error): string => {
   const code = codeOf(error)

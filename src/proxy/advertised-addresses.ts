@@ -4,16 +4,15 @@
  * several addresses the choice therefore does not depend on the order in which DNS gives them.
  */
 import { isIP, isIPv4 } from 'node:net'
-import { canonicalAddress } from '../config/address.ts'
+import { canonicalAddress, isAnyAddress } from '../config/address.ts'
 import { messageOf } from '../message-of.ts'
+import type { Resolve } from '../net/resolve.ts'
 
 export type AdvertisedAddress = {
   /** As the setting has it. */
   readonly given: string
   readonly address: string
 }
-
-export type Resolve = (name: string) => Promise<readonly string[]>
 
 /** IPv4 before IPv6, because clients of either can mostly use the former; then the first by text. */
 const chooseAddress = (addresses: readonly string[]): string | undefined => {
@@ -31,8 +30,9 @@ const resolveOne = async (given: string, resolve: Resolve): Promise<AdvertisedAd
   const found = await resolve(given).catch((cause: unknown) => {
     throw fail(`cannot be resolved: ${messageOf(cause)}`, cause)
   })
-  const address = chooseAddress(found)
-  if (address === undefined) throw fail('has no address')
+  // Nobody can connect to 0.0.0.0, and drivers must not be told to.
+  const address = chooseAddress(found.filter((one) => !isAnyAddress(one)))
+  if (address === undefined) throw fail('has no address that others can connect to')
   return { given, address }
 }
 

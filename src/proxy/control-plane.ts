@@ -5,7 +5,7 @@
  */
 
 import type { Clock } from '../clock.ts'
-import { assignedHosts } from '../cluster/assignment.ts'
+import { type Assignment, assignedHosts, rackAssignment } from '../cluster/assignment.ts'
 import { nodeLabel } from '../cluster/contacts.ts'
 import { ControlConnection } from '../cluster/control-connection.ts'
 import type {
@@ -13,6 +13,7 @@ import type {
   ControlConnectionListener,
   ControlConnectionSettings,
 } from '../cluster/control-contract.ts'
+import type { Trouble } from '../cluster/control-health.ts'
 import type { Host } from '../cluster/host.ts'
 import { errorVersion, offeredOptions } from '../cluster/supported-options.ts'
 import { virtualTables } from '../cluster/virtual-tables.ts'
@@ -27,6 +28,7 @@ import type { RoutingState } from '../routing/routing-state.ts'
 import type { ClusterView, Snapshot } from '../session/context.ts'
 import type { SchemaQuestion } from '../session/schema-changes.ts'
 import type { Endpoint } from '../upstream/connection.ts'
+import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
 import type { Node } from '../upstream/pool.ts'
 import type { NodeStatus } from './plane-messages.ts'
 import { SchemaRelay, schemaEventSource } from './schema-relay.ts'
@@ -35,6 +37,8 @@ export type ControlPlaneSettings = {
   readonly connections: readonly [ControlConnectionSettings, ControlConnectionSettings]
   /** Per cluster: spread over the assigned nodes, or use the control connection's node only. */
   readonly hostAssignment: readonly [boolean, boolean]
+  /** Per cluster: the rack whose nodes are used; null for a share of all. */
+  readonly localRacks: readonly [string | null, string | null]
   readonly topology: {
     /** Null: this instance alone, under `implicitAddress`. */
     readonly addresses: readonly string[] | null
@@ -60,6 +64,10 @@ export type ClusterHealth = {
   readonly endpoint: string | null
   /** Failures of the control connection in a row. */
   readonly failures: number
+  /** Null while there is a control connection. */
+  readonly trouble: Trouble | null
+  /** Of the nodes that this instance uses, those that the cluster says are down. */
+  readonly nodesDown: readonly string[]
 }
 
 export type ControlPlaneTools = {
@@ -84,6 +92,9 @@ export class ControlPlane implements ControlConnectionListener {
   readonly #connections: readonly [ControlConnection, ControlConnection]
   readonly #schemaRelay: SchemaRelay
   readonly #known: [ClusterKnowledge | null, ClusterKnowledge | null] = [null, null]
+  /** Hosts that were said to be down, with the losses of the control connection at that time. */
+  readonly #hostsDown: readonly [Map<string, number>, Map<string, number>] = [new Map(), new Map()]
+  readonly #isRackMissing: [boolean, boolean] = [false, false]
   #clientPort: number
 
   /** `clientPort`: where clients reach this instance; what system.local and system.peers show. */
@@ -108,8 +119,24 @@ export class ControlPlane implements ControlConnectionListener {
   /** Opens both control connections, Origin's first. Rejects with the error of the one that failed. */
   async open(): Promise<Snapshot> {
     for (const connection of this.#connections) await connection.connect()
+    this.#refuseOneClusterTwice()
     for (const cluster of CLUSTERS) this.#describe(cluster)
     return this.#snapshot(this.#bothKnown()!)
+  }
+
+  /** Names may hide what the settings' own check sees: every write would go to one cluster twice. */
+  #refuseOneClusterTwice(): void {
+    const [origin, target] = this.#bothKnown()!
+    // A clone has another address or port.
+    const key = ({ hostId, address, port }: Host): string => `${hostId} ${address} ${port}`
+    const known = new Set(origin.topology.hosts.map(key))
+    const shared = target.topology.hosts.find((host) => known.has(key(host)))
+    if (shared === undefined) return
+    throw new ClusterError(
+      ClusterErrorCode.UNUSABLE,
+      Cluster.TARGET,
+      `its node ${shared.address} (host id ${shared.hostId}) is a node of Origin too, so both are one cluster: correct origin_contact_points or target_contact_points`,
+    )
   }
 
   /** The port that the listener was given, where the settings asked for any. */
@@ -137,8 +164,8 @@ export class ControlPlane implements ControlConnectionListener {
   }
 
   health(cluster: Cluster): ClusterHealth {
-    const { endpoint, failures } = this.#connections[cluster]
-    return { endpoint, failures }
+    const { endpoint, failures, trouble } = this.#connections[cluster]
+    return { endpoint, failures, trouble, nodesDown: this.#nodesDown(cluster) }
   }
 
   /** For the metrics. */
@@ -167,6 +194,7 @@ export class ControlPlane implements ControlConnectionListener {
   onKnowledge(cluster: Cluster, knowledge: ClusterKnowledge): void {
     const before = this.#known[cluster]
     this.#known[cluster] = knowledge
+    this.#lookForRack(cluster)
     this.#publish()
     const known = this.#bothKnown()
     if (before !== null && known !== null) this.#tellChange(cluster, before, known)
@@ -180,7 +208,7 @@ export class ControlPlane implements ControlConnectionListener {
     const gone = labels(before.topology.hosts).filter((label) => !hosts.includes(label))
     const added = hosts.filter((label) => !labels(before.topology.hosts).includes(label))
     if (gone.length === 0 && added.length === 0) return
-    const assigned = labels(this.#assigned(cluster, known))
+    const assigned = labels(this.#assignment(cluster, known).used)
     const changes = [
       ...(added.length > 0 ? [`new: ${added.join(', ')}`] : []),
       ...(gone.length > 0 ? [`gone: ${gone.join(', ')}`] : []),
@@ -198,7 +226,20 @@ export class ControlPlane implements ControlConnectionListener {
     const text = `${clusterName(cluster)} says that its node ${label} is ${word}`
     const code = isUp ? 'NODE_UP' : 'NODE_DOWN'
     this.#log.info({ code, cluster: clusterLabel(cluster), node: label }, text)
-    if (host !== null) this.#listener.onNodeStatus({ cluster, hostId: host.hostId, isUp })
+    if (host === null) return
+    if (isUp) this.#hostsDown[cluster].delete(host.hostId)
+    else this.#hostsDown[cluster].set(host.hostId, this.#connections[cluster].losses)
+    this.#listener.onNodeStatus({ cluster, hostId: host.hostId, isUp })
+  }
+
+  /** What was heard before the connection was lost is old: that the node is back may have been missed. */
+  #nodesDown(cluster: Cluster): readonly string[] {
+    const known = this.#bothKnown()
+    if (known === null) return []
+    const { losses } = this.#connections[cluster]
+    return this.#assignment(cluster, known)
+      .used.filter(({ hostId }) => this.#hostsDown[cluster].get(hostId) === losses)
+      .map((host) => this.#nodeOf(cluster, host).label)
   }
 
   /** Several nodes may share an address; a separate TLS port is told as the plain one is. */
@@ -206,6 +247,13 @@ export class ControlPlane implements ControlConnectionListener {
     const hosts = this.#known[cluster]?.topology.hosts ?? []
     const there = hosts.filter((host) => host.address === address)
     return there.find((host) => host.port === port) ?? (there.length === 1 ? there[0]! : null)
+  }
+
+  /** Its nodes may keep their connections open without answering: they are asked for a sign of life. */
+  onUnreachable(cluster: Cluster): void {
+    for (const { hostId } of this.#known[cluster]?.topology.localHosts ?? []) {
+      this.#listener.onNodeStatus({ cluster, hostId, isUp: false })
+    }
   }
 
   /** Clients hear of one cluster's changes only: hearing of each change twice, they would refresh twice. */
@@ -239,16 +287,39 @@ export class ControlPlane implements ControlConnectionListener {
   #view(cluster: Cluster, known: BothKnown): ClusterView {
     const { requiresAuthentication, topology } = known[cluster]
     const { hosts } = topology
-    const nodes = this.#assigned(cluster, known).map((host) => this.#nodeOf(cluster, host))
+    const { used, reserve } = this.#assignment(cluster, known)
+    const nodes = [
+      ...used.map((host) => this.#nodeOf(cluster, host)),
+      ...reserve.map((host) => ({ ...this.#nodeOf(cluster, host), isReserve: true as const })),
+    ]
     return { nodes, requiresAuthentication, schemaVersion: hosts[0]!.schemaVersion }
   }
 
-  #assigned(cluster: Cluster, known: BothKnown): readonly Host[] {
+  #assignment(cluster: Cluster, known: BothKnown): Assignment<Host> {
     const { hosts, localHosts } = known[cluster].topology
     // The node that was asked comes first among the hosts.
-    if (!this.#settings.hostAssignment[cluster]) return hosts.slice(0, 1)
+    if (!this.#settings.hostAssignment[cluster]) return { used: hosts.slice(0, 1), reserve: [] }
+    const rack = this.#settings.localRacks[cluster]
+    const ofRack = rack === null ? null : rackAssignment(localHosts, rack)
+    if (ofRack !== null) return ofRack
     const { addresses, index } = this.#settings.topology
-    return assignedHosts(localHosts, index, addresses?.length ?? 1)
+    return { used: assignedHosts(localHosts, index, addresses?.length ?? 1), reserve: [] }
+  }
+
+  /** A line when the rack turns out to be none of the datacenter's; another one if that changes and comes again. */
+  #lookForRack(cluster: Cluster): void {
+    const rack = this.#settings.localRacks[cluster]
+    const { localHosts, localDatacenter } = this.#known[cluster]!.topology
+    const isMissing = rack !== null && !localHosts.some((host) => host.rack === rack)
+    const wasMissing = this.#isRackMissing[cluster]
+    this.#isRackMissing[cluster] = isMissing
+    if (!isMissing || wasMissing) return
+    const label = clusterLabel(cluster)
+    const racks = [...new Set(localHosts.map((host) => host.rack))].join(', ')
+    this.#log.warn(
+      { code: 'RACK_UNKNOWN', cluster: label },
+      `no node of ${clusterName(cluster)} in ${localDatacenter} is in the rack "${rack}" (${label}_local_rack); found: ${racks}. This instance uses its share of all`,
+    )
   }
 
   #nodeOf(cluster: Cluster, host: Host): Node {
@@ -260,7 +331,9 @@ export class ControlPlane implements ControlConnectionListener {
     const known = this.#bothKnown()!
     const { topology, version, requiresAuthentication } = known[cluster]
     const labelOf = (host: Host): string => this.#nodeOf(cluster, host).label
-    const assigned = this.#assigned(cluster, known).map(labelOf)
+    const { used, reserve } = this.#assignment(cluster, known)
+    const assigned = used.map(labelOf)
+    const others = reserve.length === 0 ? '' : `, and ${reserve.length} while none of those is up`
     this.#log.info(
       {
         code: 'CLUSTER_CONNECTED',
@@ -271,7 +344,7 @@ export class ControlPlane implements ControlConnectionListener {
         hosts: topology.hosts.map(labelOf),
         assigned,
       },
-      `${clusterName(cluster)} is "${topology.clusterName}": ${topology.hosts.length} nodes, of which this instance uses ${assigned.length} in ${topology.localDatacenter}; protocol version ${version}`,
+      `${clusterName(cluster)} is "${topology.clusterName}": ${topology.hosts.length} nodes, of which this instance uses ${assigned.length} in ${topology.localDatacenter}${others}; protocol version ${version}`,
     )
     if (requiresAuthentication) return
     this.#log.warn(

@@ -41,7 +41,7 @@ import { UpstreamConnection, type UpstreamListener } from '../upstream/connectio
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
 import { firstToOpen } from '../upstream/first-to-open.ts'
 import { completeHandshake } from '../upstream/handshake.ts'
-import { type Node, UpstreamPool } from '../upstream/pool.ts'
+import { inTurn, type Node, UpstreamPool } from '../upstream/pool.ts'
 import type { Profile } from '../upstream/profile.ts'
 import { ProfileRegistry } from '../upstream/profile-registry.ts'
 import { AddressCounts } from './address-counts.ts'
@@ -249,12 +249,15 @@ export class DataPlane implements SessionContext, UpstreamListener {
         `no node of ${clusterName(cluster)} is known to this instance`,
       )
     }
-    const candidates = nodes.map((_, i) => nodes[(preferred + i) % nodes.length]!)
-    return firstToOpen(candidates, (node) => this.#open(cluster, node, profile.traits, false), {
-      clock: this.clock,
-      isFinal: () => false,
-      discard: (late) => late.destroy(),
-    })
+    return firstToOpen(
+      inTurn(nodes, preferred),
+      (node) => this.#open(cluster, node, profile.traits, false),
+      {
+        clock: this.clock,
+        isFinal: () => false,
+        discard: (late) => late.destroy(),
+      },
+    )
   }
 
   onAnswer(

@@ -47,6 +47,7 @@ export class DataPlanes {
   readonly #planes: readonly Plane[]
   readonly #clock: Clock
   readonly #listenAddress: string
+  readonly #clientCount: Int32Array
 
   constructor(options: DataPlanesOptions) {
     const { schemaAgreement, onTraced = () => undefined } = options
@@ -56,6 +57,7 @@ export class DataPlanes {
     const common = { settings, snapshot, routing, tls, clientCount, shared: makeSharedState() }
     this.#clock = clock
     this.#listenAddress = settings.listenAddress
+    this.#clientCount = new Int32Array(clientCount)
     this.#planes =
       threads === 1
         ? [new LocalPlane({ ...common, log, clock, rewriteEnvelope, schemaAgreement, onTraced })]
@@ -72,6 +74,11 @@ export class DataPlanes {
   /** A thread does not answer. */
   get isStuck(): boolean {
     return this.#planes.some((plane) => plane.isStuck)
+  }
+
+  /** Client connections of all planes. */
+  get clients(): number {
+    return Atomics.load(this.#clientCount, 0)
   }
 
   get threads(): number {

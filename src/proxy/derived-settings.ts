@@ -3,17 +3,18 @@
  * resolved, "empty" turned into null. Nothing is validated here: config/ has done that.
  */
 import { randomBytes } from 'node:crypto'
-import { lookup } from 'node:dns/promises'
 import { isIP, isIPv4 } from 'node:net'
 import { availableParallelism } from 'node:os'
 import type { AstraContacts } from '../cluster/astra-contacts.ts'
 import { configuredContacts } from '../cluster/contacts.ts'
 import type { ControlConnectionSettings } from '../cluster/control-contract.ts'
+import { isAnyAddress } from '../config/address.ts'
 import { parseCredentialsMap } from '../config/credentials-map.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Routing } from '../control/phase.ts'
 import { Version } from '../cql/protocol.ts'
 import { boundsInSeconds } from '../metrics/histogram.ts'
+import { systemResolve } from '../net/resolve.ts'
 import { NO_TLS, type TlsMaterial } from '../net/tls.ts'
 import { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
@@ -171,6 +172,7 @@ export const connectionSettings = (
     contacts: astra ?? configuredContacts(contactPoints, port),
     port,
     tls: reach.tls.clusters[cluster],
+    isStrictDatacenter: settings.strictLocalDatacenter,
     localDatacenter: astra === null ? datacenter || null : astra.localDatacenter,
     credentials: bothCredentials(settings)[cluster],
     connectTimeoutMs: isOrigin
@@ -184,12 +186,6 @@ export const connectionSettings = (
   }
 }
 
-/** All addresses of a host name, as the system's resolver orders them. Rejects where there are none. */
-export const systemResolve = async (name: string): Promise<readonly string[]> => {
-  const found = await lookup(name, { all: true })
-  return found.map(({ address }) => address)
-}
-
 /**
  * The address that the listen address stands for: IPv4 before IPv6, or null (operations §6.2). The
  * Go proxy advertises 127.0.0.1 where it listens on IPv6, and nobody answers there.
@@ -197,7 +193,8 @@ export const systemResolve = async (name: string): Promise<readonly string[]> =>
 const implicitAddress = async (listenAddress: string): Promise<string | null> => {
   const address = bindAddress(listenAddress)
   if (isIP(address) !== 0) return address
-  const found = await systemResolve(address).catch(() => [])
+  const resolved = await systemResolve(address).catch(() => [])
+  const found = resolved.filter((one) => !isAnyAddress(one))
   return found.find((one) => isIPv4(one)) ?? found[0] ?? null
 }
 
@@ -226,6 +223,7 @@ export const controlPlaneSettings = async (
   return {
     ...liveControlSettings(settings, reach),
     hostAssignment: [settings.originEnableHostAssignment, settings.targetEnableHostAssignment],
+    localRacks: [settings.originLocalRack || null, settings.targetLocalRack || null],
     topology: {
       addresses: addresses.length === 0 ? null : addresses.map(({ address }) => address),
       index: settings.proxyTopologyIndex,

@@ -8,7 +8,7 @@ import type { CheckRow } from '../check/verdict.ts'
 import type { Clock } from '../clock.ts'
 import { ControlError, ControlErrorCode } from '../control/errors.ts'
 import type { LastCheck, SchemaReport } from '../control/report.ts'
-import { systemResolve } from './derived-settings.ts'
+import { systemResolve } from '../net/resolve.ts'
 import type { ProxyInstance } from './instance.ts'
 
 /** What one answer holds; the counts are of all. */

@@ -7,15 +7,13 @@
  */
 import type { MismatchSample } from '../async/mismatch-samples.ts'
 import { CertificateStore } from '../certificates/certificate-store.ts'
-import type { Clock, Timer } from '../clock.ts'
-import { backoffMs } from '../cluster/backoff.ts'
+import type { Clock } from '../clock.ts'
 import { type Change, changeOf } from '../config/live-settings.ts'
 import type { Settings } from '../config/settings.ts'
 import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
 import { EventType } from '../cql/messages/event.ts'
 import type { Logger, RootLogger } from '../log.ts'
 import { type LogLevel, type LogLevels, logLevelsOf } from '../log-levels.ts'
-import { messageOf } from '../message-of.ts'
 import { type CertificateSeries, NO_CERTIFICATES } from '../metrics/certificate-series.ts'
 import type { ControlConnectionSeries } from '../metrics/control-connection-series.ts'
 import type { NodeLabels } from '../metrics/departed-nodes.ts'
@@ -40,12 +38,10 @@ import {
 } from './derived-settings.ts'
 import type { NodeStatus } from './plane-messages.ts'
 import { SiblingWatch, siblingAt } from './sibling-watch.ts'
+import { type GivenUp, StartAttempts, type StartTrouble } from './start-attempts.ts'
 import { describeTls, legSources, openAstraContacts, tlsMaterial } from './tls-legs.ts'
 import { makeExporter } from './tracing.ts'
 
-const RETRY_DELAY_MIN_MS = 100
-const RETRY_DELAY_MAX_MS = 10_000
-const RETRY_FACTOR = 2
 /** For another instance to take a connection. */
 const LOOK_TIMEOUT_MS = 1_000
 /** For the last spans, at the end. */
@@ -72,6 +68,8 @@ type Service = {
   readonly control: ControlPlane
   readonly planes: DataPlanes
   readonly port: number
+  /** By which clients reach every instance. */
+  readonly advertisedPort: number
   readonly topology: ControlPlaneSettings['topology']
   /** Null where this is the only instance. */
   readonly siblings: SiblingWatch | null
@@ -81,9 +79,11 @@ type Service = {
 
 export class ProxyInstance {
   #settings: Settings
+  /** Those that the last start attempt began with. */
+  #attempted: Settings
   readonly #tools: InstanceTools
   readonly #log: Logger
-  readonly #stopping = new AbortController()
+  readonly #attempts: StartAttempts<Service>
   #phase: InstancePhase = 'starting'
   #service: Service | null = null
   #starting: Promise<void> = Promise.resolve()
@@ -98,15 +98,29 @@ export class ProxyInstance {
   /** `routing`: what it begins with, where that is not what the settings say. */
   constructor(settings: Settings, tools: InstanceTools, routing = initialRouting(settings)) {
     this.#settings = settings
+    this.#attempted = settings
     this.#tools = tools
     this.#log = tools.log.child({ component: 'instance' })
     this.#routing = routing
     this.#logLevel = tools.logLevel
     this.#exporter = makeExporter(settings, { clock: tools.clock, log: this.#log })
+    const { clock, random } = tools
+    const attemptTools = { clock, random, log: this.#log, settings: () => this.#settings }
+    this.#attempts = new StartAttempts(attemptTools, (signal) => this.#attempt(signal))
   }
 
   get phase(): InstancePhase {
     return this.#phase
+  }
+
+  /** Why the start was given up; null where it was not. */
+  get givenUp(): GivenUp | null {
+    return this.#attempts.givenUp
+  }
+
+  /** Of the start; null where no attempt has failed. */
+  get startTrouble(): StartTrouble | null {
+    return this.#attempts.trouble
   }
 
   /** A thread of it does not answer: its clients wait. */
@@ -137,6 +151,12 @@ export class ProxyInstance {
   /** The port that clients connect to, or null while none is bound. */
   get port(): number | null {
     return this.#service?.port ?? null
+  }
+
+  /** Client connections and their limit; null before the first start attempt has succeeded. */
+  get clients(): { readonly count: number; readonly max: number } | null {
+    if (this.#service === null) return null
+    return { count: this.#service.planes.clients, max: this.#settings.proxyMaxClientConnections }
   }
 
   /** A cluster's health; null before the first start attempt has succeeded. */
@@ -212,7 +232,7 @@ export class ProxyInstance {
   }
 
   /**
-   * Tries to start until it succeeds or `stop` is called; every failure is retried (operations §2.2).
+   * Tries to start until it succeeds, `stop` is called, or the settings say to give up (start-attempts.ts).
    * Resolves with whether the proxy runs.
    */
   async start(): Promise<boolean> {
@@ -222,33 +242,10 @@ export class ProxyInstance {
   }
 
   async #startService(): Promise<void> {
-    const { random } = this.#tools
-    const log = this.#log
-    for (let attempt = 0; !this.#isStopping; attempt++) {
-      try {
-        const before = this.#settings
-        this.#service = await this.#attempt()
-        if (this.#settings !== before) this.#applySettings(this.#service)
-        break
-      } catch (error) {
-        if (this.#isStopping) break
-        const delayMs = backoffMs(
-          attempt,
-          RETRY_DELAY_MIN_MS,
-          RETRY_DELAY_MAX_MS,
-          RETRY_FACTOR,
-          random,
-        )
-        const text = messageOf(error)
-        log.error(
-          { code: 'START_FAILED', attempt: attempt + 1, retryInMs: Math.round(delayMs) },
-          `cannot start yet, next try in ${Math.round(delayMs)} ms: ${text}`,
-        )
-        await this.#sleep(delayMs)
-      }
-    }
+    this.#service = await this.#attempts.run()
     if (this.#service === null) return
-    // It may have been changed while the planes were being started.
+    // What may have been changed while the planes were being started.
+    if (this.#settings !== this.#attempted) this.#applySettings(this.#service)
     this.#service.control.setRouting(this.#routing)
     await this.#service.planes.setRouting(this.#routing)
     this.#phase = 'running'
@@ -265,7 +262,7 @@ export class ProxyInstance {
   }
 
   async #stop(force: AbortSignal): Promise<void> {
-    this.#stopping.abort()
+    this.#attempts.stop()
     await this.#starting
     const log = this.#log
     const service = this.#service
@@ -293,28 +290,20 @@ export class ProxyInstance {
     log.info({ code: 'SHUTDOWN_COMPLETE' }, 'shut down')
   }
 
-  get #isStopping(): boolean {
-    return this.#stopping.signal.aborted
-  }
-
-  async #attempt(): Promise<Service> {
+  async #attempt(signal: AbortSignal): Promise<Service> {
     const { log, clock } = this.#tools
+    this.#attempted = this.#settings
     const certificates = new CertificateStore(legSources(this.#settings), { clock, log })
     await certificates.load()
     const tls = tlsMaterial(this.#settings, certificates)
-    const astra = await openAstraContacts(
-      this.#settings,
-      certificates,
-      clock,
-      this.#stopping.signal,
-    )
+    const astra = await openAstraContacts(this.#settings, certificates, clock, signal)
     const reach = { tls, astra }
     const controlSettings = await controlPlaneSettings(this.#settings, reach)
     const settings = dataPlaneSettings(this.#settings)
     let planes: DataPlanes | null = null
     const control = this.#makeControlPlane(controlSettings, () => planes)
     const closeControl = (): void => control.close()
-    this.#stopping.signal.addEventListener('abort', closeControl)
+    signal.addEventListener('abort', closeControl)
     try {
       const snapshot = await control.open()
       planes = new DataPlanes({
@@ -332,18 +321,19 @@ export class ProxyInstance {
         onDeath: (error) => this.#tools.onFault(error),
       })
       const port = await planes.listen(this.#settings.proxyListenPort)
-      control.setClientPort(port)
-      this.#stopping.signal.throwIfAborted()
+      const advertisedPort = this.#settings.proxyAdvertisedPort || port
+      control.setClientPort(advertisedPort)
+      signal.throwIfAborted()
       this.#followCertificates(certificates, control, planes)
       const { topology } = controlSettings
-      const siblings = this.#watchSiblings(topology, port, planes)
-      return { control, planes, port, topology, siblings, certificates, reach }
+      const siblings = this.#watchSiblings(topology, advertisedPort, planes)
+      return { control, planes, port, advertisedPort, topology, siblings, certificates, reach }
     } catch (error) {
       control.close()
       await planes?.close()
       throw error
     } finally {
-      this.#stopping.signal.removeEventListener('abort', closeControl)
+      signal.removeEventListener('abort', closeControl)
     }
   }
 
@@ -355,7 +345,8 @@ export class ProxyInstance {
       onSchemaChange: (body: Uint8Array): void =>
         planes()?.announce({ type: EventType.SCHEMA_CHANGE, body }),
     }
-    return new ControlPlane(settings, this.#settings.proxyListenPort, listener, this.#tools)
+    const port = this.#settings.proxyAdvertisedPort || this.#settings.proxyListenPort
+    return new ControlPlane(settings, port, listener, this.#tools)
   }
 
   #watchSiblings(
@@ -379,7 +370,7 @@ export class ProxyInstance {
    * Tells clients that this instance leaves, where there are others to go to; the others see it for
    * themselves. Returns for how long clients are to be served as before.
    */
-  #announceLeave({ siblings, topology, port, planes }: Service): number {
+  #announceLeave({ siblings, topology, advertisedPort: port, planes }: Service): number {
     if (siblings === null || topology.addresses === null) return 0
     siblings.close()
     const { addressBytes } = siblingAt(topology.addresses, topology.index, port)
@@ -397,13 +388,13 @@ export class ProxyInstance {
     })
   }
 
-  #announce({ planes, port, topology, certificates }: Service): void {
+  #announce({ planes, port, advertisedPort, topology, certificates }: Service): void {
     describeTls(this.#settings, certificates, this.#log)
     const { addresses, index, implicitAddress, numTokens } = topology
     const shown = addresses ?? [implicitAddress]
     this.#log.info(
-      { code: 'TOPOLOGY_ADVERTISED', addresses: shown, index, numTokens },
-      `drivers see ${shown.length} instances: ${shown.join(', ')}; this is number ${index}, with ${numTokens} tokens`,
+      { code: 'TOPOLOGY_ADVERTISED', addresses: shown, port: advertisedPort, index, numTokens },
+      `drivers see ${shown.length} instances: ${shown.join(', ')}, port ${advertisedPort}; this is number ${index}, with ${numTokens} tokens`,
     )
     const address = dataPlaneSettings(this.#settings).listenAddress
     this.#log.info(
@@ -415,20 +406,5 @@ export class ProxyInstance {
       { code: 'PROXY_STARTED' },
       'Proxy started. Waiting for SIGINT/SIGTERM to shutdown.',
     )
-  }
-
-  #sleep(delayMs: number): Promise<void> {
-    const { clock } = this.#tools
-    const { signal } = this.#stopping
-    return new Promise((resolve) => {
-      let timer: Timer | null = null
-      const wake = (): void => {
-        clock.clearTimeout(timer)
-        signal.removeEventListener('abort', wake)
-        resolve()
-      }
-      timer = clock.setTimeout(wake, delayMs)
-      signal.addEventListener('abort', wake)
-    })
   }
 }

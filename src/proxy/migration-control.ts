@@ -46,6 +46,7 @@ import { Cluster } from '../routing/cluster.ts'
 import { bindAddress, routingSetting } from './derived-settings.ts'
 import { Feasibility } from './feasibility.ts'
 import type { ProxyInstance } from './instance.ts'
+import { readinessDetailsNow } from './readiness-view.ts'
 
 const SAMPLE_EVERY_MS = 1000
 const MS_PER_SECOND = 1000
@@ -186,6 +187,7 @@ export class MigrationControl implements AdminApi {
       version,
       startedAt: this.#startedAt,
       serving: instance.isStuck ? 'stuck' : instance.phase,
+      notReady: readinessDetailsNow(instance, this.#options.clock).Reason,
       clientPort: instance.port,
       state,
       isPhaseRouting: hasPhaseRouting(state),

@@ -1,7 +1,6 @@
 /** The HTTP server for health and metrics of one instance: it answers from the first moment on. */
 import { createHealthApp } from '../admin/health-routes.ts'
 import { type HttpServer, listenHttp } from '../admin/http-server.ts'
-import { readinessOf } from '../admin/readiness.ts'
 import type { CertificateStore } from '../certificates/certificate-store.ts'
 import type { Clock } from '../clock.ts'
 import type { Settings } from '../config/settings.ts'
@@ -13,9 +12,9 @@ import { MetricsExposition } from '../metrics/exposition.ts'
 import { boundsInSeconds } from '../metrics/histogram.ts'
 import type { ReloadSeries } from '../metrics/reload-series.ts'
 import { formatEndpoint } from '../net/dialer.ts'
-import { Cluster } from '../routing/cluster.ts'
 import { bindAddress } from './derived-settings.ts'
 import type { ProxyInstance } from './instance.ts'
+import { readinessDetailsNow, readinessNow } from './readiness-view.ts'
 import { serverCredentials } from './server-credentials.ts'
 
 /**
@@ -51,13 +50,8 @@ export const serveHealth = async (
     clock,
   })
   const views = {
-    readiness: () =>
-      readinessOf(
-        instance.phase,
-        instance.health(Cluster.ORIGIN),
-        instance.health(Cluster.TARGET),
-        instance.settings.heartbeatFailureThreshold,
-      ),
+    readiness: () => readinessNow(instance),
+    readinessDetails: () => readinessDetailsNow(instance, clock),
     metrics: () => {
       if (!settings.metricsEnabled) return 'disabled' as const
       const isServing = instance.phase === 'running' || instance.phase === 'draining'

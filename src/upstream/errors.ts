@@ -18,6 +18,8 @@ export const ClusterErrorCode = {
   VERSION: 'CLUSTER_VERSION',
   /** No connection is ready, or all are full. */
   UNAVAILABLE: 'CLUSTER_UNAVAILABLE',
+  /** It is not a cluster that can be used with these settings, whichever node is asked. */
+  UNUSABLE: 'CLUSTER_UNUSABLE',
   /** The node's answer makes no sense. */
   UNEXPECTED: 'CLUSTER_UNEXPECTED_ANSWER',
 } as const

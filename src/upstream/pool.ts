@@ -12,7 +12,28 @@ import { ClusterError, ClusterErrorCode } from './errors.ts'
 import { firstToOpen } from './first-to-open.ts'
 
 /** A node that this instance may use, as the control plane's snapshot names it. */
-export type Node = { readonly hostId: string; readonly label: string; readonly endpoint: Endpoint }
+export type Node = {
+  readonly hostId: string
+  readonly label: string
+  readonly endpoint: Endpoint
+  /** Used only while no node that is none is up: it is in another rack than the one that was asked for. */
+  readonly isReserve?: true
+}
+
+const rotated = <T>(list: readonly T[], by: number): T[] =>
+  list.map((_, i) => list[(by + i) % list.length]!)
+
+/** From the preferred one on and round (an index that may be larger); the reserves, likewise, come last. */
+export const inTurn = (nodes: readonly Node[], preferred: number): Node[] => [
+  ...rotated(
+    nodes.filter((node) => node.isReserve !== true),
+    preferred,
+  ),
+  ...rotated(
+    nodes.filter((node) => node.isReserve === true),
+    preferred,
+  ),
+]
 
 /**
  * A connection that owes more answers nobody waits for is replaced; one with fewer than twice as many
@@ -66,6 +87,8 @@ export class UpstreamPool {
   readonly #options: PoolOptions
   readonly #abort = new AbortController()
   #nodes: NodeConnections[] = []
+  /** Reserves come behind all other nodes; as many as there are nodes where none is one. */
+  #reservesFrom = 0
   #first: Promise<UpstreamConnection> | null = null
   /** A session has asked for it: from now on every node is to have a connection. */
   #isStarted = false
@@ -77,7 +100,7 @@ export class UpstreamPool {
     this.setNodes(nodes)
   }
 
-  /** The nodes to use from now on, in the assignment's order. Connections to others are drained. */
+  /** The nodes to use from now on, in the assignment's order, reserves last. Connections to others are drained. */
   setNodes(nodes: readonly Node[]): void {
     const before = new Map(this.#nodes.map((entry) => [entry.node.hostId, entry]))
     this.#nodes = nodes.map((node) => {
@@ -97,6 +120,8 @@ export class UpstreamPool {
       known.node = node
       return known
     })
+    const reservesFrom = nodes.findIndex((node) => node.isReserve === true)
+    this.#reservesFrom = reservesFrom === -1 ? nodes.length : reservesFrom
     const wasInUse = [...before.values()].some((entry) => entry.connections.length > 0)
     for (const gone of before.values()) this.#retire(gone)
     if (wasInUse && this.#options.isExclusive) this.#options.onExclusiveLost('removed')
@@ -113,6 +138,7 @@ export class UpstreamPool {
     entry.isDown = !isUp
     if (!isUp) {
       for (const connection of entry.connections) this.#demandSignOfLife(entry, connection)
+      this.#callReserves()
       return
     }
     entry.failures = 0
@@ -123,27 +149,39 @@ export class UpstreamPool {
 
   /**
    * The connection to use next: a ready one of the preferred node (an index that may be larger than
-   * the number of nodes), else of the nodes after it; null when there is none. One without a free
-   * stream id only when no node has better.
+   * the number of nodes), else of the nodes after it, else of a reserve; null when there is none. One
+   * without a free stream id only when no node has better.
    */
   pick(preferred: number): UpstreamConnection | null {
     const count = this.#nodes.length
+    return (
+      this.#pickAmong(0, this.#reservesFrom, preferred, false) ??
+      this.#pickAmong(this.#reservesFrom, count, preferred, false) ??
+      this.#pickAmong(0, count, preferred, true)
+    )
+  }
+
+  /** Among the nodes at these positions, those that are said to be down or the others. */
+  #pickAmong(
+    from: number,
+    to: number,
+    preferred: number,
+    isDown: boolean,
+  ): UpstreamConnection | null {
+    const count = to - from
     let full: UpstreamConnection | null = null
-    let down: UpstreamConnection | null = null
     for (let i = 0; i < count; i++) {
-      const entry = this.#nodes[(preferred + i) % count]!
+      const entry = this.#nodes[from + ((preferred + i) % count)]!
+      if (entry.isDown !== isDown) continue
       const connection = leastLoaded(entry.connections)
       if (connection === null) continue
-      if (entry.isDown) {
-        down ??= connection
-        continue
-      }
+      if (isDown) return connection
       const { hasFree } = connection.slots
       if (!hasFree || connection.isBusy) this.#grow(entry)
       if (hasFree) return connection
       full ??= connection
     }
-    return full ?? down
+    return full
   }
 
   /** Like `pick`, but waits for a first connection. Rejects with the ClusterError of the last node tried. */
@@ -169,7 +207,7 @@ export class UpstreamPool {
   /** Takes over a connection whose handshake a client has just made, unless it is not needed. */
   adopt(connection: UpstreamConnection): void {
     const entry = this.#nodes.find((candidate) => candidate.node.label === connection.node)
-    const hasRoom = entry !== undefined && this.#hasRoom(entry)
+    const hasRoom = entry !== undefined && this.#hasRoom(entry) && !this.#isIdleReserve(entry)
     // It may have been lost while the other cluster's handshake took its time.
     if (this.#isClosed || !hasRoom || !connection.becomeReady()) {
       connection.drain()
@@ -182,6 +220,7 @@ export class UpstreamPool {
   /** Replaces connections that owe too many answers nobody waits for. */
   sweep(): void {
     for (const entry of this.#nodes) {
+      if (this.#isIdleReserve(entry)) for (const unused of entry.connections) unused.drain()
       for (const connection of entry.connections) {
         if (!connection.isUsable || !hasTooManyOrphans(connection)) continue
         if (this.#options.isExclusive) connection.drain()
@@ -196,6 +235,7 @@ export class UpstreamPool {
     this.#abort.abort()
     for (const entry of this.#nodes) this.#retire(entry)
     this.#nodes = []
+    this.#reservesFrom = 0
   }
 
   #retire(entry: NodeConnections): void {
@@ -205,8 +245,10 @@ export class UpstreamPool {
 
   /** Nodes that have just failed come last. */
   async #openFirst(preferred: number): Promise<UpstreamConnection> {
-    const count = this.#nodes.length
-    const nodes = this.#nodes.map((_, i) => this.#nodes[(preferred + i) % count]!)
+    const nodes = [
+      ...rotated(this.#nodes.slice(0, this.#reservesFrom), preferred),
+      ...rotated(this.#nodes.slice(this.#reservesFrom), preferred),
+    ]
     const candidates = [
       ...nodes.filter((entry) => entry.retryTimer === null),
       ...nodes.filter((entry) => entry.retryTimer !== null),
@@ -274,7 +316,8 @@ export class UpstreamPool {
       if (entry.connections.length === 0) this.#options.onExclusiveLost('lost')
       return
     }
-    if (leastLoaded(entry.connections) !== null) return
+    if (leastLoaded(entry.connections) !== null || this.#isIdleReserve(entry)) return
+    this.#callReserves()
     if (livedMs >= STABLE_AFTER_MS) {
       entry.failures = 0
       this.#openIfNone(entry)
@@ -293,7 +336,22 @@ export class UpstreamPool {
 
   #openIfNone(entry: NodeConnections): void {
     if (!this.#isStarted || this.#options.isExclusive || !this.#isWanted(entry)) return
+    if (this.#isIdleReserve(entry)) return
     if (leastLoaded(entry.connections) === null) this.#openInBackground(entry)
+  }
+
+  /** Where no other node is up. */
+  #callReserves(): void {
+    for (const entry of this.#nodes.slice(this.#reservesFrom)) this.#openIfNone(entry)
+  }
+
+  /** A reserve that is not needed. A client's own connection stays where it is. */
+  #isIdleReserve(entry: NodeConnections): boolean {
+    if (entry.node.isReserve !== true || this.#options.isExclusive) return false
+    return this.#nodes.some(
+      ({ node, isDown, connections }) =>
+        node.isReserve !== true && !isDown && leastLoaded(connections) !== null,
+    )
   }
 
   #grow(entry: NodeConnections): void {

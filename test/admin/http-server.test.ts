@@ -31,6 +31,7 @@ const serve = async (
   const app = createHealthApp(
     {
       readiness: () => readinessOf('running', HEALTHY, HEALTHY, 1),
+      readinessDetails: () => ({ Reason: null, Degraded: ['a sentence'] }),
       metrics: () => Promise.resolve(METRICS),
       ...views,
     },
@@ -105,6 +106,22 @@ describe('/health/readiness', () => {
     expect(reply.headers['content-type']).toBe('application/json')
     expect(reply.body.toString()).toBe(JSON.stringify(readiness))
   })
+
+  test.each(['?details', '?details=1', '?details&x'])(
+    'with %s has two fields more',
+    async (query) => {
+      const { server } = await serve()
+      const plain = await ask(server, '/health/readiness')
+      const reply = await ask(server, `/health/readiness${query}`)
+      expect(reply.status).toBe(200)
+      expect(reply.headers['content-type']).toBe('application/json')
+      expect(JSON.parse(reply.body.toString())).toEqual({
+        ...JSON.parse(plain.body.toString()),
+        Reason: null,
+        Degraded: ['a sentence'],
+      })
+    },
+  )
 
   test('answers HEAD as GET, without the body', async () => {
     const { server } = await serve()

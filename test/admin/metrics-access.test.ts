@@ -49,6 +49,7 @@ const serve = async (credentials: () => ServerCredentials) => {
   const app = createHealthApp(
     {
       readiness: () => readinessOf('running', HEALTHY, HEALTHY, 1),
+      readinessDetails: () => ({ Reason: null, Degraded: [] }),
       metrics: () => Promise.resolve(METRICS),
     },
     createLogger({ level: 'debug', clock, sink }),

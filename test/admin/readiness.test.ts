@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { isReady, readinessOf, renderReadiness } from '../../src/admin/readiness.ts'
+import { Cluster } from '../../src/routing/cluster.ts'
 
 const ORIGIN = { endpoint: '10.0.0.1:9042', failures: 0 }
 const TARGET = { endpoint: '10.0.0.2:9042', failures: 0 }
@@ -75,6 +76,20 @@ describe('the status', () => {
     const readiness = readinessOf('running', failing(origin), failing(target), threshold)
     expect(readiness.Status).toBe(expected)
     expect(isReady(readiness)).toBe(expected === 'UP')
+  })
+
+  const [ORIGIN_ONLY, TARGET_ONLY] = [Cluster.ORIGIN, Cluster.TARGET]
+  test.each([
+    { origin: 0, target: 9, needed: ORIGIN_ONLY, expected: 'UP' },
+    { origin: 9, target: 0, needed: ORIGIN_ONLY, expected: 'DOWN' },
+    { origin: 0, target: 9, needed: TARGET_ONLY, expected: 'DOWN' },
+    { origin: 9, target: 0, needed: TARGET_ONLY, expected: 'UP' },
+    { origin: 9, target: 0, needed: null, expected: 'DOWN' },
+  ])('with $origin and $target failures, cluster $needed needed, is $expected', (given) => {
+    const { origin, target, needed, expected } = given
+    const readiness = readinessOf('running', failing(origin), failing(target), 1, needed)
+    expect(readiness.Status).toBe(expected)
+    expect(readiness.TargetStatus!.Status).toBe(target === 0 ? 'UP' : 'DOWN')
   })
 
   test.each([

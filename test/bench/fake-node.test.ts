@@ -130,6 +130,8 @@ describe('a fake node', () => {
       contactEndpoint: { address: '127.0.0.1', port: node.port },
       configuredPort: node.port,
       configuredDatacenter: null,
+      isStrictDatacenter: false,
+      contactPlaces: [],
       previousDatacenter: null,
       localRows: await rowsOf('local'),
       peersRows: await rowsOf('peers'),

@@ -276,6 +276,8 @@ describe('a cluster where something is wrong', () => {
     const row = find(await check(settings), 'Origin', 'datacenter')
     expect(row.verdict).toBe('warn')
     expect(row.remedy).toContain('origin_local_datacenter')
+    const strict = await check({ ...settings, strictLocalDatacenter: true })
+    expect(find(strict, 'Origin', 'datacenter').verdict).toBe('fail')
   })
 
   test('a node that its own cluster names, and nobody reaches', async () => {

@@ -49,6 +49,7 @@ export const statusOf = (overrides: Partial<InstanceStatus> = {}): InstanceStatu
   settingsRouting: { primary: 'ORIGIN', readMode: 'PRIMARY_ONLY', writeMode: 'both' },
   isPhaseRouting: true,
   isStateKept: true,
+  notReady: null,
   stateFault: null,
   auditFault: null,
   next: ['target-reads'],

@@ -65,6 +65,13 @@ describe('status', () => {
     expect(renderWay('rolled-back', PLAIN)).toMatch(/^\[rolled-back\]/)
   })
 
+  test('says why an instance is not ready', () => {
+    const status = { ...statusOf(), notReady: 'Target cannot be reached.' }
+    const instances = [{ name: 'http://10.0.0.1:14003', status, error: null }]
+    const lines = renderStatus({ isInAgreement: true, checks: [], instances }, PLAIN)
+    expect(text(lines)).toContain('http://10.0.0.1:14003 is not ready: Target cannot be reached.')
+  })
+
   test('names an instance that cannot be reached, and why', () => {
     const instances = [
       { name: 'http://10.0.0.1:14003', status: statusOf(), error: null },

@@ -1,6 +1,19 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { assignedHosts } from '../../src/cluster/assignment.ts'
+import { assignedHosts, rackAssignment } from '../../src/cluster/assignment.ts'
+
+describe('rackAssignment', () => {
+  const hosts = ['a', 'b', 'a', 'c'].map((rack, id) => ({ rack, id }))
+  test('takes every host of the rack, and keeps the others in reserve', () => {
+    const { used, reserve } = rackAssignment(hosts, 'a')!
+    expect(used.map(({ id }) => id)).toEqual([0, 2])
+    expect(reserve.map(({ id }) => id)).toEqual([1, 3])
+  })
+
+  test('is none where no host is in the rack', () => {
+    expect(rackAssignment(hosts, 'A')).toBeNull()
+  })
+})
 
 describe('assignedHosts', () => {
   test.each([

@@ -22,6 +22,8 @@ const topology = () => {
     contactEndpoint: { address: '10.0.0.1', port: 9042 },
     configuredPort: 9042,
     configuredDatacenter: null,
+    isStrictDatacenter: false,
+    contactPlaces: [],
     previousDatacenter: null,
     localRows: [localRow(CASSANDRA_3_11, 1)],
     peersRows: [
@@ -42,6 +44,7 @@ const CONTACT_POINTS = [
 
 const CONTACTS: Contacts = {
   endpoints: () => CONTACT_POINTS,
+  places: () => Promise.resolve(CONTACT_POINTS),
   endpointOf: ({ address, port }) => ({ address, port }),
   refresh: null,
 }
@@ -49,6 +52,7 @@ const CONTACTS: Contacts = {
 /** All nodes behind one address, told apart by name. */
 const ROUTED: Contacts = {
   endpoints: () => [{ address: 'router.example', port: 29042, serverName: 'unknown-host' }],
+  places: () => Promise.resolve([]),
   endpointOf: ({ hostId }) => ({ address: 'router.example', port: 29042, serverName: hostId }),
   refresh: null,
 }
@@ -64,18 +68,24 @@ describe('where a lost control connection may lead', () => {
       expected: ['10.0.0.2', '10.0.0.1', '10.0.0.3', '10.0.0.3', 'cassandra.example'],
     },
   ])('local nodes, remote nodes, other contact points, with $random', ({ random, expected }) => {
-    const candidates = reopenCandidates(topology(), CONTACTS, () => random)
+    const candidates = reopenCandidates(topology(), CONTACTS, null, () => random)
     expect(candidates.map(({ address }) => address)).toEqual(expected)
     expect(candidates.filter(({ port }) => port === 9043)).toEqual([CONTACT_POINTS[2]])
   })
 
+  test('the node that was lost comes after the others of its datacenter', () => {
+    const candidates = reopenCandidates(topology(), CONTACTS, '10.0.0.1:9042', () => 0)
+    const addresses = candidates.map(({ address }) => address)
+    expect(addresses.slice(0, 3)).toEqual(['10.0.0.2', '10.0.0.1', '10.0.0.3'])
+  })
+
   test('contact points alone while no topology is known', () => {
-    expect(reopenCandidates(null, CONTACTS, () => 0)).toEqual(CONTACT_POINTS)
+    expect(reopenCandidates(null, CONTACTS, null, () => 0)).toEqual(CONTACT_POINTS)
   })
 
   test('behind a router: one address, every node under its host id', () => {
     const { localHosts, hosts } = topology()
-    const candidates = reopenCandidates(topology(), ROUTED, () => 0)
+    const candidates = reopenCandidates(topology(), ROUTED, null, () => 0)
     const hostIds = [...localHosts, hosts[2]!].map(({ hostId }) => hostId)
     expect(candidates.map(({ serverName }) => serverName)).toEqual([...hostIds, 'unknown-host'])
     expect(new Set(candidates.map(({ address }) => address))).toEqual(new Set(['router.example']))

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { backoffMs } from '../../src/cluster/backoff.ts'
 import { configuredContacts } from '../../src/cluster/contacts.ts'
+import { ROUND_OVERDUE_MS } from '../../src/cluster/control-health.ts'
 import { EnvelopeFlag, ErrorCode, Opcode } from '../../src/cql/protocol.ts'
 import { passwordAuthenticator } from '../support/fake-cluster/answers.ts'
 import { errorAnswer } from '../support/fake-cluster/results.ts'
@@ -19,6 +20,7 @@ import {
   inOneChunk,
   LOCAL,
   OPENING_STEPS,
+  openNodes,
   PEERS_V2,
   pushRaw,
   REFRESH_DELAY_MS,
@@ -185,20 +187,19 @@ describe('the heartbeat', () => {
     await harness.beat()
     harness.clock.advance(CALL_TIMEOUT_MS - 1)
     await someTurns()
-    expect(harness.control.failures).toBe(0)
+    expect(harness.control.trouble).toBeNull()
     harness.clock.advance(SWEEP_INTERVAL_MS)
-    // The same node is tried first, and does not answer either.
-    await cluster.waitUntil(() => askedNodes(cluster).length === 3)
-    expect(harness.control).toMatchObject({ failures: 1, endpoint: endpointOf(cluster) })
-    harness.clock.advance(CALL_TIMEOUT_MS + SWEEP_INTERVAL_MS)
+    // The node that does not answer would be the last to be tried.
     await cluster.waitFor(({ opcode, node }) => opcode === Opcode.STARTUP && node === 1)
-    expect(harness.control).toMatchObject({ failures: 1, endpoint: endpointOf(cluster) })
+    expect(harness.control).toMatchObject({ failures: 0, endpoint: endpointOf(cluster) })
+    expect(harness.control.trouble).not.toBeNull()
     held.release()
-    await eventually(() => harness.control.failures === 0)
-    expect(askedNodes(cluster)).toEqual([0, 0, 0, 1])
-    expect(harness.control.endpoint).toBe(endpointOf(cluster, 1))
+    await eventually(() => harness.control.trouble === null)
+    expect(askedNodes(cluster)).toEqual([0, 0, 1])
+    expect(harness.control).toMatchObject({ failures: 0, endpoint: endpointOf(cluster, 1) })
     await cluster.waitUntil(() => cluster.openConnections.length === 1)
-    expect(harness.codes('warn')).toEqual(['CONTROL_HEARTBEAT_FAILED', 'CONTROL_CANDIDATE_FAILED'])
+    expect(harness.codes('warn')).toEqual(['CONTROL_HEARTBEAT_FAILED'])
+    expect(harness.unreachable).toBe(0)
     await harness.idle()
   })
 })
@@ -294,11 +295,11 @@ describe('a connection that is lost', () => {
     cluster.on({ opcode: Opcode.OPTIONS }, closeSocket())
     const before = harness.lines.length
     cluster.openConnections[0]!.destroy()
-    await eventually(() => harness.control.failures === 2)
+    await eventually(() => harness.control.failures === 1)
     const nodes = harness.lines
       .slice(before)
       .flatMap(({ code, node }) => (code === 'CONTROL_CANDIDATE_FAILED' ? [node] : []))
-    expect(nodes).toEqual([1, 2, 0].map((node) => endpointOf(cluster, node)))
+    expect(nodes).toEqual([2, 1, 0].map((node) => endpointOf(cluster, node)))
     // The contact point where nobody listens was told of within the same minute, at the start.
     expect(harness.lines.filter(({ node }) => node?.startsWith('127.0.0.9'))).toHaveLength(1)
     expect(harness.control.endpoint).toBe(endpointOf(cluster, 1))
@@ -312,13 +313,80 @@ describe('a connection that is lost', () => {
     expect(harness.clock.now()).toBe(0)
     expect(harness.control.failures).toBe(0)
   })
+
+  test('is no failure while another node takes over, however the loss shows', async () => {
+    const cluster = await startCluster({ nodes: 2 })
+    const harness = await connected(cluster)
+    const held = delay()
+    cluster.on({ opcode: Opcode.OPTIONS, node: 1 }, held)
+    await cluster.nodes[0]!.stopListening()
+    await cluster.waitFor(({ opcode, node }) => opcode === Opcode.OPTIONS && node === 1)
+    expect(harness.control).toMatchObject({ failures: 0, trouble: { sinceMs: expect.anything() } })
+    held.release()
+    await eventually(() => harness.control.trouble === null)
+    expect(harness).toMatchObject({ unreachable: 0, control: { failures: 0 } })
+  })
+
+  test('is a failure at once where every node is gone', async () => {
+    const cluster = await startCluster({ nodes: 2 })
+    const harness = await connected(cluster)
+    await cluster.stopListening()
+    await eventually(() => harness.control.failures === 1)
+    expect(harness.clock.now()).toBe(0)
+    expect(harness.unreachable).toBe(1)
+  })
+
+  test('is a failure after 5 s where the nodes are silent, and only one for a round', async () => {
+    const cluster = await startCluster({ nodes: 2 })
+    const harness = await connected(cluster)
+    cluster.on({ opcode: Opcode.OPTIONS }, drop())
+    cluster.openConnections[0]!.destroy()
+    await cluster.waitUntil(() => askedNodes(cluster).length === 2)
+    harness.clock.advance(ROUND_OVERDUE_MS - 1)
+    expect(harness.control.failures).toBe(0)
+    harness.clock.advance(1)
+    expect(harness).toMatchObject({ unreachable: 1, control: { failures: 1 } })
+    for (let asked = 3; asked <= 4; asked++) {
+      harness.clock.advance(CALL_TIMEOUT_MS + SWEEP_INTERVAL_MS)
+      await cluster.waitUntil(() => askedNodes(cluster).length === asked || asked === 4)
+    }
+    await eventually(() => harness.codes('error').includes('CONTROL_REOPEN_FAILED'))
+    expect(harness).toMatchObject({ unreachable: 1, control: { failures: 1 } })
+  })
+
+  test('to a node of another datacenter goes back to a local one that takes connections', async () => {
+    const cluster = await startCluster({
+      nodes: [{ datacenter: 'dc1' }, { datacenter: 'dc2' }, { datacenter: 'dc2' }],
+    })
+    const harness = await connected(cluster, { localDatacenter: 'dc1' })
+    await cluster.nodes[0]!.stopListening()
+    await eventually(() => harness.control.endpoint === endpointOf(cluster, 1))
+    await harness.beat()
+    await eventually(() => harness.clock.pendingTimers === IDLE_TIMERS + 1)
+    const known = harness.knowledge.length
+    harness.clock.advance(REFRESH_DELAY_MS)
+    await eventually(() => harness.knowledge.length > known)
+    await harness.idle()
+    expect(openNodes(cluster)).toEqual([1])
+    await cluster.nodes[0]!.resume()
+    await harness.beat()
+    await eventually(() => harness.control.endpoint === endpointOf(cluster))
+    await cluster.waitUntil(() => openNodes(cluster).join() === '0')
+    expect(harness.codes('info')).toEqual(['CONTROL_REOPENED', 'CONTROL_RETURNED'])
+    expect(harness.codes('warn').filter((code) => code === 'CONTROL_LOST')).toHaveLength(1)
+    expect(harness.knowledge.at(-1)!.topology.localDatacenter).toBe('dc1')
+    expect(harness.control.failures).toBe(0)
+  })
 })
 
 describe('reopening', () => {
   /** The waits between attempts; the other timers have lengths of their own. */
   const waits = (harness: ControlHarness): number[] =>
     harness.clock.delays.filter(
-      (delayMs) => ![CONNECT_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, REFRESH_DELAY_MS].includes(delayMs),
+      (delayMs) =>
+        ![CONNECT_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, REFRESH_DELAY_MS, ROUND_OVERDUE_MS].includes(
+          delayMs,
+        ),
     )
 
   const BACKOFF = { retryDelayMinMs: 200, retryDelayMaxMs: 700, retryFactor: 2 }
@@ -329,18 +397,17 @@ describe('reopening', () => {
     const harness = await connected(cluster, BACKOFF, () => 0.5)
     await cluster.stopListening()
     for (const [round, waitMs] of WAITS.entries()) {
-      // One for the loss, one for every round that failed.
-      await eventually(() => harness.control.failures === 2 + round)
+      await eventually(() => harness.control.failures === 1 + round)
       expect(waits(harness)).toEqual(WAITS.slice(0, round + 1))
       // The sweep and the wait.
       expect(harness.clock.pendingTimers).toBe(2)
       harness.clock.advance(waitMs - 1)
       await someTurns(3)
-      expect(harness.control.failures).toBe(2 + round)
+      expect(harness.control.failures).toBe(1 + round)
       harness.clock.advance(1)
     }
     expect(harness.control.endpoint).toBe(endpointOf(cluster))
-    await eventually(() => harness.control.failures === 7)
+    await eventually(() => harness.control.failures === 6)
     await cluster.resume()
     harness.clock.advance(700)
     await eventually(() => harness.control.failures === 0)
@@ -361,7 +428,7 @@ describe('reopening', () => {
     await eventually(() => control.series().heardAtSeconds === seconds())
     const beatAt = seconds()
     await cluster.stopListening()
-    await eventually(() => control.failures === 2)
+    await eventually(() => control.failures === 1)
     expect(control.series()).toMatchObject({
       isUp: false,
       losses: 1,
@@ -380,7 +447,7 @@ describe('reopening', () => {
     const cluster = await startCluster()
     const harness = await connected(cluster, BACKOFF, () => 0.5)
     await cluster.stopListening()
-    await eventually(() => harness.control.failures === 2)
+    await eventually(() => harness.control.failures === 1)
     await cluster.resume()
     harness.clock.advance(200)
     await eventually(() => harness.control.failures === 0)
@@ -396,7 +463,8 @@ describe('reopening', () => {
     const harness = await connected(cluster, BACKOFF, () => 0.5)
     for (const [round, waitMs] of [0, ...WAITS].entries()) {
       cluster.openConnections[0]!.destroy()
-      await eventually(() => harness.control.failures === 1)
+      // The first loss may be the node's; a connection that dies at once is a failure of the round.
+      if (round > 0) await eventually(() => harness.control.failures === 1)
       harness.clock.advance(waitMs)
       await eventually(() => harness.codes('info').length === 1 + round)
       await cluster.waitUntil(() => cluster.openConnections.length === 1)
@@ -409,7 +477,7 @@ describe('reopening', () => {
     const harness = await connected(cluster)
     await cluster.stopListening()
     const rounds = 250
-    for (let failures = 2; failures < 2 + rounds; failures++) {
+    for (let failures = 1; failures < 1 + rounds; failures++) {
       await eventually(() => harness.control.failures === failures)
       harness.clock.advance(1_000)
     }
@@ -542,7 +610,7 @@ describe('close', () => {
       'while the next attempt is waited for',
       async (harness) => {
         await harness.cluster.stopListening()
-        await eventually(() => harness.control.failures === 2)
+        await eventually(() => harness.control.failures === 1)
       },
     ],
   ]

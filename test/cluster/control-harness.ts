@@ -84,6 +84,8 @@ export class ControlHarness {
   readonly knowledge: ClusterKnowledge[] = []
   readonly schemaChanges: Uint8Array[] = []
   readonly statusChanges: (Endpoint & { readonly isUp: boolean })[] = []
+  /** How often the cluster was said to be unreachable. */
+  unreachable = 0
   readonly control: ControlConnection
   readonly cluster: FakeCluster
 
@@ -106,6 +108,7 @@ export class ControlHarness {
         port: cluster.port,
         tls: null,
         localDatacenter: null,
+        isStrictDatacenter: false,
         credentials: null,
         connectTimeoutMs: CONNECT_TIMEOUT_MS,
         versionMax: Version.V5,
@@ -118,6 +121,7 @@ export class ControlHarness {
       {
         onKnowledge: (_cluster, knowledge) => this.knowledge.push(knowledge),
         onStatusChange: (_cluster, node, isUp) => this.statusChanges.push({ ...node, isUp }),
+        onUnreachable: () => this.unreachable++,
         onSchemaChange: (_cluster, body) => this.schemaChanges.push(body),
       },
       { clock: this.clock, log: createLogger({ level: 'debug', clock: this.clock, sink }), random },

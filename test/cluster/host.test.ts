@@ -20,6 +20,8 @@ const input = (overrides: Partial<TopologyInput> = {}): TopologyInput => ({
   contactEndpoint: { address: '192.0.2.1', port: 9042 },
   configuredPort: 9042,
   configuredDatacenter: null,
+  isStrictDatacenter: false,
+  contactPlaces: [],
   previousDatacenter: null,
   localRows: [localRow(CASSANDRA_3_11, 1)],
   peersRows: [],
@@ -31,7 +33,7 @@ const usable = (
   reading: TopologyReading,
 ): { topology: ClusterTopology; warnings: readonly string[] } => {
   if (!reading.ok) throw new Error(reading.reason)
-  return reading
+  return { ...reading, warnings: reading.warnings.map(({ text }) => text) }
 }
 
 const read = (overrides: Partial<TopologyInput>) => usable(readTopology(input(overrides)))
@@ -284,8 +286,8 @@ describe('the local datacenter', () => {
   }
 
   test.each([
-    { previous: null, configured: null, expected: 'dc1', warned: 0 },
-    { previous: null, configured: '', expected: 'dc1', warned: 0 },
+    { previous: null, configured: null, expected: 'dc1', warned: 1 },
+    { previous: null, configured: '', expected: 'dc1', warned: 1 },
     { previous: null, configured: 'dc2', expected: 'dc2', warned: 0 },
     { previous: null, configured: 'DC2', expected: 'dc1', warned: 1 },
     { previous: 'dc2', configured: 'dc1', expected: 'dc2', warned: 0 },
@@ -298,6 +300,76 @@ describe('the local datacenter', () => {
     })
     expect(topology.localDatacenter).toBe(given.expected)
     expect(warnings).toHaveLength(given.warned)
+  })
+
+  const place = (address: string, port = 9042) => ({ address, port })
+  const behindRouter = (serverName: string) => ({ ...place('router.example'), serverName })
+  const HOST_2 = '00000000-0000-4000-8000-000000000002'
+  test.each([
+    { name: 'the first in the list', places: ['10.0.0.2', '10.0.0.1'].map((one) => place(one)) },
+    { name: 'the first that is a node', places: [place('10.9.9.9'), place('10.0.0.3')] },
+    { name: 'on another port, too', places: [place('10.0.0.2', 9142), place('10.0.0.1')] },
+    { name: 'by its host id', places: [behindRouter('unknown'), behindRouter(HOST_2)] },
+  ])('is that of a contact point, $name, whichever node was asked', ({ places }) => {
+    for (const configuredDatacenter of [null, 'dc9']) {
+      const { topology, warnings } = read({
+        ...twoDatacenters,
+        configuredDatacenter,
+        contactPlaces: places,
+      })
+      expect(topology.localDatacenter).toBe('dc2')
+      expect(warnings).toHaveLength(1)
+      expect(warnings[0]).toContain('"dc2" is used, that of ')
+    }
+  })
+
+  test('is that of the asked node where no contact point is a node', () => {
+    const reading = readTopology(input({ ...twoDatacenters, contactPlaces: [place('10.9.9.9')] }))
+    expect(reading).toMatchObject({
+      ok: true,
+      topology: { localDatacenter: 'dc1' },
+      warnings: [
+        {
+          code: 'DATACENTER_INFERRED',
+          text: 'origin: the cluster has several datacenters (dc1, dc2), and origin_local_datacenter names none: "dc1" is used, that of the node that was asked',
+        },
+      ],
+    })
+  })
+
+  test('a name that no host has is told with a code of its own', () => {
+    const reading = readTopology(input({ ...twoDatacenters, configuredDatacenter: 'DC2' }))
+    expect(reading).toMatchObject({ warnings: [{ code: 'DATACENTER_UNKNOWN' }] })
+  })
+
+  test.each([
+    {
+      configured: null,
+      reason:
+        'the cluster has several datacenters (dc1, dc2), and origin_local_datacenter names none',
+    },
+    {
+      configured: 'DC2',
+      reason: 'no host in the configured local datacenter "DC2" (found: dc1, dc2)',
+    },
+  ])('strict, $configured is a permanent failure', ({ configured, reason }) => {
+    const strict = { configuredDatacenter: configured, isStrictDatacenter: true }
+    const reading = readTopology(input({ ...twoDatacenters, ...strict }))
+    expect(reading).toMatchObject({
+      ok: false,
+      isPermanent: true,
+      reason: expect.stringContaining(
+        `${reason}; set origin_local_datacenter to one of them, or strict_local_datacenter to false`,
+      ),
+    })
+  })
+
+  test.each([
+    { what: 'the configured one', given: { ...twoDatacenters, configuredDatacenter: 'dc2' } },
+    { what: 'the only one', given: {} },
+    { what: 'the one in use', given: { ...twoDatacenters, previousDatacenter: 'dc2' } },
+  ])('strict, $what is taken', ({ given }) => {
+    expect(read({ ...given, isStrictDatacenter: true }).warnings).toEqual([])
   })
 
   test('that has lost all hosts makes no topology', () => {

@@ -32,15 +32,22 @@ const start = async (options: Partial<FakeClusterOptions> = {}, version: Version
     () => harness.close(),
   )
   const connection = await harness.openReady(cluster, { traits: versionTraits(version)! })
+  let resolutions = 0
+  const places = () => {
+    resolutions++
+    return Promise.resolve([{ address: '127.0.0.2', port: cluster.port }])
+  }
   const read = (previousDatacenter: string | null = null) =>
     readClusterTopology(connection, {
       cluster: 'origin',
       contactEndpoint: { address: '127.0.0.1', port: cluster.port },
       configuredPort: 9042,
       configuredDatacenter: null,
+      isStrictDatacenter: false,
+      contacts: { places },
       previousDatacenter,
     })
-  return { cluster, read }
+  return { cluster, read, resolutions: () => resolutions }
 }
 
 const topologyOf = async (reading: ReturnType<typeof readClusterTopology>) => {
@@ -54,6 +61,19 @@ const rejection = (promise: Promise<unknown>): Promise<unknown> =>
     () => 'it did not reject',
     (error: unknown) => error,
   )
+
+describe('the contact points', () => {
+  const TWO = [{ datacenter: 'dc1' }, { datacenter: 'dc2' }]
+  test.each([
+    { what: 'several datacenters', nodes: TWO, previous: null, asked: 1, expected: 'dc2' },
+    { what: 'one datacenter', nodes: 2, previous: null, asked: 0, expected: 'datacenter1' },
+    { what: 'a datacenter in use', nodes: TWO, previous: 'dc1', asked: 0, expected: 'dc1' },
+  ])('with $what are looked up $asked times', async ({ nodes, previous, asked, expected }) => {
+    const { read, resolutions } = await start({ nodes })
+    expect((await topologyOf(read(previous))).localDatacenter).toBe(expected)
+    expect(resolutions()).toBe(asked)
+  })
+})
 
 describe('the tables that describe a cluster', () => {
   test.each([Version.V3, Version.V4, Version.V5])(

@@ -41,6 +41,8 @@ const backing = (product: Product, given: Given): ClusterTopology => {
     contactEndpoint: { address: '10.0.0.1', port: 9042 },
     configuredPort: 9042,
     configuredDatacenter: null,
+    isStrictDatacenter: false,
+    contactPlaces: [],
     previousDatacenter: null,
     localRows: [given.localRow ?? localRow(product, 1, given.local)],
     peersRows: given.peersRows ?? numbers.map((number) => peersRow(product, number)),

@@ -14,6 +14,8 @@ const backing = (nodes: number): ClusterTopology => {
     contactEndpoint: { address: '10.0.0.1', port: 9042 },
     configuredPort: 9042,
     configuredDatacenter: null,
+    isStrictDatacenter: false,
+    contactPlaces: [],
     previousDatacenter: null,
     localRows: [localRow(CASSANDRA_3_11, 1)],
     peersRows: peers,

@@ -40,6 +40,11 @@ const REFUSED: readonly (readonly [name: string, changes: Partial<Settings>, tex
     'target_local_datacenter: has no meaning with target_enable_host_assignment false, which sends all requests to one node; leave one of them out',
   ],
   [
+    "Target's rack is given without host assignment",
+    { targetEnableHostAssignment: false, targetLocalRack: 'a' },
+    'target_local_rack: has no meaning with target_enable_host_assignment false, which sends all requests to one node; leave one of them out',
+  ],
+  [
     'Origin and Target share a contact point and the port',
     { targetContactPoints: ['10.0.2.1', '10.0.1.1'] },
     'target_contact_points: "10.0.1.1" with port 9042 is in origin_contact_points too; Origin and Target must be two clusters, or every write goes to the same one twice',

@@ -179,6 +179,7 @@ const statusOf = (name: string, own: MigrationSwitch, evidence: Evidence): Insta
     version: '1',
     startedAt: START,
     serving: evidence.serving,
+    notReady: null,
     clientPort: 9042,
     state: own.state,
     isPhaseRouting: hasPhaseRouting(own.state),

@@ -72,9 +72,9 @@ describe('the systemd unit', () => {
     }
   })
 
-  test('does not start again what wrong settings have ended', () => {
+  test('does not start again what wrong settings or a start that cannot succeed have ended', () => {
     expect(valuesOf('Service', 'Restart')).toEqual(['on-failure'])
-    expect(valuesOf('Service', 'RestartPreventExitStatus')).toEqual(['2 255'])
+    expect(valuesOf('Service', 'RestartPreventExitStatus')).toEqual(['2 3 255'])
   })
 
   test('does not forbid what V8 needs', () => {

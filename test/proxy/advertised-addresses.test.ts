@@ -7,6 +7,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   'p2.example': ['fd00::3', 'fd00::1'],
   'alias.example': ['10.0.0.8'],
   'empty.example': [],
+  'any.example': ['0.0.0.0', '::'],
 }
 
 const resolve = (name: string): Promise<readonly string[]> =>
@@ -35,6 +36,7 @@ describe('resolveAdvertised', () => {
   test.each([
     [['nobody.example'], /"nobody.example" cannot be resolved: ENOTFOUND; correct the name/],
     [['empty.example'], /"empty.example" has no address/],
+    [['any.example'], /"any.example" has no address that others can connect to/],
     [['p1.example', 'alias.example'], /"p1.example" and "alias.example" are both 10.0.0.8/],
     [['10.0.0.8', 'p1.example'], /"10.0.0.8" and "p1.example" are both 10.0.0.8/],
   ])('%j is refused: %s', async (list, message) => {

@@ -72,7 +72,7 @@ describe('a cluster behind a router', () => {
   test('takes the datacenter of the metadata', async () => {
     const { instance, log } = await begin({ localDatacenter: 'elsewhere' })
     await instance.start()
-    const odd = log.filter(({ code }) => code === 'TOPOLOGY_ODD').map(({ msg }) => msg)
+    const odd = log.filter(({ code }) => code === 'DATACENTER_UNKNOWN').map(({ msg }) => msg)
     expect(odd).toEqual([expect.stringContaining('"elsewhere"')])
   })
 

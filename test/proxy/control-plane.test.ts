@@ -44,6 +44,7 @@ const connectionTo = (
   port: fake.port,
   tls: null,
   localDatacenter: null,
+  isStrictDatacenter: false,
   credentials: null,
   connectTimeoutMs: 5_000,
   versionMax: Version.V5,
@@ -62,6 +63,8 @@ type RigOptions = {
   readonly connection?: ConnectionOverrides
   readonly settings?: Partial<ControlPlaneSettings>
   readonly clientPort?: number
+  /** Both sides lead to Origin. */
+  readonly isOneCluster?: boolean
 }
 
 const startRig = async (options: RigOptions = {}) => {
@@ -77,9 +80,14 @@ const startRig = async (options: RigOptions = {}) => {
     {
       connections: [
         connectionTo(Cluster.ORIGIN, origin, options.connection ?? {}),
-        connectionTo(Cluster.TARGET, target, options.connection ?? {}),
+        connectionTo(
+          Cluster.TARGET,
+          options.isOneCluster === true ? origin : target,
+          options.connection ?? {},
+        ),
       ],
       hostAssignment: [true, true],
+      localRacks: [null, null],
       topology: { addresses: null, index: 0, numTokens: 8, implicitAddress: '127.0.0.1' },
       blockedVersions: [],
       systemQueries: Cluster.ORIGIN,
@@ -214,6 +222,38 @@ describe('the snapshot', () => {
     }
   })
 
+  test('with a rack: all of its nodes, the others of the datacenter in reserve', async () => {
+    const nodes = ['a', 'b', 'a'].map((rack) => ({ rack }))
+    const rig = await startRig({
+      origin: { nodes },
+      target: { nodes },
+      settings: {
+        localRacks: ['a', 'nowhere'],
+        topology: { addresses: FLEET.slice(0, 3), index: 1, numTokens: 8, implicitAddress: null },
+      },
+    })
+    const { clusters } = await rig.control.open()
+    const shown = clusters[Cluster.ORIGIN].nodes.map(
+      ({ endpoint, isReserve }) => `${endpoint.address}${isReserve === true ? ' reserve' : ''}`,
+    )
+    expect(shown.toSorted()).toEqual(['127.0.0.1', '127.0.0.2 reserve', '127.0.0.3'])
+    expect(shown[2]).toContain('reserve')
+    // The reference's assignment: the second of the three, by rack and host id.
+    expect(clusters[Cluster.TARGET].nodes).toHaveLength(1)
+    const told = rig.lines.filter(({ code }) => code === 'RACK_UNKNOWN')
+    expect(told).toMatchObject([
+      {
+        cluster: 'target',
+        msg: expect.stringContaining('"nowhere" (target_local_rack); found: a, b'),
+      },
+    ])
+    push(rig.target)
+    await eventually(() => rig.clock.pendingTimers === IDLE_TIMERS + 1)
+    rig.clock.advance(REFRESH_DELAY_MS)
+    await eventually(() => rig.clock.pendingTimers === IDLE_TIMERS)
+    expect(rig.lines.filter(({ code }) => code === 'RACK_UNKNOWN')).toHaveLength(1)
+  })
+
   test.each([
     { hostAssignment: [false, true] as const, nodes: [[2], [1, 2, 3]] },
     { hostAssignment: [true, false] as const, nodes: [[1, 2, 3], [2]] },
@@ -251,7 +291,9 @@ describe('the snapshot', () => {
     expect(labels(snapshot, Cluster.ORIGIN).sort()).toEqual(
       nodes.map((node) => `127.0.0.${node}:${origin.port}`),
     )
-    const odd = lines.filter(({ code }) => code === 'TOPOLOGY_ODD').map(({ cluster }) => cluster)
+    const odd = lines
+      .filter(({ code }) => code === 'DATACENTER_UNKNOWN')
+      .map(({ cluster }) => cluster)
     expect(odd).toEqual(localDatacenter === 'nowhere' ? ['origin', 'target'] : [])
   })
 })
@@ -326,19 +368,52 @@ describe('changes after the opening', () => {
 
   test('health is that of each control connection', async () => {
     const { control, origin, target } = await startRig()
-    expect(control.health(Cluster.ORIGIN)).toEqual({ endpoint: null, failures: 0 })
+    expect(control.health(Cluster.ORIGIN)).toMatchObject({ endpoint: null, failures: 0 })
     await control.open()
     await target.stopListening()
-    await eventually(() => control.health(Cluster.TARGET).failures === 2)
+    await eventually(() => control.health(Cluster.TARGET).failures === 1)
     expect(control.health(Cluster.TARGET).endpoint).toBe(`127.0.0.1:${target.port}`)
+    expect(control.health(Cluster.TARGET).trouble).toMatchObject({
+      cause: { message: expect.stringContaining('ECONNREFUSED') },
+    })
     expect(control.health(Cluster.ORIGIN)).toEqual({
       endpoint: `127.0.0.1:${origin.port}`,
       failures: 0,
+      trouble: null,
+      nodesDown: [],
     })
+  })
+
+  test('a cluster without a node that can be reached: all its nodes are to give a sign of life', async () => {
+    const { control, target, statuses } = await startRig({ target: { nodes: 2 } })
+    const snapshot = await control.open()
+    await target.stopListening()
+    await eventually(() => control.health(Cluster.TARGET).failures === 1)
+    expect(statuses).toEqual(
+      snapshot.clusters[Cluster.TARGET].nodes.map(({ hostId }) => ({
+        cluster: Cluster.TARGET,
+        hostId,
+        isUp: false,
+      })),
+    )
   })
 })
 
 describe('the opening', () => {
+  test('is refused where both sides are one cluster, under whatever names', async () => {
+    const { control } = await startRig({ isOneCluster: true })
+    await expect(control.open()).rejects.toMatchObject({
+      code: ClusterErrorCode.UNUSABLE,
+      message: expect.stringMatching(/^Target: its node 127\.0\.0\.1 .* is a node of Origin too/),
+    })
+  })
+
+  test('is not refused where a machine was cloned: the same host id elsewhere', async () => {
+    const nodes = [{ hostId: '00000000-0000-4000-8000-00000000000a' }]
+    const { control } = await startRig({ origin: { nodes }, target: { nodes } })
+    await control.open()
+  })
+
   test('is logged, with a warning for a cluster that asks for no credentials', async () => {
     const { control, lines } = await startRig({
       origin: { authenticator: passwordAuthenticator('u', 'p'), nodes: 2 },

@@ -2,7 +2,10 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { ErrorCode, Opcode, ResultKind, Version } from '../../src/cql/protocol.ts'
+import { decodeResult } from '../../src/cql/messages/result.ts'
+import { ErrorCode, Opcode, ResultKind, Version, versionTraits } from '../../src/cql/protocol.ts'
+import { BodyReader } from '../../src/cql/reader.ts'
+import { decodeInt } from '../../src/cql/values.ts'
 import { afterTest } from '../support/after-test.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { readError, readSetKeyspace, resultKind } from '../support/fake-cluster/request-bodies.ts'
@@ -37,6 +40,30 @@ describe.each([Version.V3, Version.V4, Version.V5])('protocol version %i', (vers
 
 const codesOf = (log: readonly { readonly code: string }[], code: string): number =>
   log.filter((line) => line.code === code).length
+
+describe('what drivers are shown', () => {
+  /** The cells of the only row. */
+  const cells = async (rig: Rig, text: string): Promise<(Uint8Array | null)[]> => {
+    const { body } = await (await rig.client()).query(text)
+    const result = decodeResult(new BodyReader(body), versionTraits(4)!)
+    if (result.kind !== ResultKind.ROWS) throw new Error(`a result of kind ${result.kind}`)
+    return [...result.rows[0]!]
+  }
+
+  test('one instance behind a NAT: its outer address', async () => {
+    const rig = await startRig({ settings: { proxyTopologyAddresses: ['203.0.113.7'] } })
+    const [address] = await cells(rig, 'SELECT rpc_address FROM system.local')
+    expect([...address!]).toEqual([203, 0, 113, 7])
+  })
+
+  test('several instances behind a port mapping: the outer port', async () => {
+    const proxyTopologyAddresses = ['127.0.3.1', '127.0.3.2']
+    const rig = await startRig({ settings: { proxyTopologyAddresses, proxyAdvertisedPort: 9142 } })
+    const [port] = await cells(rig, 'SELECT native_port FROM system.peers_v2')
+    expect(decodeInt(port!)).toBe(9142)
+    expect(rig.port).not.toBe(9142)
+  })
+})
 
 describe('starting', () => {
   test.each(['origin', 'target'] as const)('is tried again while %s is down', async (down) => {

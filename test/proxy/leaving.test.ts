@@ -1,4 +1,5 @@
 /** Several instances, one of which leaves: what clients are told, and what they are still given. */
+import { createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import type { Clock } from '../../src/clock.ts'
 import { formatAddress } from '../../src/cluster/address.ts'
@@ -64,6 +65,17 @@ const startFleet = async (overrides: Partial<Settings> = {}): Promise<Fleet> => 
   }
 }
 
+const listenOn = async (
+  host: string,
+): Promise<{ readonly port: number; close(): Promise<void> }> => {
+  const server = createServer((socket) => socket.on('error', () => {}))
+  await new Promise<void>((resolve) => server.listen(0, host, resolve))
+  const close = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()))
+  afterTest(close)
+  const address = server.address()
+  return { port: typeof address === 'object' ? (address?.port ?? 0) : 0, close }
+}
+
 const nextStatus = async (client: RawClient): Promise<string> => {
   const event = decodeEvent(new BodyReader((await client.next()).body), versionTraits(4)!)
   if (event?.type !== 'STATUS_CHANGE') throw new Error(`Not a STATUS_CHANGE: ${event?.type}`)
@@ -78,6 +90,29 @@ const pass = async (clock: FakeClock, ms: number): Promise<void> => {
   }
   await someTurns()
 }
+
+describe('instances behind another port', () => {
+  test('are looked at where clients reach them, and named so', async () => {
+    const clock = new FakeClock()
+    // Stands for the port mapping: clients of the second instance come in here.
+    const mapped = await listenOn(ADDRESSES[1]!)
+    const fleet = await startFleet({ proxyAdvertisedPort: mapped.port })
+    await fleet.start(0, clock)
+    const client = await fleet.client(0, ['STATUS_CHANGE'])
+    await pass(clock, SEEN_WITHIN_MS)
+    await mapped.close()
+    await pass(clock, SEEN_WITHIN_MS)
+    expect(await nextStatus(client)).toBe(`DOWN ${ADDRESSES[1]}:${mapped.port}`)
+  })
+
+  test('tell that port when they leave', async () => {
+    const fleet = await startFleet({ proxyAdvertisedPort: 9142 })
+    const { stop } = await fleet.start(0, new FakeClock())
+    const client = await fleet.client(0, ['STATUS_CHANGE'])
+    void stop()
+    expect(await nextStatus(client)).toBe(`DOWN ${ADDRESSES[0]}:9142`)
+  })
+})
 
 describe('an instance that leaves', () => {
   test('tells its clients that registered, serves all for a while, then closes who is quiet', async () => {

@@ -175,7 +175,7 @@ describe('an authenticator', () => {
     const error = await clusterError(
       completeHandshake(connection, STARTUP_OPTIONS, CREDENTIALS, null),
     )
-    expect(error.code).toBe(ClusterErrorCode.AUTHENTICATION)
+    expect(error.code).toBe(ClusterErrorCode.MECHANISM)
     expect(error.message).toContain('PasswordAuthenticator')
   })
 
@@ -190,7 +190,7 @@ describe('an authenticator', () => {
     const error = await clusterError(
       completeHandshake(connection, STARTUP_OPTIONS, CREDENTIALS, null),
     )
-    expect(error.code).toBe(ClusterErrorCode.AUTHENTICATION)
+    expect(error.code).toBe(ClusterErrorCode.MECHANISM)
     expect(rule.hits).toBe(6)
   })
 })

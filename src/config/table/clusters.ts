@@ -36,7 +36,7 @@ const addressSettings = <const Name extends 'origin' | 'target'>(name: Name) =>
       default: '',
       status: 'active',
       description:
-        'The datacenter whose nodes get the requests, in its exact spelling. Empty: that of the contact point which answered.',
+        'The datacenter whose nodes get the requests, in its exact spelling. Empty, or one that no node is in: that of the first contact point in the list that is the address of a node, else that of the node which answered; with a warning where the cluster has several. See `strict_local_datacenter`.',
     },
   ] as const
 

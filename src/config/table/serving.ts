@@ -138,7 +138,8 @@ export const HEARTBEATS = {
       default: 1,
       min: 1,
       status: 'active',
-      description: 'Failures of a control connection in a row that make readiness `DOWN`.',
+      description:
+        'Failures of a control connection in a row that make readiness `DOWN`. A failure: after its loss no node could take its place, tried one after the other, or not within 5 s.',
     },
   ],
 } as const satisfies Section
