@@ -56,11 +56,15 @@ const credentialsMapOf = ({ credentialsMap }: Settings): CredentialsMap | null =
 export const bindAddress = (address: string): string =>
   address.toLowerCase() === 'localhost' ? '127.0.0.1' : address
 
+/** A thread takes 30 MiB before it has served anybody, and a machine with many cores may give a container little. */
+const THREADS_BY_DEFAULT_MAX = 16
+
 /** How many data planes there are; one where several cannot listen on one port. */
 export const planeThreads = (settings: Settings, canSharePort: boolean): number => {
-  const wanted =
-    settings.dataPlaneThreads === 0 ? availableParallelism() : settings.dataPlaneThreads
-  return canSharePort ? wanted : 1
+  const { dataPlaneThreads } = settings
+  if (!canSharePort) return 1
+  if (dataPlaneThreads > 0) return dataPlaneThreads
+  return Math.min(availableParallelism(), THREADS_BY_DEFAULT_MAX)
 }
 
 /** What of the routing state is a setting, as the switch has it. */

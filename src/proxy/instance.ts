@@ -71,7 +71,7 @@ type Service = {
   /** By which clients reach every instance. */
   readonly advertisedPort: number
   readonly topology: ControlPlaneSettings['topology']
-  /** Null where this is the only instance. */
+  /** Null where this is the only instance, or clients are told nothing of the others. */
   readonly siblings: SiblingWatch | null
   readonly certificates: CertificateStore
   readonly reach: Reach
@@ -354,7 +354,8 @@ export class ProxyInstance {
     port: number,
     planes: DataPlanes,
   ): SiblingWatch | null {
-    if (addresses === null || addresses.length < 2) return null
+    if (!this.#settings.proxyTopologyEvents || addresses === null || addresses.length < 2)
+      return null
     const { clock } = this.#tools
     const dialer = new Dialer(clock)
     const siblings = addresses.map((_, i) => siblingAt(addresses, i, port))

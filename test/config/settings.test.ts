@@ -47,6 +47,7 @@ const OWN_SETTINGS = [
   ['origin_local_rack', ''],
   ['target_local_rack', ''],
   ['proxy_advertised_port', 0],
+  ['proxy_topology_events', true],
   ['admin_enabled', true],
   ['admin_address', 'localhost'],
   ['admin_port', 14_003],

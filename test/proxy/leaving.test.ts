@@ -182,6 +182,19 @@ describe('an instance that leaves', () => {
     expect(log.map(({ code }) => code)).not.toContain('SHUTDOWN_CUT_SHORT')
   })
 
+  test('neither looks at others nor tells of itself where events are switched off', async () => {
+    const clock = new FakeClock()
+    const fleet = await startFleet({ proxyTopologyEvents: false })
+    const { stop, log } = await fleet.start(0, clock)
+    await fleet.start(1)
+    const client = await fleet.client(0, ['STATUS_CHANGE'])
+    await pass(clock, 2_000)
+    const stopped = stop()
+    await Promise.all([client.closed, stopped])
+    expect(client.unread).toEqual([])
+    expect(log.filter(({ code }) => code.startsWith('INSTANCE_'))).toEqual([])
+  })
+
   test('with nobody to go to closes idle clients at once and tells nothing', async () => {
     const clock = new FakeClock()
     const fleet = await startFleet({ proxyTopologyAddresses: [ADDRESSES[0]!] })

@@ -63,5 +63,21 @@ export const AVAILABILITY = {
       description:
         'The port by which clients reach the instances, where it is not the one that they listen on (NAT, a port mapping, a Service of Kubernetes): drivers are told this one with `proxy_topology_addresses`. Equal on all instances. 0: `proxy_listen_port`.',
     },
+    {
+      key: 'proxy_topology_peers_v2',
+      type: 'boolean',
+      default: true,
+      status: 'active',
+      description:
+        'Shows drivers `system.peers_v2` too, where the cluster has it; there each instance has its port. If false there is no such table, as with the Go proxy: drivers go by `system.peers`, and to all instances by the port of their contact points, which a Service or NAT may have translated (see `proxy_advertised_port`).',
+    },
+    {
+      key: 'proxy_topology_events',
+      type: 'boolean',
+      default: true,
+      status: 'active',
+      description:
+        'With several instances in `proxy_topology_addresses`: tells clients when one of them leaves or comes back. For that each instance looks every half second whether the others take connections. Set it to false as long as Go proxies are among them, which open connections to both clusters for each look and tell clients nothing.',
+    },
   ],
 } as const satisfies Section

@@ -248,7 +248,8 @@ export const EXTENSIONS = {
       min: 0,
       max: 256,
       status: 'active',
-      description: 'Threads that serve clients; 0 for as many as there are cores.',
+      description:
+        'Threads that serve clients; 0 for as many as there are cores, but no more than 16.',
     },
     {
       key: 'upstream_connections',
@@ -416,14 +417,6 @@ export const EXTENSIONS = {
       status: 'active',
       description:
         'How long after a difference both clusters are asked again; only a second difference counts.',
-    },
-    {
-      key: 'proxy_topology_peers_v2',
-      type: 'boolean',
-      default: true,
-      status: 'active',
-      description:
-        'Shows drivers `system.peers_v2` too, where the cluster has it; there each instance has its port. If false there is no such table, as with the Go proxy: drivers go by `system.peers`, and to all instances by the port of their contact points, which a Service or NAT may have translated.',
     },
     {
       key: 'schema_events_from',
