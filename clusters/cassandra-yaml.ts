@@ -81,8 +81,7 @@ export const cassandraSettings = (spec: ClusterSpec, place: NodePlace): Record<s
     hints_directory: under('hints'),
     cdc_raw_directory: under('cdc_raw'),
     commitlog_sync: 'periodic',
-    // What a killed node may forget, its schema included.
-    commitlog_sync_period: '1s',
+    commitlog_sync_period: '10s',
     auto_snapshot: false,
     user_defined_functions_enabled: true,
     materialized_views_enabled: true,

@@ -74,6 +74,8 @@ export class JvmNode implements RunningNode {
       yamlPath,
       logbackPath,
       isJoining: address !== seed,
+      // Of several nodes one is there to be lost.
+      mayForgetSchema: (spec.nodes ?? 1) === 1,
     }
     return cassandraArguments(spec.version, java, files)
   }
