@@ -4,6 +4,8 @@ import type {
   AuditEntry,
   ChangeReport,
   CheckReport,
+  ClientGroups,
+  ClientSelection,
   CommittedChange,
   ConfigEntry,
   InstanceStatus,
@@ -40,6 +42,14 @@ export interface AdminApi {
   check(keyspaces: readonly string[] | null): Promise<CheckReport>
   /** The newest first, at most `limit`. */
   mismatches(limit: number): Promise<MismatchReport>
+  /** Who the clients of this instance are. */
+  clients(): Promise<ClientGroups>
+  /** Lets these clients go, recorded; resolves with how many they are. Nothing keeps them from coming back. */
+  closeClients(
+    selection: ClientSelection,
+    requester: Omit<Requester, 'force'>,
+    via: Via,
+  ): Promise<number>
   readonly logLevel: LogLevel
   setLogLevel(level: LogLevel, requester: Omit<Requester, 'force'>, via: Via): void
   /** All instances of the deployment, this one first; `via` is who asks through this one. */

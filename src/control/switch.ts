@@ -251,7 +251,12 @@ export class MigrationSwitch {
   }
 
   /** For what is worth a line but changes no state. */
-  note(event: 'log-level', { by, reason }: Omit<Requester, 'force'>, via: string, message: string) {
+  note(
+    event: 'log-level' | 'clients-closed',
+    { by, reason }: Omit<Requester, 'force'>,
+    via: string,
+    message: string,
+  ): void {
     this.#tools.audit.append({ ...this.#blank(via), event, by, reason, message })
   }
 

@@ -22,6 +22,8 @@ import type {
   CertificateEvidence,
   ChangeReport,
   CheckReport,
+  ClientGroups,
+  ClientSelection,
   ClusterStatus,
   CommittedChange,
   ConfigEntry,
@@ -267,6 +269,23 @@ export class MigrationControl implements AdminApi {
     }
   }
 
+  async clients(): Promise<ClientGroups> {
+    const { groups, unlistedConnections } = await this.#options.instance.clientGroups()
+    return { groups, unlistedConnections }
+  }
+
+  /** Users' names are for who asks, and stay out of what is written. */
+  closeClients(
+    { address, user }: ClientSelection,
+    requester: Omit<Requester, 'force'>,
+    via: string,
+  ): Promise<number> {
+    const whose = user === null ? '' : ', those of one user'
+    const text = `client connections from ${address}${whose}`
+    this.#switch.note('clients-closed', requester, via, `closes ${text}`)
+    return this.#options.instance.closeClients({ address, user })
+  }
+
   get logLevel(): LogLevel {
     return this.#options.log.levels.base
   }
@@ -305,6 +324,8 @@ export class MigrationControl implements AdminApi {
       commit: (id) => this.commit(id, via),
       abort: (id) => Promise.resolve(this.abort(id)),
       reconciled: (reconciliation, requester) => this.reconciled(reconciliation, requester, via),
+      clients: () => this.clients(),
+      closeClients: (selection, requester) => this.closeClients(selection, requester, via),
     }
   }
 
