@@ -22,6 +22,8 @@ export type Via = string
 
 export interface AdminApi {
   readonly version: string
+  /** Its own address. */
+  readonly name: string
   status(): Promise<InstanceStatus>
   config(): readonly ConfigEntry[]
   prepare(request: PrepareRequest, via: Via): Promise<PreparedChange>
@@ -50,6 +52,11 @@ export interface AdminApi {
     requester: Omit<Requester, 'force'>,
     via: Via,
   ): Promise<number>
+  /**
+   * Has this instance leave as SIGTERM does; resolves when it has begun to. Throws REASON_MISSING, and
+   * LAST_INSTANCE unless forced.
+   */
+  drain(requester: Requester, via: Via): Promise<void>
   readonly logLevel: LogLevel
   setLogLevel(level: LogLevel, requester: Omit<Requester, 'force'>, via: Via): void
   /** All instances of the deployment, this one first; `via` is who asks through this one. */

@@ -50,6 +50,7 @@ const STATUS_OF: Readonly<Record<ControlErrorCode, number>> = {
   CHECKS_FAILED: 409,
   REASON_MISSING: 400,
   ADDRESS_INVALID: 400,
+  LAST_INSTANCE: 409,
   RECONCILIATION_REFUSED: 409,
   STATE_UNREADABLE: 503,
   STATE_IN_USE: 503,
@@ -157,6 +158,10 @@ const handlersFor = (api: AdminApi, clock: Clock): Record<OperationId, Handler> 
       return ok(await clientsEverywhere(instancesOf(api, scope, via)))
     },
     closeClients: ({ body, via }) => closeClients(api, checked(body), via),
+    drain: async ({ body, via }) => {
+      await api.drain(checked<Requester>(body), via)
+      return ok({ instance: api.name })
+    },
     getConfig: async () => ok(api.config()),
     getLogLevel: async () => ok({ level: api.logLevel }),
     setLogLevel: async ({ body, via }) => {

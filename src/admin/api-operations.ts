@@ -240,6 +240,26 @@ export const OPERATIONS = {
       },
     },
   },
+  drain: {
+    method: 'POST',
+    path: '/v1/drain',
+    summary:
+      'Has this instance leave as SIGTERM does: DRAINING, clients told and closed when quiet, then the process ends with 0. Whoever watches it may start it again.',
+    body: 'DrainRequest',
+    answers: {
+      200: {
+        schema: {
+          type: 'object',
+          properties: { instance: { type: 'string' } },
+          required: ['instance'],
+          additionalProperties: false,
+        },
+        when: 'It has begun to.',
+      },
+      409: problem('LAST_INSTANCE: no other instance is ready to serve clients.'),
+      503: problem('AUDIT_NOT_WRITTEN.'),
+    },
+  },
   getConfig: {
     method: 'GET',
     path: '/v1/config',

@@ -173,6 +173,7 @@ const AUDIT_ENTRY = object({
     'reconciled',
     'log-level',
     'clients-closed',
+    'drained',
   ),
   verb: { type: ['string', 'null'], enum: ['advance', 'rollback', 'route', 'align', null] },
   by: TEXT,
@@ -413,6 +414,17 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       }),
     ),
   }),
+  DrainRequest: object(
+    {
+      by: BY,
+      reason: { ...REASON, description: 'Why, for the audit log. Must not be empty.' },
+      force: {
+        ...FORCE,
+        description: 'Also where no other instance is ready: its clients have nowhere to go then.',
+      },
+    },
+    REQUESTER_OPTIONAL,
+  ),
   LogLevelReport: object({ level: LOG_LEVEL }),
   Problem: object({ code: TEXT, message: TEXT, checks: list(ref('CheckResult')) }, ['checks']),
   AdvanceRequest: object(

@@ -286,6 +286,16 @@ export const closeClients = async (
   return exitOfClose(content)
 }
 
+export const drain = async (session: Session, requester: Requester): Promise<ExitCode> => {
+  const { client } = session
+  const answer = await client.ask<{ instance: string }>('POST', '/v1/drain', requester)
+  show(session, answer, () => [
+    `${answer.instance} is leaving: its clients are told, and closed when nothing is on its way; then the process ends with 0.`,
+    'Whoever watches over it may start it again: Kubernetes does, systemd with Restart=on-failure does not.',
+  ])
+  return ExitCode.OK
+}
+
 export const config = async (session: Session): Promise<ExitCode> => {
   const entries = await session.client.ask<ConfigEntry[]>('GET', '/v1/config')
   show(session, entries, () =>

@@ -32,6 +32,7 @@ const REFUSALS: ReadonlySet<ControlErrorCode> = new Set<ControlErrorCode>([
   'CHANGE_IN_PROGRESS',
   'CHECKS_FAILED',
   'ADDRESS_INVALID',
+  'LAST_INSTANCE',
 ])
 
 export const exitCodeOf = (error: unknown): ExitCode => {

@@ -56,6 +56,11 @@ Nothing keeps the clients from coming back, and drivers do at once: a firewall, 
 from their role on the clusters, does.
 `
 
+const DRAIN_HELP = `
+Refused where no other instance is ready to serve clients, unless forced. Whoever watches over the process
+may start it again: Kubernetes does, systemd with Restart=on-failure does not (it ends with 0).
+`
+
 const scopeOf = ({ thisInstance }: ScopeOptions): 'instance' | 'deployment' =>
   thisInstance === true ? 'instance' : 'deployment'
 
@@ -181,6 +186,7 @@ class Zdm {
         this.#run((session) => commands.mismatches(session, limit)),
       )
     this.#addClients()
+    this.#addDrain()
     this.program
       .command('config')
       .description('every setting in effect, and where it came from')
@@ -213,6 +219,22 @@ class Zdm {
         return this.#run((session) =>
           commands.closeClients(session, selection, scope, this.#requester(options)),
         )
+      })
+  }
+
+  #addDrain(): void {
+    this.#changing('drain', 'has one instance leave as SIGTERM does; its process ends')
+      .option('--this-instance', 'the one that is asked; there is no way to drain all at once')
+      .addHelpText('after', DRAIN_HELP)
+      .action((options: ChangeOptions & ScopeOptions) => {
+        if (options.thisInstance !== true) {
+          const text = 'drain needs --this-instance, and --address of the one that is to leave'
+          throw new CliError(ExitCode.USAGE, text)
+        }
+        if ((options.reason ?? '') === '') {
+          throw new CliError(ExitCode.USAGE, 'drain needs --reason "…": it is recorded why')
+        }
+        return this.#run((session) => commands.drain(session, this.#requester(options)))
       })
   }
 

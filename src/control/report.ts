@@ -315,6 +315,7 @@ export type AuditEntry = {
     | 'reconciled'
     | 'log-level'
     | 'clients-closed'
+    | 'drained'
   readonly verb: Verb | null
   readonly by: string
   /** Where the request came from. */

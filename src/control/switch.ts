@@ -252,12 +252,12 @@ export class MigrationSwitch {
 
   /** For what is worth a line but changes no state. */
   note(
-    event: 'log-level' | 'clients-closed',
-    { by, reason }: Omit<Requester, 'force'>,
+    event: 'log-level' | 'clients-closed' | 'drained',
+    { by, reason, force: isForced = false }: Omit<Requester, 'force'> & Partial<Requester>,
     via: string,
     message: string,
   ): void {
-    this.#tools.audit.append({ ...this.#blank(via), event, by, reason, message })
+    this.#tools.audit.append({ ...this.#blank(via), event, by, reason, isForced, message })
   }
 
   /** A rollback is not held up by somebody's change: it takes its place. */

@@ -404,6 +404,33 @@ describe('clients', () => {
   })
 })
 
+describe('draining', () => {
+  const REQUEST = { by: 'ada', reason: 'a new disk' }
+
+  test.each([
+    [{ ...REQUEST }, 409, 'LAST_INSTANCE'],
+    [{ by: 'ada', force: true }, 400, 'REASON_MISSING'],
+  ])('%j is refused with %i, and nothing is recorded', async (request, status, code) => {
+    const leave = vi.fn<() => void>()
+    const settings = settingsFor(rig.origin, rig.target)
+    const own = startTestControl(settings, rig.instance, undefined, leave)
+    const answer = await ask(testApp(own), 'POST', '/v1/drain', request)
+    expect(answer).toMatchObject({ status, body: { code } })
+    expect(leave).not.toHaveBeenCalled()
+    expect(own.audit(10)).toEqual([])
+  })
+
+  test('the last instance is done when forced, and recorded so', async () => {
+    const leave = vi.fn<() => void>()
+    const settings = settingsFor(rig.origin, rig.target)
+    const own = startTestControl(settings, rig.instance, undefined, leave)
+    const answer = await ask(testApp(own), 'POST', '/v1/drain', { ...REQUEST, force: true })
+    expect(answer).toMatchObject({ status: 200, body: { instance: own.name } })
+    expect(leave).toHaveBeenCalledOnce()
+    expect(own.audit(1)).toMatchObject([{ event: 'drained', isForced: true, ...REQUEST }])
+  })
+})
+
 describe('mismatches', () => {
   const sample = {
     atMs: 0,
@@ -495,6 +522,8 @@ describe('every answer is as the document says', () => {
     ['getClients', '/v1/clients?scope=nowhere', null],
     ['closeClients', '/v1/clients/close', { address: '10.0.0.7', reason: 'it moved' }],
     ['closeClients', '/v1/clients/close', { address: '10.0.0.7' }],
+    ['drain', '/v1/drain', { by: 'ada', reason: 'a new disk', force: true }],
+    ['drain', '/v1/drain', { by: 'ada', reason: 'a new disk' }],
     ['getConfig', '/v1/config', null],
     ['getLogLevel', '/v1/log-level', null],
     ['setLogLevel', '/v1/log-level', { level: 'error' }],

@@ -63,6 +63,8 @@ describe('arguments', () => {
     [['set', 'primary', 'BOTH'], 2, 'Allowed choices'],
     [['align'], 2, '--like'],
     [['mismatches', '--limit', '1001'], 2, 'from 1 to 1000'],
+    [['drain', '--reason', 'x'], 2, '--this-instance'],
+    [['drain', '--this-instance'], 2, '--reason'],
     [['clients', 'close', '10.0.0.7'], 2, '--reason'],
     [['clients', 'close', '--reason', 'x'], 2, 'address'],
     [['audit', '--limit', '2.5'], 2, 'from 1 to 1000'],
@@ -256,6 +258,23 @@ describe('views', () => {
     const api = await startApi({ 'POST /v1/clients/close': [400, problem] })
     const ran = await zdm(['--address', api.url, 'clients', 'close', 'shop', '--reason', 'x'])
     expect(ran).toMatchObject({ status: 3, error: 'zdm: "shop" is no IP address\n' })
+  })
+
+  test('drain asks the one instance, and says who may start it again', async () => {
+    const api = await startApi({ 'POST /v1/drain': [200, { instance: 'http://a' }] })
+    const command = ['drain', '--this-instance', '--reason', 'a new disk']
+    const ran = await zdm(['--address', api.url, ...command])
+    expect(ran.status).toBe(0)
+    expect(ran.out).toContain('http://a is leaving')
+    expect(ran.out).toContain('Restart=on-failure does not')
+    expect(api.asked[0]?.body).toEqual({ by: 'ada@ops', reason: 'a new disk', force: false })
+  })
+
+  test('drain of the last instance is refused', async () => {
+    const problem = { code: 'LAST_INSTANCE', message: 'no other instance is ready' }
+    const api = await startApi({ 'POST /v1/drain': [409, problem] })
+    const command = ['drain', '--this-instance', '--reason', 'a new disk']
+    expect(await zdm(['--address', api.url, ...command])).toMatchObject({ status: 3 })
   })
 
   test('the token goes along, and its file may end with a line break', async () => {
