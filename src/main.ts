@@ -102,11 +102,19 @@ const run = async (
   const configuration = new Configuration({ instance, loaded, load, lookAtFiles, ...tools })
   const config = (): readonly DescribedSetting[] => configuration.describe()
   const given = { settings, config, version, instance, state, serverStore }
-  const controlOptions = { ...given, clock: systemClock, log, evidence: measuredEvidence(instance) }
+  let isDrained = false
+  const leave = (): void => {
+    isDrained = true
+    stop.abort()
+  }
+  const evidence = measuredEvidence(instance)
+  const controlOptions = { ...given, clock: systemClock, log, evidence, leave }
   const control = createControl(controlOptions)
   const onSignal = (signal: NodeJS.Signals): void => {
     log.info({ code: 'SIGNAL', signal }, `${signal} received`)
-    if (stop.signal.aborted) force.abort()
+    // Whoever has it drained and then ends it wants no more than that.
+    if (stop.signal.aborted && !isDrained) force.abort()
+    isDrained = false
     stop.abort()
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)

@@ -4,6 +4,8 @@ import type {
   AuditEntry,
   ChangeReport,
   CheckReport,
+  ClientGroups,
+  ClientSelection,
   CommittedChange,
   ConfigEntry,
   InstanceStatus,
@@ -20,6 +22,8 @@ export type Via = string
 
 export interface AdminApi {
   readonly version: string
+  /** Its own address. */
+  readonly name: string
   status(): Promise<InstanceStatus>
   config(): readonly ConfigEntry[]
   prepare(request: PrepareRequest, via: Via): Promise<PreparedChange>
@@ -40,6 +44,19 @@ export interface AdminApi {
   check(keyspaces: readonly string[] | null): Promise<CheckReport>
   /** The newest first, at most `limit`. */
   mismatches(limit: number): Promise<MismatchReport>
+  /** Who the clients of this instance are. */
+  clients(): Promise<ClientGroups>
+  /** Lets these clients go, recorded; resolves with how many they are. Nothing keeps them from coming back. */
+  closeClients(
+    selection: ClientSelection,
+    requester: Omit<Requester, 'force'>,
+    via: Via,
+  ): Promise<number>
+  /**
+   * Has this instance leave as SIGTERM does; resolves when it has begun to. Throws REASON_MISSING, and
+   * LAST_INSTANCE unless forced.
+   */
+  drain(requester: Requester, via: Via): Promise<void>
   readonly logLevel: LogLevel
   setLogLevel(level: LogLevel, requester: Omit<Requester, 'force'>, via: Via): void
   /** All instances of the deployment, this one first; `via` is who asks through this one. */

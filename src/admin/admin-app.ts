@@ -5,8 +5,10 @@
 import { TLSSocket } from 'node:tls'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '../clock.ts'
+import { formatAddress, parseAddress } from '../cluster/address.ts'
 import { checkEverywhere } from '../control/check-everywhere.ts'
-import { coordinateChange, deploymentStatus } from '../control/coordinate.ts'
+import { clientsEverywhere, closeEverywhere } from '../control/clients-everywhere.ts'
+import { coordinateChange, deploymentStatus, type InstanceClient } from '../control/coordinate.ts'
 import { ControlError, type ControlErrorCode } from '../control/errors.ts'
 import type { MigrationState } from '../control/migration-state.ts'
 import type { Phase, Routing } from '../control/phase.ts'
@@ -14,6 +16,7 @@ import { planChange } from '../control/plan.ts'
 import type { Into } from '../control/reconciliation.ts'
 import type {
   ChangeReport,
+  ClientSelection,
   PrepareRequest,
   Problem,
   Reconciliation,
@@ -46,6 +49,8 @@ const STATUS_OF: Readonly<Record<ControlErrorCode, number>> = {
   CHANGE_DISCARDED: 409,
   CHECKS_FAILED: 409,
   REASON_MISSING: 400,
+  ADDRESS_INVALID: 400,
+  LAST_INSTANCE: 409,
   RECONCILIATION_REFUSED: 409,
   STATE_UNREADABLE: 503,
   STATE_IN_USE: 503,
@@ -90,6 +95,8 @@ type ReconciliationRequest = Named & {
   readonly since: string | null
   readonly at: string | null
 }
+type Scoped = { readonly scope: 'instance' | 'deployment' }
+type CloseRequest = Named & Scoped & ClientSelection
 type PlanQuery = { readonly verb: 'advance' | 'rollback'; readonly to?: Phase }
 
 const ok = (body: unknown): Answer => ({ status: 200, body })
@@ -146,6 +153,15 @@ const handlersFor = (api: AdminApi, clock: Clock): Record<OperationId, Handler> 
     getAudit: async ({ query }) => ok(api.audit(checked<{ limit: number }>(query).limit)),
     getMismatches: async ({ query }) =>
       ok(await api.mismatches(checked<{ limit: number }>(query).limit)),
+    getClients: async ({ query, via }) => {
+      const { scope } = checked<Scoped>(query)
+      return ok(await clientsEverywhere(instancesOf(api, scope, via)))
+    },
+    closeClients: ({ body, via }) => closeClients(api, checked(body), via),
+    drain: async ({ body, via }) => {
+      await api.drain(checked<Requester>(body), via)
+      return ok({ instance: api.name })
+    },
     getConfig: async () => ok(api.config()),
     getLogLevel: async () => ok({ level: api.logLevel }),
     setLogLevel: async ({ body, via }) => {
@@ -154,6 +170,41 @@ const handlersFor = (api: AdminApi, clock: Clock): Record<OperationId, Handler> 
       return ok({ level: api.logLevel })
     },
   }
+}
+
+/** This one first. */
+const instancesOf = (
+  api: AdminApi,
+  scope: Scoped['scope'],
+  via: string,
+): readonly InstanceClient[] => {
+  const all = api.deployment(via)
+  return scope === 'instance' ? all.slice(0, 1) : all
+}
+
+/** As the clients' own are written. */
+const canonicalAddress = (text: string): string => {
+  const bytes = parseAddress(text.replace(/^\[(.*)\]$/, '$1'))
+  if (bytes !== null) return formatAddress(bytes)
+  throw new ControlError(
+    'ADDRESS_INVALID',
+    `${JSON.stringify(text)} is no IP address: give it without port or name, as zdm clients shows it`,
+  )
+}
+
+const closeClients = async (
+  api: AdminApi,
+  { scope, address, user, by, reason }: CloseRequest,
+  via: string,
+): Promise<Answer> => {
+  if (reason === '') {
+    throw new ControlError('REASON_MISSING', 'closing clients needs a reason: it is recorded why')
+  }
+  const instances = instancesOf(api, scope, via)
+  const selection = { address: canonicalAddress(address), user }
+  const report = await closeEverywhere(instances, selection, { by, reason })
+  const hasFailed = report.instances.some(({ error }) => error !== null)
+  return { status: hasFailed ? 502 : 200, body: report }
 }
 
 const wishFor = async (api: AdminApi, verb: 'advance' | 'rollback', to?: Phase): Promise<Wish> => {
@@ -186,8 +237,7 @@ const reconcile = async (
   const at = told === null ? nowIso : asTime(told, nowIso)
   const reconciliation: Reconciliation =
     step === 'begin' ? { step, at } : { step, at, into, since: since && asTime(since, at) }
-  const all = api.deployment(via)
-  const clients = scope === 'instance' ? all.slice(0, 1) : all
+  const clients = instancesOf(api, scope, via)
   const results = await Promise.allSettled(
     clients.map((client) => client.reconciled(reconciliation, { by, reason })),
   )

@@ -3,7 +3,7 @@
  * are registered from it (api-routes.ts), and the OpenAPI document is rendered from it (openapi.ts).
  */
 import { PHASES } from '../control/phase.ts'
-import { ref, type Schema } from './api-schemas.ts'
+import { ref, type Schema } from './json-schema.ts'
 
 export type Operation = {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -201,6 +201,63 @@ export const OPERATIONS = {
         schema: ref('MismatchReport'),
         when: 'At most `limit`, the newest first; 100 are kept for each thread.',
       },
+    },
+  },
+  getClients: {
+    method: 'GET',
+    path: '/v1/clients',
+    summary:
+      'Who uses the proxy: client connections grouped by address, user, driver and application. No statement, no value.',
+    query: {
+      scope: {
+        type: 'string',
+        enum: ['instance', 'deployment'],
+        default: 'deployment',
+        description: 'Of this instance alone, or of all.',
+      },
+    },
+    answers: {
+      200: {
+        schema: ref('ClientReport'),
+        when: 'As of now; at most 500 groups an instance. One that does not answer has an error.',
+      },
+    },
+  },
+  closeClients: {
+    method: 'POST',
+    path: '/v1/clients/close',
+    summary:
+      'Closes client connections when what they have asked is answered. Does not keep them from coming back. Recorded.',
+    body: 'ClientCloseRequest',
+    answers: {
+      200: {
+        schema: ref('ClientCloseReport'),
+        when: 'They are being closed: within a second where nothing is in flight.',
+      },
+      502: {
+        schema: ref('ClientCloseReport'),
+        when: 'Some instances did not answer; asking again is safe.',
+      },
+    },
+  },
+  drain: {
+    method: 'POST',
+    path: '/v1/drain',
+    summary:
+      'Has this instance leave as SIGTERM does: DRAINING, clients told and closed when quiet, then the process ends with 0. Whoever watches it may start it again.',
+    body: 'DrainRequest',
+    answers: {
+      200: {
+        schema: {
+          type: 'object',
+          properties: { instance: { type: 'string' } },
+          required: ['instance'],
+          additionalProperties: false,
+        },
+        when: 'It has begun to.',
+      },
+      409: problem('LAST_INSTANCE: no other instance is ready to serve clients.'),
+      503: problem('AUDIT_NOT_WRITTEN.'),
     },
   },
   getConfig: {

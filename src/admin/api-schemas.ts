@@ -3,55 +3,28 @@
  * what the OpenAPI document shows. One for each type of src/control/report.ts, under its name.
  */
 import { CHECKS, PHASES } from '../control/phase.ts'
-
-/** As much of JSON Schema as is used here; the same in fastify's dialect and in OpenAPI 3.1. */
-export type Schema = {
-  readonly $ref?: string
-  readonly type?: string | readonly string[]
-  readonly description?: string
-  readonly properties?: Readonly<Record<string, Schema>>
-  readonly required?: readonly string[]
-  readonly additionalProperties?: boolean
-  readonly items?: Schema
-  readonly enum?: readonly (string | null)[]
-  readonly anyOf?: readonly Schema[]
-  readonly format?: string
-  readonly minimum?: number
-  readonly maximum?: number
-  readonly minLength?: number
-  readonly maxLength?: number
-  readonly maxItems?: number
-  readonly default?: string | number | boolean | null
-}
+import {
+  COUNT,
+  COUNT_OR_NULL,
+  described,
+  FLAG,
+  list,
+  NUMBER,
+  NUMBER_OR_NULL,
+  object,
+  orNull,
+  ref,
+  type Schema,
+  TEXT,
+  TEXT_OR_NULL,
+  TIME,
+  TIME_OR_NULL,
+  word,
+} from './json-schema.ts'
 
 const NAME_LENGTH_MAX = 200
 const REASON_LENGTH_MAX = 2000
 
-type Properties = Readonly<Record<string, Schema>>
-
-/** Every property is required but those named in `optional`. */
-const object = (properties: Properties, optional: readonly string[] = []): Schema => ({
-  type: 'object',
-  properties,
-  required: Object.keys(properties).filter((name) => !optional.includes(name)),
-  additionalProperties: false,
-})
-
-export const ref = (name: string): Schema => ({ $ref: `${name}#` })
-const list = (items: Schema): Schema => ({ type: 'array', items })
-const orNull = (schema: Schema): Schema => ({ anyOf: [schema, { type: 'null' }] })
-const word = (...values: readonly string[]): Schema => ({ type: 'string', enum: values })
-const described = (schema: Schema, description: string): Schema => ({ ...schema, description })
-
-const TEXT: Schema = { type: 'string' }
-const TEXT_OR_NULL: Schema = { type: ['string', 'null'] }
-const TIME: Schema = { type: 'string', format: 'date-time' }
-const TIME_OR_NULL: Schema = { type: ['string', 'null'], format: 'date-time' }
-const COUNT: Schema = { type: 'integer', minimum: 0 }
-const COUNT_OR_NULL: Schema = { type: ['integer', 'null'] }
-const NUMBER: Schema = { type: 'number' }
-const NUMBER_OR_NULL: Schema = { type: ['number', 'null'] }
-const FLAG: Schema = { type: 'boolean' }
 const PHASE: Schema = word(...PHASES)
 const PHASE_OR_NULL: Schema = { type: ['string', 'null'], enum: [...PHASES, null] }
 const VERB: Schema = word('advance', 'rollback', 'route', 'align')
@@ -199,6 +172,8 @@ const AUDIT_ENTRY = object({
     'comparison-begun',
     'reconciled',
     'log-level',
+    'clients-closed',
+    'drained',
   ),
   verb: { type: ['string', 'null'], enum: ['advance', 'rollback', 'route', 'align', null] },
   by: TEXT,
@@ -391,6 +366,65 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     isComparing: FLAG,
     mismatches: list(ref('Mismatch')),
   }),
+  ClientGroup: object({
+    address: TEXT,
+    user: described(TEXT, 'Whom the clients have signed in as; empty where nobody asked.'),
+    driverName: TEXT,
+    driverVersion: TEXT,
+    applicationName: TEXT,
+    applicationVersion: TEXT,
+    protocolVersion: COUNT_OR_NULL,
+    connections: COUNT,
+    inFlight: COUNT,
+    oldestSeconds: described(COUNT, 'Age of the oldest connection.'),
+    idleSeconds: described(COUNT, 'Since anything came, heartbeats of drivers included.'),
+  }),
+  InstanceClients: object({
+    name: TEXT,
+    groups: described(list(ref('ClientGroup')), 'Those with the most connections first.'),
+    unlistedConnections: described(COUNT, 'Of further groups, which are not listed.'),
+    error: TEXT_OR_NULL,
+  }),
+  ClientReport: object({ instances: list(ref('InstanceClients')) }),
+  ClientCloseRequest: object(
+    {
+      address: {
+        ...TEXT,
+        minLength: 1,
+        maxLength: NAME_LENGTH_MAX,
+        description: 'Without a port.',
+      },
+      user: {
+        type: ['string', 'null'],
+        default: null,
+        description: 'As GET /v1/clients shows it; null: whoever it is.',
+      },
+      by: BY,
+      reason: { ...REASON, description: 'Why, for the audit log. Must not be empty.' },
+      scope: { ...word('instance', 'deployment'), default: 'deployment' },
+    },
+    ['user', 'by', 'reason', 'scope'],
+  ),
+  ClientCloseReport: object({
+    instances: list(
+      object({
+        name: TEXT,
+        closed: described(COUNT_OR_NULL, 'Connections that are being closed.'),
+        error: TEXT_OR_NULL,
+      }),
+    ),
+  }),
+  DrainRequest: object(
+    {
+      by: BY,
+      reason: { ...REASON, description: 'Why, for the audit log. Must not be empty.' },
+      force: {
+        ...FORCE,
+        description: 'Also where no other instance is ready: its clients have nowhere to go then.',
+      },
+    },
+    REQUESTER_OPTIONAL,
+  ),
   LogLevelReport: object({ level: LOG_LEVEL }),
   Problem: object({ code: TEXT, message: TEXT, checks: list(ref('CheckResult')) }, ['checks']),
   AdvanceRequest: object(

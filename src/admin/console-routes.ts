@@ -9,7 +9,7 @@ import { PHASE_TABLE, PHASES } from '../control/phase.ts'
 const FILES = [
   ['/', 'index.html', 'text/html; charset=utf-8'],
   ['/console.css', 'console.css', 'text/css; charset=utf-8'],
-  ...['console.js', 'api.js', 'dom.js', 'plan.js', 'plots.js', 'views.js'].map(
+  ...['console.js', 'api.js', 'clients.js', 'dom.js', 'plan.js', 'plots.js', 'views.js'].map(
     (file) => [`/${file}`, file, 'text/javascript; charset=utf-8'] as const,
   ),
 ] as const

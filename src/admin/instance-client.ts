@@ -9,6 +9,10 @@ import type { InstanceClient } from '../control/coordinate.ts'
 import { ControlError, ControlErrorCode } from '../control/errors.ts'
 import type {
   CheckReport,
+  ClientCloseReport,
+  ClientGroups,
+  ClientReport,
+  ClientSelection,
   CommittedChange,
   ConfigEntry,
   InstanceStatus,
@@ -93,6 +97,20 @@ export class HttpInstanceClient implements InstanceClient {
     await this.ask('POST', '/v1/reconciliations', body)
   }
 
+  async clients(): Promise<ClientGroups> {
+    const report = await this.ask<ClientReport>('GET', '/v1/clients?scope=instance')
+    return only(report.instances, this.name)
+  }
+
+  async closeClients(
+    selection: ClientSelection,
+    requester: Omit<Requester, 'force'>,
+  ): Promise<number> {
+    const body = { ...requester, ...selection, scope: 'instance' }
+    const report = await this.ask<ClientCloseReport>('POST', '/v1/clients/close', body)
+    return only(report.instances, this.name).closed ?? 0
+  }
+
   /**
    * Any operation of docs/admin-api.yaml. Rejects with a ControlError where the instance refuses with one
    * of its codes, and with an Error that names the instance for everything else (an InstanceError).
@@ -172,6 +190,16 @@ export class HttpInstanceClient implements InstanceClient {
     const checks = 'checks' in fields && Array.isArray(fields.checks) ? fields.checks : []
     return new ControlError(known, message, { checks })
   }
+}
+
+/** What an instance says of itself alone; throws what it says is wrong with it. */
+const only = <T extends { readonly error: string | null }>(
+  [one]: readonly T[],
+  name: string,
+): T => {
+  if (one === undefined) throw new InstanceError(`${name} said nothing of itself`, null, '')
+  if (one.error !== null) throw new InstanceError(one.error, null, '')
+  return one
 }
 
 /** The other side checks what it sends against the schemas of the same document. */

@@ -3,7 +3,8 @@
  * /openapi.json and kept as docs/admin-api.yaml, which a test holds to it.
  */
 import { COMMON_ANSWERS, OPERATIONS, type Operation } from './api-operations.ts'
-import { SCHEMAS, type Schema } from './api-schemas.ts'
+import { SCHEMAS } from './api-schemas.ts'
+import type { Schema } from './json-schema.ts'
 
 type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
 

@@ -9,6 +9,9 @@ import type {
   AuditEntry,
   ChangeReport,
   CheckReport,
+  ClientCloseReport,
+  ClientReport,
+  ClientSelection,
   ConfigEntry,
   DeploymentStatus,
   InstanceStatus,
@@ -19,6 +22,7 @@ import type {
 import { CliError, ExitCode } from './exit.ts'
 import { renderAudit } from './render-audit.ts'
 import { notPassed, renderChange, renderChecks, renderPlan } from './render-checks.ts'
+import { isCloseReport, renderClients, renderClosed } from './render-clients.ts'
 import { hasFaults, renderFeasibility } from './render-feasibility.ts'
 import { renderMismatches } from './render-mismatches.ts'
 import { renderStatus } from './render-status.ts'
@@ -250,6 +254,45 @@ export const mismatches = async (session: Session, limit: number): Promise<ExitC
   const path = `/v1/mismatches?limit=${limit}`
   const report = await session.client.ask<MismatchReport>('GET', path)
   show(session, report, () => renderMismatches(report, session.style))
+  return ExitCode.OK
+}
+
+export const clients = async (
+  session: Session,
+  scope: 'instance' | 'deployment',
+): Promise<ExitCode> => {
+  const report = await session.client.ask<ClientReport>('GET', `/v1/clients?scope=${scope}`)
+  show(session, report, () => renderClients(report, session.style))
+  return report.instances.every(({ error }) => error === null) ? ExitCode.OK : ExitCode.FAILED
+}
+
+const exitOfClose = ({ instances: all }: ClientCloseReport): ExitCode => {
+  const failed = all.filter(({ error }) => error !== null)
+  if (failed.length === 0) return ExitCode.OK
+  return failed.length === all.length ? ExitCode.FAILED : ExitCode.PARTIAL
+}
+
+export const closeClients = async (
+  session: Session,
+  selection: ClientSelection,
+  scope: 'instance' | 'deployment',
+  { by, reason }: Requester,
+): Promise<ExitCode> => {
+  const body = { ...selection, by, reason, scope }
+  const { client } = session
+  const { status: httpStatus, content } = await client.exchange('POST', '/v1/clients/close', body)
+  if (!isCloseReport(content)) throw client.problem(httpStatus, content)
+  show(session, content, () => renderClosed(content, selection, session.style))
+  return exitOfClose(content)
+}
+
+export const drain = async (session: Session, requester: Requester): Promise<ExitCode> => {
+  const { client } = session
+  const answer = await client.ask<{ instance: string }>('POST', '/v1/drain', requester)
+  show(session, answer, () => [
+    `${answer.instance} is leaving: its clients are told, and closed when nothing is on its way; then the process ends with 0.`,
+    'Whoever watches over it may start it again: Kubernetes does, systemd with Restart=on-failure does not.',
+  ])
   return ExitCode.OK
 }
 

@@ -31,6 +31,8 @@ const REFUSALS: ReadonlySet<ControlErrorCode> = new Set<ControlErrorCode>([
   'REVISION_MISMATCH',
   'CHANGE_IN_PROGRESS',
   'CHECKS_FAILED',
+  'ADDRESS_INVALID',
+  'LAST_INSTANCE',
 ])
 
 export const exitCodeOf = (error: unknown): ExitCode => {

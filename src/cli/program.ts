@@ -32,7 +32,8 @@ export type Surroundings = {
 }
 
 type GlobalOptions = AccessOptions & { readonly json?: boolean }
-type CheckOptions = { readonly keyspace?: readonly string[]; readonly thisInstance?: boolean }
+type ScopeOptions = { readonly thisInstance?: boolean }
+type CheckOptions = ScopeOptions & { readonly keyspace?: readonly string[] }
 type ChangeOptions = { readonly reason?: string; readonly by?: string; readonly force?: boolean }
 
 const WATCH_PERIOD_MS = 2000
@@ -49,6 +50,19 @@ status and instances end with 1 too where the instances do not agree or are conf
 The admin API is found by --address, else by ZDM_ADMIN_ADDRESS, ZDM_ADMIN_PORT and
 ZDM_ADMIN_TOKEN_PATH, else at http://127.0.0.1:14003.
 `
+
+const CLOSE_HELP = `
+Nothing keeps the clients from coming back, and drivers do at once: a firewall, or taking the login
+from their role on the clusters, does.
+`
+
+const DRAIN_HELP = `
+Refused where no other instance is ready to serve clients, unless forced. Whoever watches over the process
+may start it again: Kubernetes does, systemd with Restart=on-failure does not (it ends with 0).
+`
+
+const scopeOf = ({ thisInstance }: ScopeOptions): 'instance' | 'deployment' =>
+  thisInstance === true ? 'instance' : 'deployment'
 
 const positive = (text: string): number => {
   const value = Number(text)
@@ -142,10 +156,8 @@ class Zdm {
       .description('whether the migration can succeed: looks at both clusters and their schemas')
       .option('--keyspace <name...>', 'compare these alone; all otherwise')
       .option('--this-instance', 'only from the instance that is asked, not from all of them')
-      .action(({ keyspace = [], thisInstance }: CheckOptions) =>
-        this.#run((session) =>
-          commands.check(session, keyspace, thisInstance === true ? 'instance' : 'deployment'),
-        ),
+      .action(({ keyspace = [], ...options }: CheckOptions) =>
+        this.#run((session) => commands.check(session, keyspace, scopeOf(options))),
       )
     this.program
       .command('plan')
@@ -173,10 +185,57 @@ class Zdm {
       .action(({ limit }: { limit: number }) =>
         this.#run((session) => commands.mismatches(session, limit)),
       )
+    this.#addClients()
+    this.#addDrain()
     this.program
       .command('config')
       .description('every setting in effect, and where it came from')
       .action(() => this.#run(commands.config))
+  }
+
+  #addClients(): void {
+    const view = this.program
+      .command('clients')
+      .description('who uses the proxy: by address, user, driver and application')
+      .option('--this-instance', 'only of the instance that is asked, not of all of them')
+      .action((options: ScopeOptions) =>
+        this.#run((session) => commands.clients(session, scopeOf(options))),
+      )
+    this.#recorded(
+      'close',
+      'closes the connections from an address when all they asked is answered; they may come back',
+      view,
+    )
+      .argument('<address>', 'without port, as `zdm clients` shows it')
+      .option('--user <name>', "only this user's, as `zdm clients` shows it")
+      .option('--this-instance', 'only of the instance that is asked, not of all of them')
+      .addHelpText('after', CLOSE_HELP)
+      .action((address: string, options: ChangeOptions & { user?: string }, command: Command) => {
+        if ((options.reason ?? '') === '') {
+          throw new CliError(ExitCode.USAGE, 'close needs --reason "…": it is recorded why')
+        }
+        const selection = { address, user: options.user ?? null }
+        const scope = scopeOf(command.optsWithGlobals<ScopeOptions>())
+        return this.#run((session) =>
+          commands.closeClients(session, selection, scope, this.#requester(options)),
+        )
+      })
+  }
+
+  #addDrain(): void {
+    this.#changing('drain', 'has one instance leave as SIGTERM does; its process ends')
+      .option('--this-instance', 'the one that is asked; there is no way to drain all at once')
+      .addHelpText('after', DRAIN_HELP)
+      .action((options: ChangeOptions & ScopeOptions) => {
+        if (options.thisInstance !== true) {
+          const text = 'drain needs --this-instance, and --address of the one that is to leave'
+          throw new CliError(ExitCode.USAGE, text)
+        }
+        if ((options.reason ?? '') === '') {
+          throw new CliError(ExitCode.USAGE, 'drain needs --reason "…": it is recorded why')
+        }
+        return this.#run((session) => commands.drain(session, this.#requester(options)))
+      })
   }
 
   #addChanges(): void {

@@ -25,6 +25,8 @@ import type {
   ChangeReport,
   CheckReport,
   CheckResult,
+  ClientGroups,
+  ClientSelection,
   CommittedChange,
   ConfigEntry,
   DeploymentStatus,
@@ -51,6 +53,10 @@ export interface InstanceClient {
   check(): Promise<CheckReport>
   /** Records that both clusters are compared, or were. */
   reconciled(reconciliation: Reconciliation, requester: Omit<Requester, 'force'>): Promise<void>
+  /** Who its clients are. */
+  clients(): Promise<ClientGroups>
+  /** Lets these clients go; resolves with how many they are. */
+  closeClients(selection: ClientSelection, requester: Omit<Requester, 'force'>): Promise<number>
 }
 
 export const deploymentStatus = async (

@@ -12,6 +12,10 @@ export const ControlErrorCode = {
   CHANGE_DISCARDED: 'CHANGE_DISCARDED',
   CHECKS_FAILED: 'CHECKS_FAILED',
   REASON_MISSING: 'REASON_MISSING',
+  /** It would leave its clients with nobody to serve them. */
+  LAST_INSTANCE: 'LAST_INSTANCE',
+  /** Of clients that are to be closed. */
+  ADDRESS_INVALID: 'ADDRESS_INVALID',
   /** A comparison that cannot be recorded as it was said. */
   RECONCILIATION_REFUSED: 'RECONCILIATION_REFUSED',
   /** The state file cannot be read, or says what no state file says. */

@@ -314,6 +314,8 @@ export type AuditEntry = {
     | 'comparison-begun'
     | 'reconciled'
     | 'log-level'
+    | 'clients-closed'
+    | 'drained'
   readonly verb: Verb | null
   readonly by: string
   /** Where the request came from. */
@@ -401,6 +403,59 @@ export type LastCheck = {
   readonly keyspaces: readonly string[]
   /** Checks that failed, and differences that lose writes. */
   readonly faults: number
+}
+
+/** Client connections that are alike in all that tells applications apart. Texts are cut, and safe to show. */
+export type ClientGroup = {
+  /** Without the port. */
+  readonly address: string
+  /** Whom the clients have signed in as; '' where nobody asked, or not yet. */
+  readonly user: string
+  /** As the driver says; '' where it does not. */
+  readonly driverName: string
+  readonly driverVersion: string
+  readonly applicationName: string
+  readonly applicationVersion: string
+  /** Null before the first message. */
+  readonly protocolVersion: number | null
+  readonly connections: number
+  readonly inFlight: number
+  /** Age of the oldest of the connections. */
+  readonly oldestSeconds: number
+  /** Since anything came from any of them, heartbeats of drivers included. */
+  readonly idleSeconds: number
+}
+
+/** Bounded: an instance may have clients without number. */
+export type ClientGroups = {
+  /** Those with the most connections first. */
+  readonly groups: readonly ClientGroup[]
+  /** Of further groups, which are not listed. */
+  readonly unlistedConnections: number
+}
+
+export type InstanceClients = ClientGroups & {
+  readonly name: string
+  /** Why nothing is known of it; null where it has answered. */
+  readonly error: string | null
+}
+
+/** Who uses the proxy, by instance; the one that was asked first. */
+export type ClientReport = { readonly instances: readonly InstanceClients[] }
+
+export type ClientSelection = {
+  readonly address: string
+  /** As a group has it; null: whoever it is. */
+  readonly user: string | null
+}
+
+export type ClientCloseReport = {
+  readonly instances: readonly {
+    readonly name: string
+    /** Connections that are being closed; null where `error` says why nobody knows. */
+    readonly closed: number | null
+    readonly error: string | null
+  }[]
 }
 
 export type LogLevelReport = { readonly level: LogLevel }

@@ -251,8 +251,13 @@ export class MigrationSwitch {
   }
 
   /** For what is worth a line but changes no state. */
-  note(event: 'log-level', { by, reason }: Omit<Requester, 'force'>, via: string, message: string) {
-    this.#tools.audit.append({ ...this.#blank(via), event, by, reason, message })
+  note(
+    event: 'log-level' | 'clients-closed' | 'drained',
+    { by, reason, force: isForced = false }: Omit<Requester, 'force'> & Partial<Requester>,
+    via: string,
+    message: string,
+  ): void {
+    this.#tools.audit.append({ ...this.#blank(via), event, by, reason, isForced, message })
   }
 
   /** A rollback is not held up by somebody's change: it takes its place. */

@@ -3,8 +3,11 @@
  * away in the end.
  *
  *   accepting ──drain──► announced: served, nobody new ──► leaving: closed when quiet ──► refusing ──► none left
+ *
+ * Some of them may be let go in between, in the same way (`close`).
  */
 import type { Clock, Timer } from '../clock.ts'
+import type { ClientSelection } from '../control/report.ts'
 import { EVENT_STREAM_ID } from '../cql/messages/event.ts'
 import type { Refusal } from '../net/refusals.ts'
 import type { Transport, TransportHandler } from '../net/transport.ts'
@@ -13,6 +16,7 @@ import type { SessionContext } from '../session/context.ts'
 import { Session } from '../session/session.ts'
 import { type AddressCounts, addressOf } from './address-counts.ts'
 import type { ClientFailures } from './client-failures.ts'
+import { isSelected } from './client-groups.ts'
 
 /** Above the round trip of a client that is near: who is silent for so long has hardly a request on its way. */
 const QUIET_MS = 25
@@ -39,7 +43,9 @@ export class Clients implements Iterable<Session> {
   readonly #sessions = new Set<Session>()
   #nextId = 1
   #isDraining = false
-  #leaveTimer: Timer | null = null
+  readonly #timers = new Set<Timer>()
+  /** Those that `close` is letting go: nobody is looked at twice. */
+  readonly #leaving = new WeakSet<Session>()
   #onDrained: (() => void) | null = null
 
   constructor(
@@ -113,32 +119,59 @@ export class Clients implements Iterable<Session> {
     for (const session of [...this.#sessions]) {
       if (announceMs === 0 || session.state !== 'ready') session.drain()
     }
-    if (announceMs > 0) this.#leaveTimer = this.#clock.setTimeout(() => this.#leave(0), announceMs)
+    if (announceMs > 0) this.#later(() => this.#leave(this.#sessions, 0), announceMs)
     this.#tellIfDrained()
     await drained
+  }
+
+  /**
+   * Lets these go: each is closed while nothing is on its way, or refused after a while and closed when all is
+   * answered. Returns how many they are. Nothing keeps them from coming back.
+   */
+  close(selection: ClientSelection): number {
+    const leaving = [...this.#sessions].filter(
+      (session) =>
+        !session.isDraining && !this.#leaving.has(session) && isSelected(session, selection),
+    )
+    for (const session of leaving) this.#leaving.add(session)
+    this.#leave(leaving, 0)
+    return leaving.length
   }
 
   /** Closes everything now. */
   destroyAll(): void {
     this.#isDraining = true
-    this.#clock.clearTimeout(this.#leaveTimer)
+    this.#clearTimers()
     for (const session of [...this.#sessions]) session.destroy()
   }
 
-  #leave(sinceMs: number): void {
+  #leave(sessions: Iterable<Session>, sinceMs: number): void {
     const isOver = sinceMs >= LEAVE_WITHIN_MS
-    for (const session of [...this.#sessions]) {
+    const left = [...sessions].filter(({ state }) => state !== 'closed')
+    for (const session of left) {
       if (isOver) session.drain()
       else session.drainIfQuiet()
     }
-    if (isOver || this.#sessions.size === 0) return
-    const next = (): void => this.#leave(sinceMs + QUIET_MS)
-    this.#leaveTimer = this.#clock.setTimeout(next, QUIET_MS)
+    if (isOver || left.length === 0) return
+    this.#later(() => this.#leave(left, sinceMs + QUIET_MS), QUIET_MS)
+  }
+
+  #later(work: () => void, delayMs: number): void {
+    const timer = this.#clock.setTimeout(() => {
+      this.#timers.delete(timer)
+      work()
+    }, delayMs)
+    this.#timers.add(timer)
+  }
+
+  #clearTimers(): void {
+    for (const timer of this.#timers) this.#clock.clearTimeout(timer)
+    this.#timers.clear()
   }
 
   #tellIfDrained(): void {
     if (!this.#isDraining || this.#sessions.size > 0) return
-    this.#clock.clearTimeout(this.#leaveTimer)
+    this.#clearTimers()
     this.#onDrained?.()
   }
 }

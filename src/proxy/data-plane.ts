@@ -6,6 +6,7 @@
 import { AsyncReads } from '../async/async-reads.ts'
 import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { Clock, Timer } from '../clock.ts'
+import type { ClientGroups, ClientSelection } from '../control/report.ts'
 import {
   type AcceptedVersions,
   type EnvelopeRewrite,
@@ -46,6 +47,7 @@ import type { Profile } from '../upstream/profile.ts'
 import { ProfileRegistry } from '../upstream/profile-registry.ts'
 import { AddressCounts } from './address-counts.ts'
 import { ClientFailures } from './client-failures.ts'
+import { groupClients } from './client-groups.ts'
 import { Clients } from './clients.ts'
 import type {
   DataPlaneOptions,
@@ -183,6 +185,16 @@ export class DataPlane implements SessionContext, UpstreamListener {
   /** The last reads that the clusters have answered differently. */
   mismatches(): readonly MismatchSample[] {
     return this.readCopies.mismatches()
+  }
+
+  /** Who its clients are, as of now. */
+  clients(): ClientGroups {
+    return groupClients(this.#clients, this.clock.now())
+  }
+
+  /** Lets these clients go; returns how many they are (clients.ts). */
+  closeClients(selection: ClientSelection): number {
+    return this.#clients.close(selection)
   }
 
   /** Whatever reads a setting from now on reads the new one. */

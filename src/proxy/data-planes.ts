@@ -5,6 +5,7 @@
  */
 import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { Clock } from '../clock.ts'
+import type { ClientGroups, ClientSelection } from '../control/report.ts'
 import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
 import type { Logger } from '../log.ts'
 import type { LogLevel, LogLevels } from '../log-levels.ts'
@@ -17,6 +18,7 @@ import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import { makeSharedState } from '../shared-state.ts'
 import type { TracedRequest } from '../tracing/traced-request.ts'
+import { mergeGroups } from './client-groups.ts'
 import type { DataPlaneSettings, SchemaAgreementCall } from './data-plane-options.ts'
 import { LocalPlane } from './local-plane.ts'
 import type { Plane } from './plane.ts'
@@ -142,6 +144,17 @@ export class DataPlanes {
   async mismatches(): Promise<readonly MismatchSample[]> {
     const samples = await Promise.all(this.#planes.map((plane) => plane.mismatches()))
     return samples.flat().sort((a, b) => b.atMs - a.atMs)
+  }
+
+  /** Who the clients of all planes are. */
+  async clientGroups(): Promise<ClientGroups> {
+    return mergeGroups(await Promise.all(this.#planes.map((plane) => plane.clients())))
+  }
+
+  /** Lets these clients go, on every plane; resolves with how many they are. */
+  async closeClients(selection: ClientSelection): Promise<number> {
+    const counts = await Promise.all(this.#planes.map((plane) => plane.closeClients(selection)))
+    return counts.reduce((sum, count) => sum + count, 0)
   }
 
   /**

@@ -10,6 +10,7 @@ import { CertificateStore } from '../certificates/certificate-store.ts'
 import type { Clock } from '../clock.ts'
 import { type Change, changeOf } from '../config/live-settings.ts'
 import type { Settings } from '../config/settings.ts'
+import type { ClientGroups, ClientSelection } from '../control/report.ts'
 import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
 import { EventType } from '../cql/messages/event.ts'
 import type { Logger, RootLogger } from '../log.ts'
@@ -173,6 +174,16 @@ export class ProxyInstance {
   /** The last reads that the clusters have answered differently, the newest first. */
   async mismatches(): Promise<readonly MismatchSample[]> {
     return (await this.#service?.planes.mismatches()) ?? []
+  }
+
+  /** Who its clients are. */
+  async clientGroups(): Promise<ClientGroups> {
+    return (await this.#service?.planes.clientGroups()) ?? { groups: [], unlistedConnections: 0 }
+  }
+
+  /** Lets these clients go: what they have asked is answered first. Resolves with how many they are. */
+  async closeClients(selection: ClientSelection): Promise<number> {
+    return (await this.#service?.planes.closeClients(selection)) ?? 0
   }
 
   /** The validity of what secures the legs; none before the first start attempt has succeeded. */

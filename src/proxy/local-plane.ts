@@ -1,5 +1,6 @@
 /** The only data plane, in the control plane's own thread: nothing to post, nobody else to ask. */
 import type { MismatchSample } from '../async/mismatch-samples.ts'
+import type { ClientGroups, ClientSelection } from '../control/report.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { TlsMaterial } from '../net/tls.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
@@ -58,6 +59,14 @@ export class LocalPlane implements Plane {
 
   mismatches(): Promise<readonly MismatchSample[]> {
     return Promise.resolve(this.#plane.mismatches())
+  }
+
+  clients(): Promise<ClientGroups> {
+    return Promise.resolve(this.#plane.clients())
+  }
+
+  closeClients(selection: ClientSelection): Promise<number> {
+    return Promise.resolve(this.#plane.closeClients(selection))
   }
 
   drain(announceMs: number): Promise<void> {

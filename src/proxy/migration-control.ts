@@ -12,7 +12,10 @@ import type { AuditLog } from '../control/audit-log.ts'
 import { askOthers, CATCH_UP_TIMEOUT_MS } from '../control/catch-up.ts'
 import { evidenceOf } from '../control/checks.ts'
 import type { InstanceClient } from '../control/coordinate.ts'
+import { requireAnother } from '../control/drain.ts'
+import { ControlError, ControlErrorCode } from '../control/errors.ts'
 import { FailureStore, failuresPath } from '../control/failure-store.ts'
+import { lookAtAll } from '../control/look.ts'
 import { hasPhaseRouting, type MigrationState, routingStateOf } from '../control/migration-state.ts'
 import { PHASE_TABLE } from '../control/phase.ts'
 import { beganAt } from '../control/reconciliation.ts'
@@ -22,6 +25,8 @@ import type {
   CertificateEvidence,
   ChangeReport,
   CheckReport,
+  ClientGroups,
+  ClientSelection,
   ClusterStatus,
   CommittedChange,
   ConfigEntry,
@@ -82,6 +87,8 @@ export type MigrationControlOptions = {
   readonly clock: Clock
   readonly log: RootLogger
   readonly evidence: EvidenceSources
+  /** Ends the process as SIGTERM does. */
+  leave(): void
 }
 
 export class MigrationControl implements AdminApi {
@@ -267,6 +274,37 @@ export class MigrationControl implements AdminApi {
     }
   }
 
+  async clients(): Promise<ClientGroups> {
+    const { groups, unlistedConnections } = await this.#options.instance.clientGroups()
+    return { groups, unlistedConnections }
+  }
+
+  /** Users' names are for who asks, and stay out of what is written. */
+  closeClients(
+    { address, user }: ClientSelection,
+    requester: Omit<Requester, 'force'>,
+    via: string,
+  ): Promise<number> {
+    const whose = user === null ? '' : ', those of one user'
+    const text = `client connections from ${address}${whose}`
+    this.#switch.note('clients-closed', requester, via, `closes ${text}`)
+    return this.#options.instance.closeClients({ address, user })
+  }
+
+  async drain(requester: Requester, via: string): Promise<void> {
+    if (requester.reason === '') {
+      const text = 'draining an instance needs a reason: it is recorded why'
+      throw new ControlError(ControlErrorCode.REASON_MISSING, text)
+    }
+    const { instance, leave } = this.#options
+    if (instance.phase === 'draining') return
+    if (!requester.force) {
+      requireAnother(await lookAtAll(this.#otherNames().map((name) => this.#peer(name))))
+    }
+    this.#switch.note('drained', requester, via, 'leaves, as on SIGTERM')
+    leave()
+  }
+
   get logLevel(): LogLevel {
     return this.#options.log.levels.base
   }
@@ -305,6 +343,8 @@ export class MigrationControl implements AdminApi {
       commit: (id) => this.commit(id, via),
       abort: (id) => Promise.resolve(this.abort(id)),
       reconciled: (reconciliation, requester) => this.reconciled(reconciliation, requester, via),
+      clients: () => this.clients(),
+      closeClients: (selection, requester) => this.closeClients(selection, requester, via),
     }
   }
 

@@ -1,6 +1,7 @@
 /** What the control plane and a data plane in a thread of its own say to each other. */
 import type { MessagePort } from 'node:worker_threads'
 import type { MismatchSample } from '../async/mismatch-samples.ts'
+import type { ClientGroups, ClientSelection } from '../control/report.ts'
 import type { LogLevel, LogLevels } from '../log-levels.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { TlsMaterial } from '../net/tls.ts'
@@ -52,6 +53,8 @@ export type PlaneCall =
   | { readonly name: 'route'; readonly routing: RoutingState }
   | { readonly name: 'series' }
   | { readonly name: 'mismatches' }
+  | { readonly name: 'clients' }
+  | { readonly name: 'closeClients'; readonly selection: ClientSelection }
   | { readonly name: 'drain'; readonly announceMs: number }
   | { readonly name: 'close' }
 
@@ -60,6 +63,8 @@ export type CallResult =
   | { readonly name: 'route'; readonly quiescence: Quiescence }
   | { readonly name: 'series'; readonly series: PlaneSeries }
   | { readonly name: 'mismatches'; readonly samples: readonly MismatchSample[] }
+  | { readonly name: 'clients'; readonly clients: ClientGroups }
+  | { readonly name: 'closeClients'; readonly closed: number }
   | { readonly name: 'drain' }
   | { readonly name: 'close' }
 

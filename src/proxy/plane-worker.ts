@@ -7,6 +7,34 @@ import { DataPlane } from './data-plane.ts'
 import { PeerLinks } from './peer-links.ts'
 import type { CallResult, FromPlane, PlaneCall, PlaneStart, ToPlane } from './plane-messages.ts'
 
+const carryOut = async (
+  call: PlaneCall,
+  plane: DataPlane,
+  links: PeerLinks,
+): Promise<CallResult> => {
+  switch (call.name) {
+    case 'listen':
+      return { name: 'listen', port: await plane.listen(call.port, true) }
+    case 'route':
+      return { name: 'route', quiescence: await plane.setRouting(call.routing) }
+    case 'series':
+      return { name: 'series', series: plane.series() }
+    case 'mismatches':
+      return { name: 'mismatches', samples: plane.mismatches() }
+    case 'clients':
+      return { name: 'clients', clients: plane.clients() }
+    case 'closeClients':
+      return { name: 'closeClients', closed: plane.closeClients(call.selection) }
+    case 'drain':
+      await plane.drain(call.announceMs)
+      return { name: 'drain' }
+    case 'close':
+      plane.close()
+      links.close()
+      return { name: 'close' }
+  }
+}
+
 const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
   const links = new PeerLinks(systemClock)
   const log = createLogger({
@@ -34,26 +62,6 @@ const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
   })
   for (const peer of start.peers) links.connect(peer, (id) => plane.knownStatement(id))
 
-  const carryOut = async (call: PlaneCall): Promise<CallResult> => {
-    switch (call.name) {
-      case 'listen':
-        return { name: 'listen', port: await plane.listen(call.port, true) }
-      case 'route':
-        return { name: 'route', quiescence: await plane.setRouting(call.routing) }
-      case 'series':
-        return { name: 'series', series: plane.series() }
-      case 'mismatches':
-        return { name: 'mismatches', samples: plane.mismatches() }
-      case 'drain':
-        await plane.drain(call.announceMs)
-        return { name: 'drain' }
-      case 'close':
-        plane.close()
-        links.close()
-        return { name: 'close' }
-    }
-  }
-
   port.on('message', (message: ToPlane) => {
     switch (message.kind) {
       case 'snapshot':
@@ -79,7 +87,7 @@ const run = (port: NonNullable<typeof parentPort>, start: PlaneStart): void => {
         waiting.delete(message.question)
         break
       case 'call':
-        carryOut(message.what)
+        carryOut(message.what, plane, links)
           .then((result) => {
             tell({ kind: 'done', call: message.call, result })
             if (result.name === 'close') port.close()

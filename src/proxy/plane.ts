@@ -1,5 +1,6 @@
 /** A data plane as the control plane sees it, whether it lives in this thread or in one of its own. */
 import type { MismatchSample } from '../async/mismatch-samples.ts'
+import type { ClientGroups, ClientSelection } from '../control/report.ts'
 import type { LogLevels } from '../log-levels.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { TlsMaterial } from '../net/tls.ts'
@@ -29,6 +30,10 @@ export interface Plane {
   series(): Promise<PlaneSeries>
   /** The last reads that the clusters have answered differently, oldest first. */
   mismatches(): Promise<readonly MismatchSample[]>
+  /** Who its clients are. */
+  clients(): Promise<ClientGroups>
+  /** Lets these go, what they have asked is answered first; resolves with how many they are. */
+  closeClients(selection: ClientSelection): Promise<number>
   /**
    * Stops accepting and finishes what is in flight; resolves when the last client is gone. Those who are there
    * are served as before for `announceMs`.

@@ -47,6 +47,8 @@ export type ControlOptions = Tools & {
   /** Of the HTTP servers. */
   readonly serverStore: CertificateStore
   readonly evidence: EvidenceSources
+  /** Ends the process as SIGTERM does. */
+  leave(): void
 }
 
 export const createControl = (options: ControlOptions): MigrationControl => {

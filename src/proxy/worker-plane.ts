@@ -2,6 +2,7 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import type { MismatchSample } from '../async/mismatch-samples.ts'
 import type { Clock } from '../clock.ts'
+import type { ClientGroups, ClientSelection } from '../control/report.ts'
 import type { LogLevels } from '../log-levels.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { TlsMaterial } from '../net/tls.ts'
@@ -114,6 +115,19 @@ export class WorkerPlane implements Plane {
     const result = await this.#calls.call({ name: 'mismatches' }, ANSWER_TIMEOUT_MS)
     if (result.name !== 'mismatches') throw new Error('a data plane answered another question')
     return result.samples
+  }
+
+  async clients(): Promise<ClientGroups> {
+    const result = await this.#calls.call({ name: 'clients' }, ANSWER_TIMEOUT_MS)
+    if (result.name !== 'clients') throw new Error('a data plane answered another question')
+    return result.clients
+  }
+
+  async closeClients(selection: ClientSelection): Promise<number> {
+    const call = { name: 'closeClients', selection } as const
+    const result = await this.#calls.call(call, ANSWER_TIMEOUT_MS)
+    if (result.name !== 'closeClients') throw new Error('a data plane answered another question')
+    return result.closed
   }
 
   async drain(announceMs: number): Promise<void> {

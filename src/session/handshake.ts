@@ -288,6 +288,8 @@ export class Handshake {
   ): Promise<void> {
     await this.#signIn(dialogue, otherCluster(dialogue.primary))
     const [origin, target] = dialogue.identities
+    const client = dialogue.identities.find((identity) => identity?.whose === 'client')
+    this.#session.user = client?.credentials.username ?? ''
     const credentials = [origin?.credentials ?? null, target?.credentials ?? null] as const
     const profile = this.#profile(this.#session.traits!, dialogue.options, credentials)
     this.#dialogue = null

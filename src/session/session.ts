@@ -35,6 +35,8 @@ export class Session implements TransportHandler {
   readonly transport: Transport
   readonly output: Output
   readonly acceptedAtMs: number
+  /** When bytes came last, in the turn's milliseconds. */
+  lastReadAtMs: number
   state: 'handshaking' | 'ready' | 'closed' = 'handshaking'
   /** No new requests; it closes when the last answer is out. */
   isDraining = false
@@ -43,6 +45,8 @@ export class Session implements TransportHandler {
   /** What the STARTUP has asked for: of envelopes, of frames on v5. */
   compression: Compression | null = null
   profile: ProfilePools | null = null
+  /** Whom the client has signed in as; '' where nobody asked. */
+  user = ''
   keyspaceClass: KeyspaceClass = KeyspaceClass.USER
   /** Where in the cluster's node list this session begins to look, per cluster. */
   preferredNode: [number, number] = [0, 0]
@@ -73,6 +77,7 @@ export class Session implements TransportHandler {
     this.transport = transport
     this.output = new Output(context.flusher, transport, context.metrics.clientTraffic)
     this.acceptedAtMs = context.turn.begin()
+    this.lastReadAtMs = this.acceptedAtMs
     this.#context = context
     const route: EnvelopeHandler = (bytes, start, end) => this.#route(bytes, start, end)
     const rewrite = context.rewriteEnvelope
@@ -99,7 +104,7 @@ export class Session implements TransportHandler {
   onBytes(chunk: Uint8Array, start: number, end: number): void {
     this.#context.metrics.clientTraffic.receivedBytes += end - start
     if (this.state === 'closed' || this.#isDeaf) return
-    this.#context.turn.begin()
+    this.lastReadAtMs = this.#context.turn.begin()
     try {
       if (this.#frames === null) this.#decoder.push(chunk, start, end, this.#onEnvelope)
       else this.#frames.push(chunk, start, end, this.#onPayload)

@@ -4,8 +4,10 @@ import { Ajv } from 'ajv'
 import type { FastifyInstance } from 'fastify'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { OPERATIONS, type Operation, type OperationId } from '../../src/admin/api-operations.ts'
-import { ref, SCHEMAS } from '../../src/admin/api-schemas.ts'
+import { SCHEMAS } from '../../src/admin/api-schemas.ts'
 import { listenHttp } from '../../src/admin/http-server.ts'
+import { HttpInstanceClient } from '../../src/admin/instance-client.ts'
+import { ref } from '../../src/admin/json-schema.ts'
 import { systemClock } from '../../src/clock.ts'
 import type { CheckReport } from '../../src/control/report.ts'
 import type { MigrationControl } from '../../src/proxy/migration-control.ts'
@@ -23,6 +25,7 @@ beforeEach(async () => {
   app = testApp(control)
 })
 
+const ACCESS = { token: null, tls: {}, timeoutMs: 5_000, commitTimeoutMs: 5_000 }
 const LOOPBACK = { address: '127.0.0.1', port: 0, purpose: 'a test' }
 
 /** Ways to write a path that a router may take for another. */
@@ -315,6 +318,119 @@ describe('a check', () => {
   })
 })
 
+describe('clients', () => {
+  const close = (request: object): ReturnType<typeof ask> =>
+    ask(app, 'POST', '/v1/clients/close', {
+      address: '127.0.0.1',
+      by: 'ada',
+      reason: 'it moved',
+      ...request,
+    })
+
+  test('are shown grouped', async () => {
+    await rig.client(4, { startupOptions: { DRIVER_NAME: 'java\u001b[31m' } })
+    const { status, body } = await ask(app, 'GET', '/v1/clients?scope=instance')
+    expect(status).toBe(200)
+    const group = { address: '127.0.0.1', driverName: 'java\ufffd[31m', connections: 1 }
+    expect(body).toEqual({
+      instances: [
+        {
+          name: control.name,
+          groups: [expect.objectContaining(group)],
+          unlistedConnections: 0,
+          error: null,
+        },
+      ],
+    })
+  })
+
+  test('of an instance that does not say are an error of that instance', async () => {
+    vi.spyOn(rig.instance, 'clientGroups').mockRejectedValue(new Error('thread 1 is stuck'))
+    const { status, body } = await ask(app, 'GET', '/v1/clients')
+    expect(status).toBe(200)
+    expect(body).toMatchObject({ instances: [{ groups: [], error: 'thread 1 is stuck' }] })
+  })
+
+  test.each(['127.0.0.1', '::ffff:127.0.0.1', '[::ffff:7f00:1]'])(
+    'from %s are closed, which is recorded without whose they are',
+    async (address) => {
+      const client = await rig.client()
+      expect(await close({ address, user: '' })).toMatchObject({
+        status: 200,
+        body: { instances: [{ name: control.name, closed: 1, error: null }] },
+      })
+      await client.closed
+      expect(control.audit(1)).toMatchObject([
+        {
+          event: 'clients-closed',
+          by: 'ada',
+          reason: 'it moved',
+          message: 'closes client connections from 127.0.0.1, those of one user',
+        },
+      ])
+    },
+  )
+
+  test.each([
+    [{ reason: '' }, 'REASON_MISSING'],
+    [{ address: '127.0.0.1:50000' }, 'ADDRESS_INVALID'],
+    [{ address: 'shop.example' }, 'ADDRESS_INVALID'],
+    [{ address: '' }, 'REQUEST_INVALID'],
+  ])('are not closed for %j', async (request, code) => {
+    await rig.client()
+    expect(await close(request)).toMatchObject({ status: 400, body: { code } })
+    expect(rig.instance.clients?.count).toBe(1)
+    expect(control.audit(10)).toEqual([])
+  })
+
+  test('that an instance did not close are told with a status of failure', async () => {
+    vi.spyOn(rig.instance, 'closeClients').mockRejectedValue(new Error('thread 1 is stuck'))
+    expect(await close({})).toMatchObject({
+      status: 502,
+      body: { instances: [{ closed: null, error: 'thread 1 is stuck' }] },
+    })
+  })
+
+  test('of another instance are asked for and closed through its own API', async () => {
+    const { port } = await listenHttp(app, LOOPBACK, systemClock)
+    const other = new HttpInstanceClient(`http://127.0.0.1:${port}`, ACCESS)
+    const client = await rig.client()
+    expect(await other.clients()).toMatchObject({ groups: [{ connections: 1 }] })
+    const selection = { address: '127.0.0.1', user: null }
+    expect(await other.closeClients(selection, { by: 'ada', reason: 'it moved' })).toBe(1)
+    await client.closed
+    vi.spyOn(rig.instance, 'clientGroups').mockRejectedValue(new Error('thread 1 is stuck'))
+    await expect(other.clients()).rejects.toThrow('thread 1 is stuck')
+  })
+})
+
+describe('draining', () => {
+  const REQUEST = { by: 'ada', reason: 'a new disk' }
+
+  test.each([
+    [{ ...REQUEST }, 409, 'LAST_INSTANCE'],
+    [{ by: 'ada', force: true }, 400, 'REASON_MISSING'],
+  ])('%j is refused with %i, and nothing is recorded', async (request, status, code) => {
+    const leave = vi.fn<() => void>()
+    const settings = settingsFor(rig.origin, rig.target)
+    const own = startTestControl(settings, rig.instance, undefined, leave)
+    const answer = await ask(testApp(own), 'POST', '/v1/drain', request)
+    expect(answer).toMatchObject({ status, body: { code } })
+    expect(leave).not.toHaveBeenCalled()
+    expect(own.audit(10)).toEqual([])
+  })
+
+  test('the last instance is done when forced, and recorded so', async () => {
+    const leave = vi.fn<() => void>()
+    const settings = settingsFor(rig.origin, rig.target)
+    const own = startTestControl(settings, rig.instance, undefined, leave)
+    const answer = await ask(testApp(own), 'POST', '/v1/drain', { ...REQUEST, force: true })
+    expect(answer).toMatchObject({ status: 200, body: { instance: own.name } })
+    expect(leave).toHaveBeenCalledOnce()
+    expect(own.audit(1)).toMatchObject([{ event: 'drained', isForced: true, ...REQUEST }])
+  })
+})
+
 describe('mismatches', () => {
   const sample = {
     atMs: 0,
@@ -402,6 +518,12 @@ describe('every answer is as the document says', () => {
     ['recordReconciliation', '/v1/reconciliations', {}],
     ['getAudit', '/v1/audit', null],
     ['getMismatches', '/v1/mismatches', null],
+    ['getClients', '/v1/clients', null],
+    ['getClients', '/v1/clients?scope=nowhere', null],
+    ['closeClients', '/v1/clients/close', { address: '10.0.0.7', reason: 'it moved' }],
+    ['closeClients', '/v1/clients/close', { address: '10.0.0.7' }],
+    ['drain', '/v1/drain', { by: 'ada', reason: 'a new disk', force: true }],
+    ['drain', '/v1/drain', { by: 'ada', reason: 'a new disk' }],
     ['getConfig', '/v1/config', null],
     ['getLogLevel', '/v1/log-level', null],
     ['setLogLevel', '/v1/log-level', { level: 'error' }],

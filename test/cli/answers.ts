@@ -3,7 +3,9 @@ import type {
   ChangeReport,
   CheckReport,
   CheckResult,
+  ClientGroup,
   DeploymentStatus,
+  InstanceClients,
   InstanceStatus,
   Mismatch,
   Plan,
@@ -183,4 +185,26 @@ export const checkReportOf = (overrides: Partial<CheckReport> = {}): CheckReport
     differences: [],
   },
   ...overrides,
+})
+
+export const clientGroupOf = (overrides: Partial<ClientGroup> = {}): ClientGroup => ({
+  address: '10.0.0.7',
+  user: 'orders',
+  driverName: 'DataStax Java driver for Apache Cassandra(R)',
+  driverVersion: '4.17.0',
+  applicationName: 'shop',
+  applicationVersion: '2.1',
+  protocolVersion: 4,
+  connections: 2,
+  inFlight: 1,
+  oldestSeconds: 93_784,
+  idleSeconds: 3,
+  ...overrides,
+})
+
+export const clientsOf = (name: string, groups: readonly ClientGroup[] = []): InstanceClients => ({
+  name,
+  groups,
+  unlistedConnections: 0,
+  error: null,
 })

@@ -12,6 +12,8 @@ import { afterTest } from '../support/after-test.ts'
 import { ZDM_USER, ZDM_VERSION, zdm } from '../support/zdm.ts'
 import {
   checkReportOf,
+  clientGroupOf,
+  clientsOf,
   deploymentOf,
   FAILED,
   mismatchOf,
@@ -61,6 +63,10 @@ describe('arguments', () => {
     [['set', 'primary', 'BOTH'], 2, 'Allowed choices'],
     [['align'], 2, '--like'],
     [['mismatches', '--limit', '1001'], 2, 'from 1 to 1000'],
+    [['drain', '--reason', 'x'], 2, '--this-instance'],
+    [['drain', '--this-instance'], 2, '--reason'],
+    [['clients', 'close', '10.0.0.7'], 2, '--reason'],
+    [['clients', 'close', '--reason', 'x'], 2, 'address'],
     [['audit', '--limit', '2.5'], 2, 'from 1 to 1000'],
     [['audit', '--limit', '0.5'], 2, 'from 1 to 1000'],
     [['reconciled', '--force', '--reason', 'x'], 2, "unknown option '--force'"],
@@ -198,6 +204,77 @@ describe('views', () => {
     expect(ran.status).toBe(0)
     expect(ran.out).toContain('shop.orders  the same rows in another order')
     expect(api.asked[0]?.path).toBe('/v1/mismatches?limit=5')
+  })
+
+  test.each([
+    [[], 'deployment'],
+    [['--this-instance'], 'instance'],
+  ])('clients %j shows who uses the %s', async (options, scope) => {
+    const instances = [clientsOf('a', [clientGroupOf()])]
+    const api = await startApi({ 'GET /v1/clients': [200, { instances }] })
+    const ran = await zdm(['--address', api.url, 'clients', ...options])
+    expect(ran.status).toBe(0)
+    expect(ran.out).toContain('a  2 client connections')
+    expect(api.asked[0]?.path).toBe(`/v1/clients?scope=${scope}`)
+  })
+
+  test('clients ends with 1 where an instance does not answer: somebody may be there', async () => {
+    const instances = [clientsOf('a'), { ...clientsOf('b'), error: 'it is gone' }]
+    const api = await startApi({ 'GET /v1/clients': [200, { instances }] })
+    const ran = await zdm(['--address', api.url, 'clients'])
+    expect(ran.status).toBe(1)
+    expect(ran.out).toContain('it is gone')
+  })
+
+  test.each([
+    [[], { user: null, scope: 'deployment' }],
+    [['--user', 'orders', '--this-instance'], { user: 'orders', scope: 'instance' }],
+  ])('clients close %j says who is meant, by whom and why', async (options, sent) => {
+    const instances = [{ name: 'a', closed: 2, error: null }]
+    const api = await startApi({ 'POST /v1/clients/close': [200, { instances }] })
+    const command = ['clients', 'close', '10.0.0.7', ...options, '--reason', 'it moved']
+    const ran = await zdm(['--address', api.url, ...command])
+    expect(ran.status).toBe(0)
+    expect(ran.out).toContain('2 client connections from 10.0.0.7')
+    expect(ran.out).toContain('Nothing keeps them from coming back')
+    const body = { address: '10.0.0.7', by: 'ada@ops', reason: 'it moved', ...sent }
+    expect(api.asked[0]?.body).toEqual(body)
+  })
+
+  const GONE = { name: 'b', closed: null, error: 'it is gone' }
+  test.each([
+    ['some', 4, [{ name: 'a', closed: 1, error: null }, GONE]],
+    ['all', 1, [GONE]],
+  ])('clients close: %s did not answer: exit status %i', async (_, status, instances) => {
+    const api = await startApi({ 'POST /v1/clients/close': [502, { instances }] })
+    const command = ['clients', 'close', '10.0.0.7', '--reason', 'it moved']
+    const ran = await zdm(['--address', api.url, ...command])
+    expect(ran.out).toContain('b: it is gone; ask again, it is safe')
+    expect(ran.status).toBe(status)
+  })
+
+  test('clients close of what is no address is refused', async () => {
+    const problem = { code: 'ADDRESS_INVALID', message: '"shop" is no IP address' }
+    const api = await startApi({ 'POST /v1/clients/close': [400, problem] })
+    const ran = await zdm(['--address', api.url, 'clients', 'close', 'shop', '--reason', 'x'])
+    expect(ran).toMatchObject({ status: 3, error: 'zdm: "shop" is no IP address\n' })
+  })
+
+  test('drain asks the one instance, and says who may start it again', async () => {
+    const api = await startApi({ 'POST /v1/drain': [200, { instance: 'http://a' }] })
+    const command = ['drain', '--this-instance', '--reason', 'a new disk']
+    const ran = await zdm(['--address', api.url, ...command])
+    expect(ran.status).toBe(0)
+    expect(ran.out).toContain('http://a is leaving')
+    expect(ran.out).toContain('Restart=on-failure does not')
+    expect(api.asked[0]?.body).toEqual({ by: 'ada@ops', reason: 'a new disk', force: false })
+  })
+
+  test('drain of the last instance is refused', async () => {
+    const problem = { code: 'LAST_INSTANCE', message: 'no other instance is ready' }
+    const api = await startApi({ 'POST /v1/drain': [409, problem] })
+    const command = ['drain', '--this-instance', '--reason', 'a new disk']
+    expect(await zdm(['--address', api.url, ...command])).toMatchObject({ status: 3 })
   })
 
   test('the token goes along, and its file may end with a line break', async () => {

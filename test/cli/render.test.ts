@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { groupChecks, renderChange, renderChecks, renderPlan } from '../../src/cli/render-checks.ts'
+import { formatAge, renderClients, renderClosed } from '../../src/cli/render-clients.ts'
 import { renderFeasibility } from '../../src/cli/render-feasibility.ts'
 import { describeMismatch, renderMismatches } from '../../src/cli/render-mismatches.ts'
 import { mergeFailedWrites, renderStatus, renderWay } from '../../src/cli/render-status.ts'
@@ -7,6 +8,8 @@ import { COLOURED, formatMs, formatRate, PLAIN, styleFor, table } from '../../sr
 import type { CheckResult, DeploymentStatus, InstanceStatus } from '../../src/control/report.ts'
 import {
   checkReportOf,
+  clientGroupOf,
+  clientsOf,
   deploymentOf,
   FAILED,
   mismatchOf,
@@ -315,6 +318,59 @@ describe('checks, plans and changes', () => {
     expect(lines).toMatch(/shop\.orders +2 +0/)
     expect(lines).toContain('Not counted: b: the last 5 s before it was killed')
     expect(lines).toContain('2. Point clients at Origin.')
+  })
+})
+
+describe('clients', () => {
+  const unnamed = clientGroupOf({
+    user: '',
+    driverName: '',
+    driverVersion: '',
+    applicationName: '',
+    applicationVersion: '',
+    protocolVersion: null,
+    connections: 1,
+  })
+
+  test('are a table for each instance', () => {
+    const a = { ...clientsOf('http://a', [clientGroupOf(), unnamed]), unlistedConnections: 1_200 }
+    const report = { instances: [a, clientsOf('http://b')] }
+    expect(renderClients(report, PLAIN)).toEqual([
+      'http://a  1,203 client connections',
+      '  address   user    application  driver                                               protocol  connections  in flight  oldest  last heard',
+      '  10.0.0.7  orders  shop 2.1     DataStax Java driver for Apache Cassandra(R) 4.17.0  v4        2            1          1d 2h   3s ago',
+      '  10.0.0.7  –       –            –                                                    –         1            1          1d 2h   3s ago',
+      '  and 1,200 client connections of further groups',
+      'http://b  0 client connections',
+    ])
+  })
+
+  test.each([
+    [[clientsOf('a')], 'Nobody uses the proxy.'],
+    [
+      [clientsOf('a'), { ...clientsOf('b'), error: 'it is gone' }],
+      '0 client connections are known of; 1 of 2 instances did not answer.',
+    ],
+  ])('nobody, as far as is known', (instances, expected) => {
+    expect(renderClients({ instances }, PLAIN).at(-1)).toBe(expected)
+  })
+
+  test.each([
+    [0, '0s'],
+    [59, '59s'],
+    [60, '1m 0s'],
+    [3_725, '1h 2m'],
+    [86_400 * 40, '40d 0h'],
+  ])('of %i seconds are %s old', (seconds, expected) => {
+    expect(formatAge(seconds)).toBe(expected)
+  })
+
+  test('that are not there are no failure, but told', () => {
+    const selection = { address: '10.0.0.7', user: 'orders' }
+    const instances = [{ name: 'a', closed: 0, error: null }]
+    expect(renderClosed({ instances }, selection, PLAIN)).toEqual([
+      'No connection from 10.0.0.7 of "orders" was found; zdm clients shows who there is.',
+    ])
   })
 })
 

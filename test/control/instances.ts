@@ -81,7 +81,7 @@ export type FakeInstance = InstanceClient & {
   readonly audit: AuditLog
   /** What goes wrong with each call; `lost answer` carries the call out first. */
   faults: Partial<
-    Record<'status' | 'check' | 'prepare' | 'commit', 'refuse' | 'lost answer' | 'hang'>
+    Record<'status' | 'check' | 'prepare' | 'commit' | 'clients', 'refuse' | 'lost answer' | 'hang'>
   >
   /** Ends the hanging. */
   goOn(): void
@@ -121,7 +121,7 @@ export const fakeInstance = (name: string, options: FakeInstanceOptions = {}): F
     },
   })
   const faulty = async <T>(
-    call: 'status' | 'check' | 'prepare' | 'commit',
+    call: keyof FakeInstance['faults'],
     work: () => Promise<T>,
   ): Promise<T> => {
     const fault = instance.faults[call]
@@ -157,6 +157,8 @@ export const fakeInstance = (name: string, options: FakeInstanceOptions = {}): F
     abort: (id) => Promise.resolve(own.abort(id)),
     reconciled: async (reconciliation, requester) =>
       own.reconciled(reconciliation, requester, 'test'),
+    clients: () => faulty('clients', async () => ({ groups: [], unlistedConnections: 3 })),
+    closeClients: () => faulty('clients', async () => 3),
   }
   return instance
 }

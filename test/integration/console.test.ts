@@ -269,6 +269,26 @@ describe('the console', () => {
     ])
   })
 
+  test('shows who uses the proxy when asked, texts of clients as text', async () => {
+    const { page, rig } = await openConsole()
+    await isCurrent(page, 'connect')
+    const asked: string[] = []
+    page.on('request', (request) => asked.push(new URL(request.url()).pathname))
+    await rig.client(4, { startupOptions: { DRIVER_NAME: '<b>java</b>', DRIVER_VERSION: '4.17' } })
+    await page.waitForRequest('**/v1/mismatches*')
+    expect(asked).not.toContain('/v1/clients')
+    await page.getByText('Who uses the proxy').click()
+    const cells = page.locator('#clients tbody tr').first().locator('th, td')
+    await page.locator('#clients tbody tr', { hasText: 'java' }).waitFor()
+    expect((await cells.allTextContents()).slice(0, 5)).toEqual([
+      '127.0.0.1',
+      '–',
+      '–',
+      '<b>java</b> 4.17',
+      'v4',
+    ])
+  })
+
   test('can be used by keyboard alone', async () => {
     const { page } = await openConsole()
     await isCurrent(page, 'connect')

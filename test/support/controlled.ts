@@ -22,6 +22,7 @@ export const startTestControl = (
   settings: Settings,
   instance: ProxyInstance,
   evidence: EvidenceSources = NO_EVIDENCE,
+  leave: () => void = () => undefined,
 ): MigrationControl => {
   const tools = { clock: systemClock, log: silentLog() }
   const state = loadState(settings, tools)
@@ -33,6 +34,7 @@ export const startTestControl = (
     state,
     serverStore: new CertificateStore({}, tools),
     evidence,
+    leave,
     ...tools,
   })
   afterTest(() => control.close())

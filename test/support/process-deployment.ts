@@ -70,6 +70,20 @@ export class ProcessInstance {
     this.#child?.kill('SIGHUP')
   }
 
+  /** Resolves with its exit status when it has ended by itself. */
+  async ended(): Promise<number | null> {
+    const child = this.#child
+    if (child !== null && child.exitCode === null) {
+      await new Promise((resolve) => child.once('close', resolve))
+    }
+    return child?.exitCode ?? null
+  }
+
+  /** Tells it to end, without waiting. */
+  terminate(): void {
+    this.#child?.kill('SIGTERM')
+  }
+
   /** Resolves when the process is gone. */
   async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     const child = this.#child

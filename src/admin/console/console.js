@@ -3,6 +3,7 @@
  * the admin API that serves it and to nothing else, and says so where that does not answer.
  */
 import { ask, NoTokenError, wireToken } from './api.js'
+import { renderClients } from './clients.js'
 import { byId, formatTime, setText } from './dom.js'
 import { wirePlan } from './plan.js'
 import {
@@ -58,6 +59,8 @@ const poll = async () => {
     renderClusters(statuses, lastAnswer.getTime())
     renderDivergence(statuses)
     renderMismatches(await ask('GET', `/v1/mismatches?limit=${MISMATCHES_SHOWN_MAX}`))
+    // Users' names are looked at by who wants to see them.
+    if (byId('clients-details').open) renderClients(await ask('GET', '/v1/clients'))
   } catch (error) {
     failure = error instanceof NoTokenError ? `${error.message} Enter it to go on.` : error.message
   } finally {
@@ -74,6 +77,9 @@ const run = async () => {
 }
 
 wirePlan(poll)
+byId('clients-details').addEventListener('toggle', ({ target }) => {
+  if (target.open) void poll()
+})
 wireToken(() => {
   setText('summary', 'Connecting…')
   return poll()
