@@ -57,9 +57,10 @@ export class OtlpExporter {
   /** Sends what is there, for so long at most; what is left then counts as not sent. */
   async close(withinMs: number): Promise<void> {
     const { clock } = this.#options
-    clock.clearTimeout(this.#timer)
     const timer = clock.setTimeout(() => this.#abort.abort(), withinMs)
     await this.#exporting
+    // A batch that has just failed may have set it anew.
+    clock.clearTimeout(this.#timer)
     while (this.#queue.length > 0 && !this.#abort.signal.aborted) await this.#exportAll()
     clock.clearTimeout(timer)
     this.#exportFailed += countSpans(this.#queue.splice(0))

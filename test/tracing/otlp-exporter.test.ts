@@ -105,6 +105,23 @@ describe('the exporter', () => {
     expect(collector.spans).toHaveLength(3)
   })
 
+  test('leaves no timer, also where a batch under way fails while it is closed', async () => {
+    const held: ServerResponse[] = []
+    const collector = await startCollector((response) => {
+      if (held.push(response) > 1) status(503)(response)
+    })
+    const { clock, exporter } = start(collector.endpoint)
+    exporter.add(several(300))
+    clock.advance(1000)
+    await expect.poll(() => held.length).toBe(1)
+    const closed = exporter.close(1000)
+    status(503)(held[0]!)
+    await closed
+    expect(collector.requests).toHaveLength(2)
+    expect(exporter.series().exportFailed).toBe(300)
+    expect(clock.pendingTimers).toBe(0)
+  })
+
   test('does not wait at its close longer than it is allowed to', async () => {
     const collector = await startCollector(() => undefined)
     const { clock, exporter } = start(collector.endpoint)
