@@ -1,5 +1,5 @@
 /** The TLS settings of one cluster's leg under one set of names (operations §7). */
-import type { Settings } from './settings.ts'
+import type { Settings, Unchecked } from './settings.ts'
 
 export type ClusterTls = {
   readonly bundle: string
@@ -11,8 +11,6 @@ export type ClusterTls = {
   readonly verifiesHostname: boolean
   readonly trustsPrivateRootsOnly: boolean
 }
-
-type Unchecked<T> = { readonly [K in keyof T]: T[K] | undefined }
 
 /** Paths are empty where none is set; undefined is a setting whose value could not be read. */
 export function clusterTls(settings: Settings, cluster: 'origin' | 'target'): ClusterTls

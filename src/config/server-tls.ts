@@ -1,5 +1,5 @@
 /** The settings of who is let in to an HTTP server of the proxy, under one set of names. */
-import type { Settings } from './settings.ts'
+import type { Settings, Unchecked } from './settings.ts'
 
 export type ServerTls = {
   readonly certificate: string
@@ -9,8 +9,6 @@ export type ServerTls = {
   readonly authority: string
   readonly token: string
 }
-
-type Unchecked<T> = { readonly [K in keyof T]: T[K] | undefined }
 
 /** Paths are empty where none is set; undefined is a setting whose value could not be read. */
 export function serverTls(settings: Settings, server: 'admin' | 'metrics'): ServerTls

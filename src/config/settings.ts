@@ -37,6 +37,9 @@ export type SettingKey = Row['key']
 /** The whole configuration, checked. Never changed; camelCase names of the YAML keys. */
 export type Settings = { readonly [R in Row as CamelCase<R['key']>]: ValueOf<R> }
 
+/** Some settings under names of their own, undefined where a value could not be read. */
+export type Unchecked<T> = { readonly [K in keyof T]: T[K] | undefined }
+
 /** Where a value came from. `secret file`: it is the content of a file that another setting names. */
 export type SettingSource =
   | { readonly kind: 'default' | 'environment' }

@@ -3,34 +3,40 @@ import { messageOf } from '../message-of.ts'
 import type { InstanceClient } from './coordinate.ts'
 import type { ClientCloseReport, ClientReport, ClientSelection, Requester } from './report.ts'
 
-/** Never rejects: an instance that does not answer has an error. */
+type Answered<T> = T & { readonly name: string; readonly error: string | null }
+
+/** Never rejects: an instance that does not answer has an error, and `nothing` for an answer. */
+const askEvery = <T extends object>(
+  instances: readonly InstanceClient[],
+  ask: (instance: InstanceClient) => Promise<T>,
+  nothing: T,
+): Promise<Answered<T>[]> =>
+  Promise.all(
+    instances.map(async (instance) => {
+      const { name } = instance
+      try {
+        return { name, ...(await ask(instance)), error: null }
+      } catch (error) {
+        return { name, ...nothing, error: messageOf(error) }
+      }
+    }),
+  )
+
 export const clientsEverywhere = async (
   instances: readonly InstanceClient[],
 ): Promise<ClientReport> => {
-  const all = instances.map(async (instance) => {
-    const { name } = instance
-    try {
-      return { name, ...(await instance.clients()), error: null }
-    } catch (error) {
-      return { name, groups: [], unlistedConnections: 0, error: messageOf(error) }
-    }
-  })
-  return { instances: await Promise.all(all) }
+  const nobody = { groups: [], unlistedConnections: 0 }
+  return { instances: await askEvery(instances, (instance) => instance.clients(), nobody) }
 }
 
-/** Never rejects: an instance that does not answer has an error, and its clients may be there still. */
+/** Clients of an instance that does not answer may be there still. */
 export const closeEverywhere = async (
   instances: readonly InstanceClient[],
   selection: ClientSelection,
   requester: Omit<Requester, 'force'>,
 ): Promise<ClientCloseReport> => {
-  const all = instances.map(async (instance) => {
-    const { name } = instance
-    try {
-      return { name, closed: await instance.closeClients(selection, requester), error: null }
-    } catch (error) {
-      return { name, closed: null, error: messageOf(error) }
-    }
+  const close = async (instance: InstanceClient): Promise<{ closed: number | null }> => ({
+    closed: await instance.closeClients(selection, requester),
   })
-  return { instances: await Promise.all(all) }
+  return { instances: await askEvery(instances, close, { closed: null }) }
 }

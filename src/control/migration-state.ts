@@ -189,11 +189,8 @@ export const describeLack = ({ since, until }: Lack): string =>
 export const hasPhaseRouting = (state: MigrationState): boolean =>
   isSameRouting(state.routing, PHASE_TABLE[state.phase].routing)
 
-export const clusterOf = (word: ClusterWord): Cluster =>
+const clusterOf = (word: ClusterWord): Cluster =>
   word === 'ORIGIN' ? Cluster.ORIGIN : Cluster.TARGET
-
-export const clusterWord = (cluster: Cluster): ClusterWord =>
-  cluster === Cluster.ORIGIN ? 'ORIGIN' : 'TARGET'
 
 /** As the data planes take it. Who answers reads of system tables is a setting, and stays. */
 export const routingStateOf = (state: MigrationState, systemQueries: Cluster): RoutingState => ({

@@ -9,7 +9,7 @@ import { queryBody, readError, resultKind } from '../support/fake-cluster/reques
 import { rowsAnswer } from '../support/fake-cluster/results.ts'
 import { delay, drop, respond } from '../support/fake-cluster/script.ts'
 import { encodeFrames } from '../support/fake-cluster/wire.ts'
-import { eventually, someTurns, startPlane } from '../support/plane.ts'
+import { eventually, type PlaneRig, someTurns, startPlane } from '../support/plane.ts'
 import type { RawClient } from '../support/raw-client.ts'
 
 const READ = 'SELECT * FROM ks.t'
@@ -174,41 +174,43 @@ test('requests that came before READY are carried out after it', async () => {
   await rig.idle()
 })
 
-test('too many clients: closed without a byte, until one has gone', async () => {
-  const rig = await startPlane({ settings: { proxyMaxClientConnections: 2 } })
-  const clients = [await rig.client(), await rig.client()]
+/** Each is closed without a byte. */
+const refuseThree = async (rig: PlaneRig): Promise<void> => {
   for (let i = 0; i < 3; i++) {
     const refused = await rig.connect()
     refused.sendRaw(Buffer.from([4]))
     await refused.closed
     expect(refused.transcript).toEqual([])
   }
-  await eventually(() => rig.series().clientsClosed.limit === 3)
-  expect(rig.log.filter(({ code }) => code === 'CLIENT_LIMIT')).toHaveLength(1)
-  await clients[0]!.close()
+}
+
+/** Of two clients one goes, and another is served. */
+const replaceOne = async (rig: PlaneRig, gone: RawClient): Promise<void> => {
+  await gone.close()
   await eventually(() => rig.series().clientConnections === 1)
   const next = await rig.client()
   expect(resultKind(await next.query(READ))).toBe(ResultKind.ROWS)
+}
+
+test('too many clients: closed without a byte, until one has gone', async () => {
+  const rig = await startPlane({ settings: { proxyMaxClientConnections: 2 } })
+  const clients = [await rig.client(), await rig.client()]
+  await refuseThree(rig)
+  await eventually(() => rig.series().clientsClosed.limit === 3)
+  expect(rig.log.filter(({ code }) => code === 'CLIENT_LIMIT')).toHaveLength(1)
+  await replaceOne(rig, clients[0]!)
 })
 
 test('too many clients of one address: closed without a byte, until one has gone', async () => {
   const rig = await startPlane({ settings: { proxyMaxClientConnectionsPerAddress: 2 } })
   const clients = [await rig.client(), await rig.client()]
-  for (let i = 0; i < 3; i++) {
-    const refused = await rig.connect()
-    refused.sendRaw(Buffer.from([4]))
-    await refused.closed
-    expect(refused.transcript).toEqual([])
-  }
+  await refuseThree(rig)
   await eventually(() => rig.series().clientsClosed.addressLimit === 3)
   expect(rig.series().clientsClosed.limit).toBe(0)
   const client = expect.stringMatching(/^127\.0\.0\.1:/)
   const lines = rig.log.filter(({ code }) => code === 'CLIENT_ADDRESS_LIMIT')
   expect(lines).toEqual([expect.objectContaining({ level: 'warn', client })])
-  await clients[0]!.close()
-  await eventually(() => rig.series().clientConnections === 1)
-  const next = await rig.client()
-  expect(resultKind(await next.query(READ))).toBe(ResultKind.ROWS)
+  await replaceOne(rig, clients[0]!)
 })
 
 test('a connection that the system does not hand over is counted and told', async () => {
