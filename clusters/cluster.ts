@@ -33,6 +33,11 @@ export interface StartOptions {
   readonly onProgress?: (text: string, clusterName: string) => void
   /** Aborting it ends what was started so far; the start rejects with the signal's reason. */
   readonly signal?: AbortSignal
+  /**
+   * Told when a node ends that nobody has ended (`NODE_LOST`): which, how, and the end of its log.
+   * Containers are not watched.
+   */
+  readonly onNodeLost?: (error: ClusterError) => void
 }
 
 export interface ContactPoint {
@@ -64,13 +69,13 @@ export const DATACENTER = 'datacenter1'
 
 export const DEFAULT_CREDENTIALS = { username: 'cassandra', password: 'cassandra' } as const
 
-/** A cluster that could not be had: the message says what to install or shows the node's log. */
-export class ClusterStartError extends Error {
+/** A cluster that could not be had or was lost: the message says what to install or shows the node's log. */
+export class ClusterError extends Error {
   readonly code: string
 
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options)
-    this.name = 'ClusterStartError'
+    this.name = 'ClusterError'
     this.code = code
   }
 }

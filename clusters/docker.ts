@@ -14,8 +14,8 @@ import {
 } from 'testcontainers'
 import { cassandraYaml } from './cassandra-yaml.ts'
 import {
+  ClusterError,
   type ClusterSpec,
-  ClusterStartError,
   DATACENTER,
   type RunningCluster,
   type RunningNode,
@@ -84,8 +84,8 @@ const describeContainer = (
       CASSANDRA_BROADCAST_RPC_ADDRESS: address,
       ...(seed === undefined ? {} : { CASSANDRA_SEEDS: `${seed}:${storagePort}` }),
       JVM_EXTRA_OPTS: FAST_START.join(' '),
-      MAX_HEAP_SIZE: '512M',
-      HEAP_NEWSIZE: '128M',
+      MAX_HEAP_SIZE: '1G',
+      HEAP_NEWSIZE: '256M',
     })
     .withCopyContentToContainer([{ content, target: '/etc/cassandra/cassandra.yaml' }])
     .withLogConsumer((stream) => stream.on('data', (line) => onLogLine(String(line))))
@@ -159,7 +159,7 @@ class DockerCluster {
     } catch (cause) {
       this.#signal.throwIfAborted()
       const { name, version } = this.#spec
-      throw new ClusterStartError(
+      throw new ClusterError(
         'NODE_DID_NOT_START',
         `Cassandra ${version} (${name}) did not start in Docker: ${String(cause)}. The end of its log:\n${log.join('\n')}`,
         { cause },
@@ -177,7 +177,7 @@ const requireEngine = async (): Promise<ContainerRuntimeClient> => {
   try {
     return await getContainerRuntimeClient()
   } catch (cause) {
-    throw new ClusterStartError(
+    throw new ClusterError(
       'DOCKER_MISSING',
       'Cannot start Cassandra in containers: no Docker engine answers. Start one, or set ZDM_CLUSTERS=jvm to use Java.',
       { cause },

@@ -117,6 +117,12 @@ export class GuardedProcess {
     return this.#isOver
   }
 
+  /** How it ended, e.g. `exit code 3`; meaningful once it has. */
+  get ending(): string {
+    const { exitCode, signalCode } = this.#child
+    return signalCode === null ? `exit code ${exitCode}` : `signal ${signalCode}`
+  }
+
   /** Asks it to end, and makes it after `timeoutMs`. */
   async terminate(timeoutMs: number): Promise<void> {
     signalGroup(this.#child, 'SIGTERM')

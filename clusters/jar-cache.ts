@@ -19,7 +19,7 @@ import {
 import { homedir, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { ClusterStartError } from './cluster.ts'
+import { ClusterError } from './cluster.ts'
 
 /** Names and sizes of the jars: a cleaner that took some of them away is noticed. */
 const INVENTORY = 'jars.json'
@@ -83,7 +83,7 @@ const writeInventory = async (directory: string, release: string): Promise<void>
   const empty = Object.keys(found).filter((name) => found[name] === 0)
   if (!(main in found) || empty.length > 0) {
     const wrong = empty.length > 0 ? `${empty.join(', ')} empty` : `no ${main}`
-    throw new ClusterStartError(
+    throw new ClusterError(
       'JARS_INCOMPLETE',
       `Cannot use the jars of Cassandra ${release} that were fetched: ${wrong}. Start again.`,
     )
@@ -181,7 +181,7 @@ const fetchInto = async (final: string, options: JarCacheOptions): Promise<Jars>
   }
   const whole = await readWhole(final)
   if (whole !== undefined) return whole
-  throw new ClusterStartError(
+  throw new ClusterError(
     'JARS_INCOMPLETE',
     `Cannot read the jars in ${final} back: somebody changed that folder. Start again.`,
   )

@@ -5,7 +5,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { cassandraYaml, LOGBACK_XML, type NodePlace } from './cassandra-yaml.ts'
-import { type ClusterSpec, ClusterStartError, type RunningNode } from './cluster.ts'
+import { ClusterError, type ClusterSpec, type RunningNode, type StartOptions } from './cluster.ts'
 import { GuardedProcess, logTail } from './guarded-process.ts'
 import type { Jars } from './jar-cache.ts'
 import { cassandraArguments, type Java } from './java.ts'
@@ -25,6 +25,7 @@ export interface JvmNodeOptions {
   readonly seed: string
   readonly nativePort: number
   readonly storagePort: number
+  readonly onLost?: StartOptions['onNodeLost']
 }
 
 export class JvmNode implements RunningNode {
@@ -33,6 +34,7 @@ export class JvmNode implements RunningNode {
   readonly #options: JvmNodeOptions
   readonly #logPath: string
   #process: GuardedProcess | undefined
+  #isWanted = false
 
   constructor(options: JvmNodeOptions) {
     this.address = options.address
@@ -47,15 +49,20 @@ export class JvmNode implements RunningNode {
     signal?.throwIfAborted()
     const { directory, clusterDirectory: remains, java } = this.#options
     const logPath = this.#logPath
-    this.#process = new GuardedProcess({ program: java.program, args, directory, remains, logPath })
-    await this.#waitForClients(this.#process, signal)
+    const jvm = new GuardedProcess({ program: java.program, args, directory, remains, logPath })
+    this.#process = jvm
+    await this.#waitForClients(jvm, signal)
+    this.#isWanted = true
+    void jvm.exited.then(() => this.#tellIfLost(jvm))
   }
 
   async stop(): Promise<void> {
+    this.#isWanted = false
     await this.#process?.terminate(STOP_TIMEOUT_MS)
   }
 
   async kill(): Promise<void> {
+    this.#isWanted = false
     await this.#process?.kill()
   }
 
@@ -97,16 +104,24 @@ export class JvmNode implements RunningNode {
     }
   }
 
-  async #describeFailure(isTooLate: boolean, cause: unknown): Promise<ClusterStartError> {
-    const { spec, address, nativePort } = this.#options
+  async #tellIfLost(jvm: GuardedProcess): Promise<void> {
+    if (!this.#isWanted) return
+    this.#isWanted = false
+    const what = `ended, and nobody had asked for it (${jvm.ending})`
+    this.#options.onLost?.(new ClusterError('NODE_LOST', await this.#describe(what)))
+  }
+
+  async #describe(what: string): Promise<string> {
+    const { spec, address } = this.#options
     const tail = await logTail(this.#logPath)
+    return `Cassandra ${spec.version} (${spec.name}, ${address}) ${what}. The end of its log:\n${tail}`
+  }
+
+  async #describeFailure(isTooLate: boolean, cause: unknown): Promise<ClusterError> {
+    const { address, nativePort } = this.#options
     const what = isTooLate
       ? `did not answer on ${address}:${nativePort} within ${BOOT_TIMEOUT_MS / 1000} s`
       : 'ended while it started'
-    return new ClusterStartError(
-      'NODE_DID_NOT_START',
-      `Cassandra ${spec.version} (${spec.name}, ${address}) ${what}. The end of its log:\n${tail}`,
-      { cause },
-    )
+    return new ClusterError('NODE_DID_NOT_START', await this.#describe(what), { cause })
   }
 }

@@ -6,8 +6,8 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
+  ClusterError,
   type ClusterSpec,
-  ClusterStartError,
   DATACENTER,
   RELEASES,
   type RunningCluster,
@@ -25,7 +25,7 @@ const AUTHENTICATION_TIMEOUT_MS = 60_000
 const requireJava = async (): Promise<Java> => {
   const java = await findJava()
   if (java !== undefined) return java
-  throw new ClusterStartError(
+  throw new ClusterError(
     'JAVA_MISSING',
     `Cannot start Cassandra: no Docker engine answers and no Java is installed. ${INSTALL_JAVA}`,
   )
@@ -33,7 +33,7 @@ const requireJava = async (): Promise<Java> => {
 
 const requireMaven = async (): Promise<void> => {
   if (await isMavenThere()) return
-  throw new ClusterStartError(
+  throw new ClusterError(
     'MAVEN_MISSING',
     `Cannot fetch Cassandra: no Docker engine answers and no Maven is installed. ${INSTALL_JAVA}`,
   )
@@ -64,6 +64,7 @@ const createNodes = async (
   jars: Jars,
   place: LoopbackPlace,
   directory: string,
+  onLost: StartOptions['onNodeLost'],
 ): Promise<JvmNode[]> => {
   const { addresses, nativePort, storagePort } = place
   const nodes: JvmNode[] = []
@@ -72,7 +73,7 @@ const createNodes = async (
     await mkdir(own)
     const seed = addresses[0] ?? address
     const at = { directory: own, clusterDirectory: directory, address, seed }
-    nodes.push(new JvmNode({ spec, java, jars, ...at, nativePort, storagePort }))
+    nodes.push(new JvmNode({ spec, java, jars, ...at, nativePort, storagePort, onLost }))
   }
   return nodes
 }
@@ -118,7 +119,7 @@ export const startOnJvm = async (
     await place.release()
   }
   try {
-    nodes.push(...(await createNodes(spec, java, jars, place, directory)))
+    nodes.push(...(await createNodes(spec, java, jars, place, directory, options.onNodeLost)))
     await boot(spec, nodes, signal, tell)
   } catch (error) {
     await stop()

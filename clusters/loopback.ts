@@ -5,7 +5,7 @@
  */
 import { randomInt } from 'node:crypto'
 import { createServer, type Server } from 'node:net'
-import { ClusterStartError } from './cluster.ts'
+import { ClusterError } from './cluster.ts'
 
 export const NATIVE_PORT = 9042
 export const STORAGE_PORT = 7000
@@ -80,7 +80,7 @@ const freePortsOnLocalhost = async (): Promise<LoopbackPlace> => {
   const ports: number[] = []
   for (const one of bound) {
     if ('error' in one) {
-      throw new ClusterStartError('NO_FREE_PORT', `Cannot bind a port on ${address}: ${one.error}`)
+      throw new ClusterError('NO_FREE_PORT', `Cannot bind a port on ${address}: ${one.error}`)
     }
     ports.push(one.port)
     await close(one.server)
@@ -120,7 +120,7 @@ export const takeLoopbackPlace = async (
   }
   await releaseAll(servers)
   if (count === 1) return freePortsOnLocalhost()
-  throw new ClusterStartError(
+  throw new ClusterError(
     'NO_FREE_ADDRESS',
     `Cannot find ${count} free loopback addresses (127.0.0.${FIRST_HOST}–${LAST_HOST}, ports ${NATIVE_PORT} and ` +
       `${STORAGE_PORT}): ${addresses.length} found. On macOS give the loopback interface more of them, ` +

@@ -3,7 +3,7 @@
  * prints their addresses and the environment that lets tests use them instead of their own pair.
  */
 import { once } from 'node:events'
-import { ClusterStartError, type RunningCluster } from './cluster.ts'
+import { ClusterError, type RunningCluster } from './cluster.ts'
 import { StartProgress } from './progress.ts'
 import { startPair } from './start.ts'
 import { StatusLine, standardError } from './status-line.ts'
@@ -18,8 +18,13 @@ const main = async (): Promise<number> => {
   }
   const { signal } = interrupted
   const progress = new StartProgress(new StatusLine(standardError()))
+  let lost: ClusterError | undefined
+  const onNodeLost = (error: ClusterError): void => {
+    lost = error
+    interrupted.abort()
+  }
   try {
-    const { origin, target } = await startPair({ onProgress: progress.update, signal })
+    const { origin, target } = await startPair({ onProgress: progress.update, signal, onNodeLost })
     progress.end()
     console.error('Both clusters are ready. Ctrl-C stops them and removes their data.')
     console.log(`export ZDM_TEST_ORIGIN=${describe(origin)}`)
@@ -29,11 +34,12 @@ const main = async (): Promise<number> => {
     if (!signal.aborted) await once(signal, 'abort')
     clearInterval(keepAlive)
     await Promise.all([origin.stop(), target.stop()])
+    if (lost !== undefined) throw lost
     return 0
   } catch (error) {
     progress.end()
-    if (signal.aborted) return 130
-    console.error(error instanceof ClusterStartError ? `${error.code}: ${error.message}` : error)
+    if (signal.aborted && lost === undefined) return 130
+    console.error(error instanceof ClusterError ? `${error.code}: ${error.message}` : error)
     return 1
   }
 }

@@ -5,7 +5,7 @@
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ClusterStartError } from './cluster.ts'
+import { ClusterError } from './cluster.ts'
 import { runCommand } from './command.ts'
 
 const MAVEN = 'mvn'
@@ -80,7 +80,7 @@ export const fetchWithMaven = async (
   const result = await runCommand(MAVEN, args, options)
   if (result?.exitCode !== 0) {
     const said = result === undefined ? 'mvn is not installed' : summarize(result.lines)
-    throw new ClusterStartError(
+    throw new ClusterError(
       'MAVEN_FAILED',
       `Cannot fetch Cassandra ${release} with Maven; can this machine reach a Maven repository? Maven said:\n${said}`,
     )

@@ -1,7 +1,7 @@
 /** Starts a cluster with whatever this machine has: a Docker engine if one answers, else Java. */
 import {
+  ClusterError,
   type ClusterSpec,
-  ClusterStartError,
   type RunningCluster,
   type StartOptions,
 } from './cluster.ts'
@@ -17,7 +17,7 @@ export const chooseProvider = async (
 ): Promise<Provider> => {
   if (wanted === 'docker' || wanted === 'jvm') return wanted
   if (wanted !== undefined && wanted !== '') {
-    throw new ClusterStartError(
+    throw new ClusterError(
       'UNKNOWN_PROVIDER',
       `Cannot start clusters with ZDM_CLUSTERS=${wanted}: use docker or jvm, or leave it unset.`,
     )

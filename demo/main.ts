@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { styleText } from 'node:util'
 import type cassandra from 'cassandra-driver'
-import { ClusterStartError, type RunningCluster } from '../clusters/cluster.ts'
+import { ClusterError, type RunningCluster } from '../clusters/cluster.ts'
 import { StartProgress } from '../clusters/progress.ts'
 import { type ClusterPair, startPair } from '../clusters/start.ts'
 import { StatusLine, standardOutput } from '../clusters/status-line.ts'
@@ -65,7 +65,8 @@ const contactPoint = (cluster: RunningCluster) => cluster.contactPoints[0]!
 const startClusters = async (run: Run): Promise<ClusterPair> => {
   const { line, stopper, cleanup } = run
   const progress = new StartProgress(line)
-  const options = { onProgress: progress.update, signal: stopper.signal }
+  const onNodeLost = (error: ClusterError): void => stopper.abort(error)
+  const options = { onProgress: progress.update, signal: stopper.signal, onNodeLost }
   const pair = await startPair(options).finally(progress.end)
   cleanup.defer(async () => {
     await Promise.all([pair.origin.stop(), pair.target.stop()])
@@ -197,7 +198,8 @@ const keepRunning = async (run: Run, pair: ClusterPair, proxies: RunningProxies)
   const keepAlive = setInterval(() => undefined, 60_000)
   if (!signal.aborted) await once(signal, 'abort')
   clearInterval(keepAlive)
-  if (signal.reason instanceof ProxyError) throw signal.reason
+  const { reason } = signal
+  if (reason instanceof ProxyError || reason instanceof ClusterError) throw reason
 }
 
 const perform = async (run: Run): Promise<number> => {
@@ -257,7 +259,7 @@ const stopOnSignals = (stopper: AbortController): (() => boolean) => {
 }
 
 const describeError = (error: unknown): string => {
-  if (error instanceof ClusterStartError || error instanceof ProxyError) {
+  if (error instanceof ClusterError || error instanceof ProxyError) {
     return `${error.code}: ${error.message}`
   }
   return error instanceof Error ? (error.stack ?? error.message) : String(error)

@@ -1,14 +1,14 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { afterTest } from './support/after-test.ts'
+import { afterFile, afterTest } from './support/after-test.ts'
 import { Authority } from './support/certificates.ts'
+import { temporaryDirectory } from './support/temporary-directory.ts'
 
 const SCRIPT = join(import.meta.dirname, '../src/health-check.ts')
 const CREDENTIALS = {
@@ -39,14 +39,13 @@ let port: string
 let directory: string
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'zdm-health-'))
+  directory = temporaryDirectory(afterFile)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   port = String((server.address() as AddressInfo).port)
 })
 
 afterAll(() => {
   server.close()
-  rmSync(directory, { recursive: true })
 })
 
 beforeEach(() => {

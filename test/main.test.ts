@@ -1,11 +1,10 @@
 /** The command as a process: what it prints, its exit status, and signals. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { get } from 'node:https'
 import { type AddressInfo, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
@@ -14,6 +13,7 @@ import { describe, expect, test } from 'vitest'
 import { afterTest } from './support/after-test.ts'
 import { Authority, Files } from './support/certificates.ts'
 import { startCluster } from './support/instance.ts'
+import { temporaryDirectory } from './support/temporary-directory.ts'
 
 const MAIN = new URL('../bin/zdm-proxy.js', import.meta.url).pathname
 /** A process takes seconds to start where many tests run at once. */
@@ -72,7 +72,7 @@ const settingsFile = async (
   const origin = await startCluster({ name: 'origin' })
   const nodes = [{ hostId: '00000000-0000-4000-8000-00000000000b' }]
   const target = await startCluster({ name: 'target', nodes })
-  const path = join(mkdtempSync(join(tmpdir(), 'zdm-main-')), 'zdm.yml')
+  const path = join(temporaryDirectory(), 'zdm.yml')
   const allWith = (own: Given): Given => ({
     origin_contact_points: origin.contactPoints[0]!,
     origin_port: origin.port,
@@ -110,7 +110,7 @@ describe('zdm-proxy', { timeout: TIMEOUT_MS }, () => {
   })
 
   test('--print-config names the layer of each value: files, the environment above them, a secret file', async () => {
-    const secret = join(mkdtempSync(join(tmpdir(), 'zdm-secret-')), 'password')
+    const secret = join(temporaryDirectory(), 'password')
     writeFileSync(secret, 'sEcReT\n')
     const { path } = await settingsFile({ origin_password: '""' })
     const site = `${path}.site.yml`
@@ -126,7 +126,7 @@ describe('zdm-proxy', { timeout: TIMEOUT_MS }, () => {
   })
 
   test('with settings from the environment SIGHUP reads the secret files', async () => {
-    const secret = join(mkdtempSync(join(tmpdir(), 'zdm-secret-')), 'password')
+    const secret = join(temporaryDirectory(), 'password')
     writeFileSync(secret, 'sEcReT\n')
     const { given } = await settingsFile({ target_username: '', target_password: '' })
     const { origin_password: _, ...others } = given
@@ -166,7 +166,7 @@ describe('zdm-proxy', { timeout: TIMEOUT_MS }, () => {
   })
 
   test('a token that is replaced is read again, at SIGHUP at once', async () => {
-    const files = await Files.create()
+    const files = new Files()
     const [old, next] = ['an-old-token-of-letters', 'a-new-token-of-letters']
     const admin_token_path = await files.write('token', old)
     const { path } = await settingsFile({ admin_token_path })
@@ -188,7 +188,7 @@ describe('zdm-proxy', { timeout: TIMEOUT_MS }, () => {
   })
 
   test('metrics with TLS and a token: renewed files are used without a restart, and their expiry is there', async () => {
-    const files = await Files.create()
+    const files = new Files()
     const authority = await Authority.create()
     const pair = await files.writePair('metrics', await authority.issue('first'))
     const metrics_token_path = await files.write('token', 'a-token-of-many-letters')

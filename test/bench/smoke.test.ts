@@ -1,18 +1,13 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import type { Report } from '../../bench/report.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const run = promisify(execFile)
 const TIMEOUT_MS = 60_000
-
-const folders: string[] = []
-afterEach(async () => {
-  for (const folder of folders.splice(0)) await rm(folder, { recursive: true })
-})
 
 const bench = (...argv: string[]) => run(process.execPath, ['bench/main.ts', ...argv])
 
@@ -22,9 +17,7 @@ const SHORT =
 it(
   'the bench measures all variants, checks what they did, and prints what it found',
   async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'bench-'))
-    folders.push(folder)
-    const jsonFile = join(folder, 'report.json')
+    const jsonFile = join(temporaryDirectory(), 'report.json')
     // The same proxy once more, as a stranger would be started.
     const peer = `exec "${process.execPath}" src/main.ts`
     const { stdout } = await bench(

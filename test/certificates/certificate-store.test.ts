@@ -30,7 +30,7 @@ let lines: { code: string; level: string; msg: string }[]
 
 beforeEach(async () => {
   first = usual
-  files = await Files.create()
+  files = new Files()
   clock = new FakeClock(Date.now())
   lines = []
 })
@@ -131,7 +131,7 @@ describe('files that change', () => {
 
   test('may be reached through links that are switched', async () => {
     const { store, changes, look } = await startStore()
-    const other = await Files.create()
+    const other = new Files()
     await other.writePair('proxy', second)
     for (const name of ['proxy.crt', 'proxy.key']) {
       await symlink(other.path(name), files.path(`${name}.link`))

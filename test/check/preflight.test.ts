@@ -1,6 +1,5 @@
 /** What `--check` finds in fake clusters that are well, and in those that are not. */
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Preflight, preflight, type Question } from '../../src/check/preflight.ts'
@@ -22,6 +21,7 @@ import {
   respondError,
 } from '../support/fake-cluster/script.ts'
 import { settingsFor, startCluster } from '../support/instance.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const NAME = { keyspace: 'system', table: 't' }
 
@@ -389,7 +389,7 @@ describe('settings', () => {
 
   test('files that are named must be readable', async () => {
     const { settings } = await startRig()
-    const path = join(mkdtempSync(join(tmpdir(), 'zdm-check-')), 'ca.pem')
+    const path = join(temporaryDirectory(), 'ca.pem')
     writeFileSync(path, '')
     const readable = { ...settings, originTlsServerCaPath: path }
     expect(find(await check(readable), 'Settings', 'files')).toMatchObject({
@@ -403,7 +403,7 @@ describe('settings', () => {
 
   test('files of the admin API and of metrics must be usable, as those of the legs', async () => {
     const { settings } = await startRig()
-    const directory = mkdtempSync(join(tmpdir(), 'zdm-check-'))
+    const directory = temporaryDirectory()
     const metricsTokenPath = join(directory, 'token')
     writeFileSync(metricsTokenPath, 'a-token-of-many-letters')
     const certificates = async (): Promise<CheckRow> =>

@@ -1,18 +1,16 @@
 /** The commands as they are installed: what the launcher of both keeps, and that it needs nothing of it. */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { readVersion } from '../../src/version.ts'
-import { afterTest } from '../support/after-test.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const ZDM = new URL('../../bin/zdm.js', import.meta.url).pathname
 const TIMEOUT_MS = 60_000
 
 const newDirectory = (): string => {
-  const directory = mkdtempSync(join(tmpdir(), 'zdm-launch-'))
-  afterTest(() => rmSync(directory, { recursive: true }))
+  const directory = temporaryDirectory()
   return directory
 }
 

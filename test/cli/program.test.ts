@@ -1,14 +1,14 @@
 /** `zdm` from its arguments to its exit status, against an admin API that says what the test wants. */
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { adminUrl } from '../../src/cli/access.ts'
 import { afterTest } from '../support/after-test.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { ZDM_USER, ZDM_VERSION, zdm } from '../support/zdm.ts'
 import {
   checkReportOf,
@@ -278,8 +278,7 @@ describe('views', () => {
   })
 
   test('the token goes along, and its file may end with a line break', async () => {
-    const directory = mkdtempSync(join(tmpdir(), 'zdm-cli-'))
-    afterTest(() => rmSync(directory, { recursive: true }))
+    const directory = temporaryDirectory()
     const path = join(directory, 'token')
     writeFileSync(path, 'a-token-of-many-letters\n')
     const api = await startApi({ 'GET /v1/audit': [200, []] })
@@ -292,8 +291,7 @@ describe('views', () => {
   })
 
   test('of several tokens in the file, as while one is replaced, the first is shown', async () => {
-    const directory = mkdtempSync(join(tmpdir(), 'zdm-cli-'))
-    afterTest(() => rmSync(directory, { recursive: true }))
+    const directory = temporaryDirectory()
     const path = join(directory, 'token')
     writeFileSync(path, 'the-new-token-of-letters\nthe-old-token-of-letters\n')
     const api = await startApi({ 'GET /v1/audit': [200, []] })

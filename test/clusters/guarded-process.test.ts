@@ -5,9 +5,10 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { GuardedProcess, logTail } from '../../clusters/guarded-process.ts'
-import { useTemporaryDirectory } from './temporary-directory.ts'
+import { afterFile } from '../support/after-test.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
-const inTemporary = useTemporaryDirectory()
+const temporary = temporaryDirectory(afterFile)
 
 /** Programs connect here: the connection's end tells that they are gone, by whatever way. */
 const server = createServer((socket) => socket.on('error', () => undefined))
@@ -35,7 +36,7 @@ const nextConnection = async (): Promise<Socket> => {
 }
 
 const newDirectory = async (name: string): Promise<string> => {
-  const directory = inTemporary(name)
+  const directory = join(temporary, name)
   await mkdir(directory)
   return directory
 }
@@ -122,7 +123,7 @@ describe('when we end before it', () => {
     const gone = once(socket, 'close')
     parent.kill(signal)
     await gone
-    await expect.poll(() => readdir(inTemporary()), { timeout: 4000 }).not.toContain(name)
+    await expect.poll(() => readdir(temporary), { timeout: 4000 }).not.toContain(name)
   })
 
   test('what a wrapper script started goes too', async () => {

@@ -5,17 +5,18 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { cachedJars, cacheRoot, type FetchJars, type Jars } from '../../clusters/jar-cache.ts'
-import { useTemporaryDirectory } from './temporary-directory.ts'
+import { afterFile } from '../support/after-test.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const RELEASE = '4.1.10'
 const MAIN = `cassandra-all-${RELEASE}.jar`
-const inTemporary = useTemporaryDirectory()
+const temporary = temporaryDirectory(afterFile)
 const neverAborted = new AbortController().signal
 
 let caches = 0
 const newRoot = (): string => {
   caches += 1
-  return inTemporary(`cache-${caches}`)
+  return join(temporary, `cache-${caches}`)
 }
 
 const putJars: FetchJars = async (directory) => {

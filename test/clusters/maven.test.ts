@@ -2,9 +2,10 @@ import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { downloadedBytes, fetchWithMaven, isMavenThere, pomFor } from '../../clusters/maven.ts'
-import { useTemporaryDirectory } from './temporary-directory.ts'
+import { afterFile } from '../support/after-test.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
-const inTemporary = useTemporaryDirectory()
+const temporary = temporaryDirectory(afterFile)
 const neverAborted = new AbortController().signal
 
 afterEach(() => {
@@ -13,7 +14,7 @@ afterEach(() => {
 
 /** Puts a shell script named mvn first on the path. It sees the output directory as $OUTPUT. */
 const pretendMaven = async (name: string, script: string): Promise<void> => {
-  const bin = inTemporary(`${name}-bin`)
+  const bin = join(temporary, `${name}-bin`)
   await mkdir(bin)
   const findOutput =
     'for a in "$@"; do case $a in -DoutputDirectory=*) OUTPUT=$(echo "$a" | cut -d= -f2);; esac; done'
@@ -23,7 +24,7 @@ const pretendMaven = async (name: string, script: string): Promise<void> => {
 }
 
 const newDirectory = async (name: string): Promise<string> => {
-  const directory = inTemporary(name)
+  const directory = join(temporary, name)
   await mkdir(directory)
   return directory
 }

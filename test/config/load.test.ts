@@ -1,8 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { ConfigError } from '../../src/config/errors.ts'
 import {
   type LoadedSettings,
@@ -14,6 +13,7 @@ import {
 import type { SettingsLayer } from '../../src/config/raw.ts'
 import { DEFINITIONS, environmentName, settingsOf } from '../../src/config/settings.ts'
 import { valueText } from '../../src/config/value.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const MINIMUM = {
   ZDM_ORIGIN_CONTACT_POINTS: '10.0.1.1',
@@ -320,8 +320,7 @@ describe('other warnings', () => {
 })
 
 const folderWith = (files: Readonly<Record<string, string | Uint8Array>>): string => {
-  const folder = mkdtempSync(join(tmpdir(), 'zdm-settings-'))
-  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const folder = temporaryDirectory()
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content)
   return folder
 }
@@ -344,7 +343,7 @@ describe('settingsLayers', () => {
   })
 
   test('say which file cannot be read, and why', () => {
-    const path = join(tmpdir(), 'zdm-settings-that-are-not-there.yml')
+    const path = join(temporaryDirectory(), 'not-there.yml')
     const open = (): unknown => settingsLayers({ configPaths: [path], withEnvironment: false }, {})
     expect(open).toThrow(expect.objectContaining({ code: 'CONFIG_UNREADABLE' }))
     expect(problemsOf(open)).toEqual([

@@ -1,6 +1,5 @@
 /** Counts of failed writes over restarts: what is kept, what a kill costs, what a damaged file does. */
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { FailureStore } from '../../src/control/failure-store.ts'
@@ -8,15 +7,13 @@ import { createLogger } from '../../src/log.ts'
 import type { FailedTable } from '../../src/metrics/plane-series.ts'
 import { afterTest } from '../support/after-test.ts'
 import { FakeClock } from '../support/fake-clock.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const MINUTE_MS = 60_000
 
 const newPath = (): string => {
-  const directory = mkdtempSync(join(tmpdir(), 'zdm-failures-'))
-  afterTest(() => {
-    chmodSync(directory, 0o700)
-    rmSync(directory, { recursive: true })
-  })
+  const directory = temporaryDirectory()
+  afterTest(() => chmodSync(directory, 0o700))
   return join(directory, 'state.json.failed-writes')
 }
 

@@ -1,19 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { hostname, tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { claimStateFile } from '../../src/control/state-owner.ts'
 import { FileStateStore } from '../../src/control/state-store.ts'
 import { afterTest } from '../support/after-test.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { stateIn } from './instances.ts'
 
-const newPath = (): string => {
-  const directory = mkdtempSync(join(tmpdir(), 'zdm-owner-'))
-  afterTest(() => rmSync(directory, { recursive: true }))
-  return join(directory, 'state.json')
-}
+const newPath = (): string => join(temporaryDirectory(), 'state.json')
 
 /** Another process that has claimed the file and runs. */
 const startOwner = async (path: string): Promise<ChildProcess> => {

@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { MigrationState } from '../../src/control/migration-state.ts'
 import {
   FileStateStore,
@@ -12,18 +11,10 @@ import {
   readStateFile,
   renderStateFile,
 } from '../../src/control/state-store.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { START, stateIn } from './instances.ts'
 
-const directories: string[] = []
-afterEach(() => {
-  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true })
-})
-
-const newPath = (): string => {
-  const directory = mkdtempSync(join(tmpdir(), 'zdm-state-'))
-  directories.push(directory)
-  return join(directory, 'state.json')
-}
+const newPath = (): string => join(temporaryDirectory(), 'state.json')
 
 const STATE = stateIn('target-reads', {
   revision: 7,

@@ -1,5 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { AUDIT_ENTRIES_MAX, AuditLog } from '../../src/control/audit-log.ts'
@@ -7,6 +6,7 @@ import { ControlError, ControlErrorCode } from '../../src/control/errors.ts'
 import type { PrepareRequest } from '../../src/control/report.ts'
 import { FORGETFUL_STORE, type StateStore } from '../../src/control/state-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { fakeInstance, stateIn } from './instances.ts'
 
 const request = (changes: Partial<PrepareRequest> = {}): PrepareRequest => ({
@@ -103,36 +103,28 @@ describe('a disk that cannot be written', () => {
   })
 
   test('stops an advance before anything has changed where the record cannot be begun', async () => {
-    const directory = mkdtempSync(join(tmpdir(), 'zdm-audit-'))
-    try {
-      // A directory is what cannot be appended to, whoever runs this.
-      const { switch: own } = fakeInstance('a', { auditPath: directory })
-      expect(await codeOf(own.prepare(request(), 'x'))).toBe('AUDIT_NOT_WRITTEN')
-      expect(own.pending).toBeNull()
-      const { id } = await own.prepare(request(back), 'x')
-      expect((await own.commit(id, 'x')).state.phase).toBe('rolled-back')
-    } finally {
-      rmSync(directory, { recursive: true })
-    }
+    const directory = temporaryDirectory()
+    // A directory is what cannot be appended to, whoever runs this.
+    const { switch: own } = fakeInstance('a', { auditPath: directory })
+    expect(await codeOf(own.prepare(request(), 'x'))).toBe('AUDIT_NOT_WRITTEN')
+    expect(own.pending).toBeNull()
+    const { id } = await own.prepare(request(back), 'x')
+    expect((await own.commit(id, 'x')).state.phase).toBe('rolled-back')
   })
 
   test('keeps what a rollback could not record until it can be, and says so', async () => {
-    const directory = mkdtempSync(join(tmpdir(), 'zdm-audit-'))
-    try {
-      const path = join(directory, 'audit.jsonl')
-      mkdirSync(path)
-      const { audit, switch: own } = fakeInstance('a', { auditPath: path })
-      const { id } = await own.prepare(request(back), 'x')
-      await own.commit(id, 'x')
-      expect(audit.fault).toContain(`${path} (audit_log_path) cannot be written: `)
-      rmdirSync(path)
-      own.note('log-level', { by: 'ada', reason: '' }, 'x', 'debug')
-      expect(audit.fault).toBeNull()
-      const events = new AuditLog(path).latest(10).map(({ event }) => event)
-      expect(events).toEqual(['begun', 'committed', 'log-level'])
-    } finally {
-      rmSync(directory, { recursive: true })
-    }
+    const directory = temporaryDirectory()
+    const path = join(directory, 'audit.jsonl')
+    mkdirSync(path)
+    const { audit, switch: own } = fakeInstance('a', { auditPath: path })
+    const { id } = await own.prepare(request(back), 'x')
+    await own.commit(id, 'x')
+    expect(audit.fault).toContain(`${path} (audit_log_path) cannot be written: `)
+    rmdirSync(path)
+    own.note('log-level', { by: 'ada', reason: '' }, 'x', 'debug')
+    expect(audit.fault).toBeNull()
+    const events = new AuditLog(path).latest(10).map(({ event }) => event)
+    expect(events).toEqual(['begun', 'committed', 'log-level'])
   })
 
   test.each(['stage', 'commit'] as const)(
@@ -206,37 +198,29 @@ test('a reconciliation changes no revision', () => {
 })
 
 test('what an older release has recorded can be read', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'zdm-audit-'))
-  try {
-    const path = join(directory, 'audit.jsonl')
-    const { audit, switch: own } = fakeInstance('a')
-    await own.prepare(request(), 'x').then(({ id }) => own.commit(id, 'x'))
-    const [entry] = audit.latest(1)
-    const { comparisonBegunAt: _, originLacks: __, targetLacks: ___, ...older } = entry!.to!
-    writeFileSync(path, `${JSON.stringify({ ...entry, to: older })}\n`)
-    expect(new AuditLog(path).latest(1)).toEqual([entry])
-  } finally {
-    rmSync(directory, { recursive: true })
-  }
+  const directory = temporaryDirectory()
+  const path = join(directory, 'audit.jsonl')
+  const { audit, switch: own } = fakeInstance('a')
+  await own.prepare(request(), 'x').then(({ id }) => own.commit(id, 'x'))
+  const [entry] = audit.latest(1)
+  const { comparisonBegunAt: _, originLacks: __, targetLacks: ___, ...older } = entry!.to!
+  writeFileSync(path, `${JSON.stringify({ ...entry, to: older })}\n`)
+  expect(new AuditLog(path).latest(1)).toEqual([entry])
 })
 
 test('the audit log outlives the process, a line that was cut off included', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'zdm-audit-'))
-  try {
-    const path = join(directory, 'audit.jsonl')
-    const { audit, switch: own } = fakeInstance('a')
-    const { id } = await own.prepare(request(), 'x')
-    await own.commit(id, 'x')
-    const entries = audit.latest(10)
-    const log = new AuditLog(path)
-    for (const entry of entries) log.append(entry)
-    const { appendFileSync } = await import('node:fs')
-    appendFileSync(path, '{"at":"20')
-    expect(new AuditLog(path).latest(10)).toEqual(entries)
-    expect(readFileSync(path, 'utf8').split('\n').length).toBe(3)
-    for (let i = 0; i < AUDIT_ENTRIES_MAX; i++) audit.append(entries[0]!)
-    expect(audit.latest(2 * AUDIT_ENTRIES_MAX).length).toBe(AUDIT_ENTRIES_MAX)
-  } finally {
-    rmSync(directory, { recursive: true })
-  }
+  const directory = temporaryDirectory()
+  const path = join(directory, 'audit.jsonl')
+  const { audit, switch: own } = fakeInstance('a')
+  const { id } = await own.prepare(request(), 'x')
+  await own.commit(id, 'x')
+  const entries = audit.latest(10)
+  const log = new AuditLog(path)
+  for (const entry of entries) log.append(entry)
+  const { appendFileSync } = await import('node:fs')
+  appendFileSync(path, '{"at":"20')
+  expect(new AuditLog(path).latest(10)).toEqual(entries)
+  expect(readFileSync(path, 'utf8').split('\n').length).toBe(3)
+  for (let i = 0; i < AUDIT_ENTRIES_MAX; i++) audit.append(entries[0]!)
+  expect(audit.latest(2 * AUDIT_ENTRIES_MAX).length).toBe(AUDIT_ENTRIES_MAX)
 })

@@ -1,21 +1,13 @@
 import { execFile } from 'node:child_process'
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { Copy, DockerfileParser, type Instruction } from 'dockerfile-ast'
 import { ValidationSeverity, validate } from 'dockerfile-utils'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { loadSettings } from '../../src/config/load.ts'
+import { afterFile } from '../support/after-test.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const run = promisify(execFile)
 const ROOT = join(import.meta.dirname, '../..')
@@ -148,7 +140,7 @@ describe('the files of the image', () => {
 
   /** Lays out what the Dockerfile would, packages as links to those that are installed here. */
   beforeAll(() => {
-    image = mkdtempSync(join(tmpdir(), 'zdm-image-'))
+    image = temporaryDirectory(afterFile)
     for (const { sources, destination } of copiesOf(lastStage)) {
       for (const source of sources) {
         const path = destination.endsWith('/') ? join(destination, source) : destination
@@ -167,8 +159,6 @@ describe('the files of the image', () => {
       symlinkSync(join(ROOT, path), join(image, path))
     }
   })
-
-  afterAll(() => rmSync(image, { recursive: true }))
 
   // Packages at their place in the image, not where the links lead: there, development packages would be found too.
   const node = (script: string, variables: Record<string, string> = {}) =>

@@ -2,8 +2,7 @@
  * The web console in a real browser (headless Chromium), against an instance between two fake clusters: what
  * it shows, that it can be used by keyboard alone, and plan → confirm → change.
  */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -13,6 +12,7 @@ import type { MigrationControl } from '../../src/proxy/migration-control.ts'
 import { afterTest } from '../support/after-test.ts'
 import { startTestControl, testApp } from '../support/controlled.ts'
 import { type Rig, settingsFor, startRig } from '../support/instance.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const CHROMIUM = process.env['ZDM_TEST_CHROMIUM'] ?? '/usr/bin/chromium'
 
@@ -47,8 +47,7 @@ const openConsole = async (
   token: string | null = null,
   prepare: Prepare = () => Promise.resolve(),
 ): Promise<Opened> => {
-  const directory = mkdtempSync(join(tmpdir(), 'zdm-console-'))
-  afterTest(() => rmSync(directory, { recursive: true }))
+  const directory = temporaryDirectory()
   const rig = await startRig()
   const settings = settingsFor(rig.origin, rig.target, {
     routingStatePath: join(directory, 'state.json'),

@@ -3,8 +3,7 @@
  * the proxy, and through the proxy with every message decoded and encoded again. What they see must be
  * the same, but for docs/differences.md; what they have written must be in both clusters.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Client, types } from 'cassandra-driver'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
@@ -14,6 +13,7 @@ import { differences, type RunResults, runSuite, type SuiteRun } from '../suppor
 import { offeredCompressions } from '../support/offered-compressions.ts'
 import { ReEncoder } from '../support/re-encoder.ts'
 import { connectDirect, newKeyspaceName, startRealInstance } from '../support/real-instance.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const SUITES_TIMEOUT_MS = 1_200_000
 const CLEAN_UP_TIMEOUT_MS = 300_000
@@ -82,9 +82,7 @@ const WHOLE: { readonly cases: readonly Case[] } = JSON.parse(readFileSync(SUITE
 const CASES = WHOLE.cases
 /** Without what takes the clusters most of the time; the runs that have all of it are `hasHeavyCases`. */
 const LIGHT_CASES = CASES.filter(({ heavy }) => heavy !== true)
-const lightDirectory = mkdtempSync(join(tmpdir(), 'zdm-suite-'))
-afterFile(() => rmSync(lightDirectory, { recursive: true }))
-const LIGHT_SUITE = join(lightDirectory, 'suite.json')
+const LIGHT_SUITE = join(temporaryDirectory(afterFile), 'suite.json')
 writeFileSync(LIGHT_SUITE, JSON.stringify({ ...WHOLE, cases: LIGHT_CASES }))
 /** Cases that are about errors. */
 const FAILING = new Set(CASES.filter(({ fails }) => fails === true).map(({ name }) => name))

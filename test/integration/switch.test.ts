@@ -1,12 +1,3 @@
-/**
- * A migration from end to end on two real clusters and three instances, each a process of its own, with a
- * driver that writes and reads all the time: the demo's walk, held to what it shows. No error reaches the
- * driver, a marker that differs between the clusters tells where each read was served, and nothing is missing on
- * either cluster after any step.
- */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Client } from 'cassandra-driver'
 import { beforeAll, expect, inject, test } from 'vitest'
 import { Operator } from '../../demo/operator.ts'
@@ -21,6 +12,7 @@ import type { ChangeReport } from '../../src/control/report.ts'
 import { readStateFile } from '../../src/control/state-store.ts'
 import { afterFile } from '../support/after-test.ts'
 import { connectDirect } from '../support/real-instance.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const STAY_MS = 1000
 
@@ -40,8 +32,7 @@ beforeAll(async () => {
   }
   await dropRows()
   afterFile(dropRows)
-  const directory = await mkdtemp(join(tmpdir(), 'zdm-switch-'))
-  afterFile(() => rm(directory, { recursive: true }))
+  const directory = temporaryDirectory(afterFile)
   const clusters = { origin: origin.contactPoints[0]!, target: target.contactPoints[0]! }
   proxies = await startProxies(clusters, directory, stopper.signal)
   afterFile(() => proxies.stop())

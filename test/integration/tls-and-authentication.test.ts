@@ -85,7 +85,7 @@ const startClusters = async (): Promise<void> => {
 }
 
 beforeAll(async () => {
-  files = await Files.create(afterFile)
+  files = new Files(afterFile)
   clients = await Authority.create('Application Root')
   application = await clients.issue('application', { usage: 'client' })
   await startClusters()

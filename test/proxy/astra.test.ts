@@ -17,7 +17,7 @@ let origin: FakeCluster
 let target: FakeCluster
 
 beforeEach(async () => {
-  files = await Files.create()
+  files = new Files()
   origin = await startCluster({ name: 'origin' })
   target = await startCluster({ name: 'target', nodes: 2 })
 })

@@ -1,6 +1,5 @@
 /** Reading the settings of a running instance again. */
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { LOOK_INTERVAL_MS } from '../../src/certificates/certificate-store.ts'
@@ -26,6 +25,7 @@ import {
 } from '../support/instance.ts'
 import { eventually } from '../support/plane.ts'
 import { RawClient } from '../support/raw-client.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 type Line = { readonly level: string; readonly code: string; readonly msg: string }
 
@@ -246,8 +246,7 @@ const startWithSecrets = async (
   kind: 'environment' | 'file',
   more: Readonly<Record<string, string>> = {},
 ) => {
-  const folder = mkdtempSync(join(tmpdir(), 'zdm-secrets-'))
-  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const folder = temporaryDirectory()
   const write = (name: string, content: string): void => writeFileSync(join(folder, name), content)
   write('username', 'u1\n')
   write('password', 'p1\n')

@@ -26,7 +26,7 @@ type Secured = DeploymentOptions & {
 
 /** `tokens`: of each instance; the operator has the first one's. */
 const withToken = async (tokens: readonly string[]): Promise<Secured> => {
-  const files = await Files.create()
+  const files = new Files()
   const paths: string[] = []
   for (const [i, token] of tokens.entries()) paths.push(await files.write(`token-${i}`, token))
   return {
@@ -40,7 +40,7 @@ const ADDRESSES = ['127.0.1.1', '127.0.1.2', '127.0.1.3', '127.0.0.1']
 
 /** Each instance with a certificate of its own; the operator with another. */
 const withMutualTls = async (foreign: number | null = null): Promise<Secured> => {
-  const files = await Files.create()
+  const files = new Files()
   const [authority, stranger] = [await Authority.create(), await Authority.create('Somebody else')]
   const ca = await files.write('ca.crt', authority.certificate)
   const pairs: { cert: string; key: string }[] = []

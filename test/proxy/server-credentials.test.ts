@@ -28,7 +28,7 @@ beforeAll(async () => {
 })
 
 beforeEach(async () => {
-  files = await Files.create()
+  files = new Files()
   await files.writePair('server', issued)
   await files.write('ca.crt', authority.certificate)
   await files.write('token', `${TOKEN}\n`)

@@ -63,7 +63,7 @@ const MUTUAL = (): Partial<Settings> => ({
 })
 
 beforeEach(async () => {
-  files = await Files.create()
+  files = new Files()
   await files.write('clients.crt', authorities.clients.certificate)
   await files.write('origin-ca.crt', authorities.origin.certificate)
   await files.write('target-ca.crt', authorities.target.certificate)

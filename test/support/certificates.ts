@@ -5,11 +5,11 @@
 // The certificate library's parts find each other by decorators.
 import 'reflect-metadata'
 import { createPrivateKey, type webcrypto, X509Certificate } from 'node:crypto'
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as x509 from '@peculiar/x509'
 import { afterTest } from './after-test.ts'
+import { temporaryDirectory } from './temporary-directory.ts'
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 const DAY_MS = 24 * 60 * 60 * 1000
@@ -195,15 +195,9 @@ export class Authority {
 export class Files {
   readonly directory: string
 
-  private constructor(directory: string) {
-    this.directory = directory
-  }
-
-  /** `onDone` is given what removes it; by default that happens after the test. */
-  static async create(onDone: (remove: () => Promise<void>) => void = afterTest): Promise<Files> {
-    const directory = await mkdtemp(join(tmpdir(), 'zdm-tls-'))
-    onDone(() => rm(directory, { recursive: true, force: true }))
-    return new Files(directory)
+  /** `after` is given what removes it; by default that happens after the test. */
+  constructor(after: (remove: () => void) => void = afterTest) {
+    this.directory = temporaryDirectory(after)
   }
 
   path(name: string): string {

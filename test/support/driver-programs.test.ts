@@ -1,23 +1,19 @@
 /** What happens on a machine without the toolchains; with them the driver suite itself is the test. */
-import { mkdtemp, rm, symlink } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { makeDriverPrograms } from './driver-programs.ts'
-
-let folder: string | null = null
+import { temporaryDirectory } from './temporary-directory.ts'
 
 /** A PATH with a shell and nothing else. */
 const takeToolchainsAway = async (): Promise<void> => {
-  folder = await mkdtemp(join(tmpdir(), 'no-toolchains-'))
+  const folder = temporaryDirectory()
   await symlink('/bin/sh', join(folder, 'sh'))
   vi.stubEnv('PATH', folder)
 }
 
-afterEach(async () => {
+afterEach(() => {
   vi.unstubAllEnvs()
-  if (folder !== null) await rm(folder, { recursive: true })
-  folder = null
 })
 
 describe('without toolchains', () => {

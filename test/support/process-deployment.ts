@@ -3,9 +3,6 @@
  * started again as a test wants, asked through their admin APIs. All is gone after the test.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { findPlace, type Place } from '../../demo/place.ts'
 import { proxyEnvironment, statePath } from '../../demo/proxy-process.ts'
 import { HttpInstanceClient, type InstanceAccess } from '../../src/admin/instance-client.ts'
@@ -13,6 +10,7 @@ import type { InstanceStatus } from '../../src/control/report.ts'
 import { afterTest } from './after-test.ts'
 import type { FakeCluster } from './fake-cluster/cluster.ts'
 import { startCluster } from './instance.ts'
+import { temporaryDirectory } from './temporary-directory.ts'
 
 const MAIN = new URL('../../bin/zdm-proxy.js', import.meta.url).pathname
 const ASK_EVERY_MS = 20
@@ -127,8 +125,7 @@ export const startDeployment = async (
   const origin = await startCluster({ name: 'origin' })
   const nodes = [{ hostId: '00000000-0000-4000-8000-00000000000b' }]
   const target = await startCluster({ name: 'target', nodes })
-  const directory = mkdtempSync(join(tmpdir(), 'zdm-deployment-'))
-  afterTest(() => rmSync(directory, { recursive: true }))
+  const directory = temporaryDirectory()
   const place = await findPlace()
   const clusters = {
     origin: { address: origin.contactPoints[0]!, port: origin.port },

@@ -5,7 +5,7 @@
  */
 import cassandra from 'cassandra-driver'
 import type { TestProject } from 'vitest/node'
-import type { ContactPoint } from '../../clusters/cluster.ts'
+import type { ClusterError, ContactPoint } from '../../clusters/cluster.ts'
 import { StartProgress } from '../../clusters/progress.ts'
 import { startPair } from '../../clusters/start.ts'
 import { StatusLine, standardError } from '../../clusters/status-line.ts'
@@ -74,9 +74,10 @@ const alreadyRunning = (): Running | undefined => {
   }
 }
 
-const startBoth = async (): Promise<Running> => {
+const startBoth = async (onNodeLost: (error: ClusterError) => void): Promise<Running> => {
   const progress = new StartProgress(new StatusLine(standardError()))
-  const { origin, target } = await startPair({ onProgress: progress.update }).finally(progress.end)
+  const options = { onProgress: progress.update, onNodeLost }
+  const { origin, target } = await startPair(options).finally(progress.end)
   return {
     origin: origin.contactPoints[0]!,
     target: target.contactPoints[0]!,
@@ -87,9 +88,15 @@ const startBoth = async (): Promise<Running> => {
 }
 
 export default async (project: TestProject): Promise<() => Promise<void>> => {
+  // Every test after it would wait for a cluster that is not there.
+  const endRun = (error: ClusterError): void => {
+    tell(`${error.code}: ${error.message}`)
+    process.exitCode = 1
+    void project.vitest.cancelCurrentRun('test-failure')
+  }
   // At the same time: drivers take a while to come, clusters to start.
   const [started, made] = await Promise.allSettled([
-    alreadyRunning() ?? startBoth(),
+    alreadyRunning() ?? startBoth(endRun),
     makeDriverPrograms(),
   ])
   if (started.status === 'rejected') throw started.reason
