@@ -7,12 +7,11 @@ import { get as getHttp, type IncomingMessage } from 'node:http'
 import { get as getHttps } from 'node:https'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
-import { isAnyAddress } from './config/address.ts'
+import { bindAddress, isAnyAddress } from './config/address.ts'
 import { parseCommandLine } from './config/command-line.ts'
 import { loadFrom, type SettingsPlaces } from './config/load.ts'
 import type { Settings } from './config/settings.ts'
 import { formatEndpoint } from './net/dialer.ts'
-import { bindAddress } from './proxy/derived-settings.ts'
 
 const USAGE = `Usage: node src/health-check.ts [--config PATH … [--with-environment] | --proxy PID] [liveness|readiness]
 

@@ -1,6 +1,6 @@
 /**
  * The operations of the admin API as one table: method, path, what goes in and what comes out. The routes
- * are registered from it (api-routes.ts), and the OpenAPI document is rendered from it (openapi.ts).
+ * are registered from it (admin-app.ts), and the OpenAPI document is rendered from it (openapi.ts).
  */
 import { PHASES } from '../control/phase.ts'
 import { ref, type Schema } from './json-schema.ts'

@@ -10,14 +10,14 @@ import type { ControlConnectionSettings } from '../cluster/control-contract.ts'
 import { camelCase, DEFINITIONS, type Settings } from '../config/settings.ts'
 import { createLogger } from '../log.ts'
 import { messageOf } from '../message-of.ts'
-import { type AdvertisedAddress, resolveAdvertised } from '../proxy/advertised-addresses.ts'
+import { type AdvertisedAddress, resolveAdvertised } from '../reach/advertised-addresses.ts'
 import {
   BY_SETTINGS_ALONE,
   blockedVersions,
   connectionSettings,
   type Reach,
-} from '../proxy/derived-settings.ts'
-import { legSources, openAstraContacts, serverSources, tlsMaterial } from '../proxy/tls-legs.ts'
+} from '../reach/connection-settings.ts'
+import { legSources, openAstraContacts, serverSources, tlsMaterial } from '../reach/tls-legs.ts'
 import { Cluster } from '../routing/cluster.ts'
 import { hintsOf, judgeBoth, type SchemaFindings } from './both-clusters.ts'
 import { ClusterCheck, type ClusterFindings } from './cluster-check.ts'

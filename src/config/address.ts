@@ -45,3 +45,7 @@ export const isLoopback = (address: string): boolean => {
   const canonical = canonicalAddress(address)
   return canonical === '::1' || (isIP(canonical) === 4 && canonical.startsWith('127.'))
 }
+
+/** Node binds the IPv6 loopback for `localhost` on some systems; settings mean 127.0.0.1. */
+export const bindAddress = (address: string): string =>
+  address.toLowerCase() === 'localhost' ? '127.0.0.1' : address

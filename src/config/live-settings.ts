@@ -1,6 +1,6 @@
 /**
- * Which settings a running proxy takes over when its configuration is read again (SIGHUP, or the admin
- * API), and what a new configuration means for one that runs. Pure; instance.ts carries it out.
+ * Which settings a running proxy takes over when its configuration is read again (SIGHUP), and what a
+ * new configuration means for one that runs. Pure; configuration.ts carries it out.
  */
 
 import type { SettingValue } from './definition.ts'

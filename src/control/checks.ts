@@ -1,6 +1,6 @@
 /**
  * What is looked at before a change: evidence → a result for each check, with what was seen and what to
- * do. Pure; the evidence is gathered by the instance (switch.ts) and, of the deployment, by coordinate.ts.
+ * do. Pure; the evidence is gathered by the instance (proxy/migration-control.ts) and, of the deployment, by deployment.ts.
  */
 import { describeMirroredReads } from './async-read-window.ts'
 import { hasPhaseRouting, type MigrationState } from './migration-state.ts'

@@ -8,8 +8,8 @@ import type { SharedStatement } from '../prepared/statement.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { SessionSettings, Snapshot } from '../session/context.ts'
 import type { SchemaQuestion } from '../session/schema-changes.ts'
-import type { SharedState } from '../shared-state.ts'
 import type { TracedRequest } from '../tracing/traced-request.ts'
+import type { SharedState } from './shared-state.ts'
 
 export type DataPlaneSettings = SessionSettings & {
   readonly listenAddress: string

@@ -5,23 +5,24 @@
 import { randomBytes } from 'node:crypto'
 import { isIP, isIPv4 } from 'node:net'
 import { availableParallelism } from 'node:os'
-import type { AstraContacts } from '../cluster/astra-contacts.ts'
-import { configuredContacts } from '../cluster/contacts.ts'
-import type { ControlConnectionSettings } from '../cluster/control-contract.ts'
-import { isAnyAddress } from '../config/address.ts'
+import { bindAddress, isAnyAddress } from '../config/address.ts'
 import { parseCredentialsMap } from '../config/credentials-map.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Routing } from '../control/phase.ts'
-import { Version } from '../cql/protocol.ts'
 import { boundsInSeconds } from '../metrics/histogram.ts'
 import { systemResolve } from '../net/resolve.ts'
-import { NO_TLS, type TlsMaterial } from '../net/tls.ts'
+import { resolveAdvertised } from '../reach/advertised-addresses.ts'
+import {
+  BY_SETTINGS_ALONE,
+  blockedVersions,
+  bothConnections,
+  bothCredentials,
+  type Reach,
+} from '../reach/connection-settings.ts'
 import { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { CredentialsMap } from '../session/identities.ts'
 import { CQL_FUNCTION_NAMES, type CqlFunctionName } from '../statement/functions.ts'
-import type { Credentials } from '../upstream/profile.ts'
-import { resolveAdvertised } from './advertised-addresses.ts'
 import type { ControlPlaneSettings, LiveControlSettings } from './control-plane.ts'
 import type { DataPlaneSettings } from './data-plane-options.ts'
 
@@ -36,14 +37,6 @@ const STREAM_IDS_MAX = 32_767
 const clusterNamed = (name: 'ORIGIN' | 'TARGET'): Cluster =>
   name === 'ORIGIN' ? Cluster.ORIGIN : Cluster.TARGET
 
-const credentialsOf = (username: string, password: string): Credentials | null =>
-  username === '' && password === '' ? null : { username, password }
-
-const bothCredentials = (settings: Settings): readonly [Credentials | null, Credentials | null] => [
-  credentialsOf(settings.originUsername, settings.originPassword),
-  credentialsOf(settings.targetUsername, settings.targetPassword),
-]
-
 /** The settings have been checked; text that is no map cannot be among them. */
 const credentialsMapOf = ({ credentialsMap }: Settings): CredentialsMap | null => {
   if (credentialsMap === '') return null
@@ -51,10 +44,6 @@ const credentialsMapOf = ({ credentialsMap }: Settings): CredentialsMap | null =
   if ('fault' in parsed) throw new TypeError(parsed.fault)
   return parsed.map
 }
-
-/** Node binds the IPv6 loopback for `localhost` on some systems; settings mean 127.0.0.1. */
-export const bindAddress = (address: string): string =>
-  address.toLowerCase() === 'localhost' ? '127.0.0.1' : address
 
 /** A thread takes 30 MiB before it has served anybody, and a machine with many cores may give a container little. */
 const THREADS_BY_DEFAULT_MAX = 16
@@ -135,61 +124,6 @@ export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
   },
 })
 
-const VERSIONS_BY_NAME: Readonly<Record<string, Version>> = {
-  2: Version.V2,
-  3: Version.V3,
-  4: Version.V4,
-  5: Version.V5,
-  DseV1: Version.DSE_V1,
-  DseV2: Version.DSE_V2,
-}
-
-/** config/ has put versions into the one spelling that each has here. */
-const versionNamed = (name: string): Version => VERSIONS_BY_NAME[name]!
-
-export const blockedVersions = (settings: Settings): readonly Version[] =>
-  settings.blockedProtocolVersions.map(versionNamed)
-
-/** What files and services say beyond the settings. */
-export type Reach = {
-  readonly tls: TlsMaterial
-  /** For clusters that a bundle leads to. */
-  readonly astra: readonly [AstraContacts | null, AstraContacts | null]
-}
-
-/** Without TLS and without bundles. */
-export const BY_SETTINGS_ALONE: Reach = { tls: NO_TLS, astra: [null, null] }
-
-/** How a cluster is reached, for its control connection and for `--check`. */
-export const connectionSettings = (
-  settings: Settings,
-  reach: Reach,
-  cluster: Cluster,
-): ControlConnectionSettings => {
-  const isOrigin = cluster === Cluster.ORIGIN
-  const contactPoints = isOrigin ? settings.originContactPoints : settings.targetContactPoints
-  const port = isOrigin ? settings.originPort : settings.targetPort
-  const datacenter = isOrigin ? settings.originLocalDatacenter : settings.targetLocalDatacenter
-  const astra = reach.astra[cluster]
-  return {
-    cluster,
-    contacts: astra ?? configuredContacts(contactPoints, port),
-    port,
-    tls: reach.tls.clusters[cluster],
-    isStrictDatacenter: settings.strictLocalDatacenter,
-    localDatacenter: astra === null ? datacenter || null : astra.localDatacenter,
-    credentials: bothCredentials(settings)[cluster],
-    connectTimeoutMs: isOrigin
-      ? settings.originConnectionTimeoutMs
-      : settings.targetConnectionTimeoutMs,
-    versionMax: versionNamed(settings.controlConnMaxProtocolVersion),
-    heartbeatIntervalMs: settings.heartbeatIntervalMs,
-    retryDelayMinMs: settings.heartbeatRetryIntervalMinMs,
-    retryDelayMaxMs: settings.heartbeatRetryIntervalMaxMs,
-    retryFactor: settings.heartbeatRetryBackoffFactor,
-  }
-}
-
 /**
  * The address that the listen address stands for: IPv4 before IPv6, or null (operations §6.2). The
  * Go proxy advertises 127.0.0.1 where it listens on IPv6, and nobody answers there.
@@ -201,14 +135,6 @@ const implicitAddress = async (listenAddress: string): Promise<string | null> =>
   const found = resolved.filter((one) => !isAnyAddress(one))
   return found.find((one) => isIPv4(one)) ?? found[0] ?? null
 }
-
-export const bothConnections = (
-  settings: Settings,
-  reach: Reach = BY_SETTINGS_ALONE,
-): ControlPlaneSettings['connections'] => [
-  connectionSettings(settings, reach, Cluster.ORIGIN),
-  connectionSettings(settings, reach, Cluster.TARGET),
-]
 
 export const liveControlSettings = (
   settings: Settings,

@@ -22,6 +22,8 @@ import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { TracingSeries } from '../metrics/tracing-series.ts'
 import { Dialer, formatEndpoint } from '../net/dialer.ts'
 import { tryConnect } from '../net/reach.ts'
+import type { Reach } from '../reach/connection-settings.ts'
+import { describeTls, legSources, openAstraContacts, tlsMaterial } from '../reach/tls-legs.ts'
 import { Cluster } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import { statusChange } from '../session/client-events.ts'
@@ -35,12 +37,10 @@ import {
   initialRouting,
   liveControlSettings,
   planeThreads,
-  type Reach,
 } from './derived-settings.ts'
 import type { NodeStatus } from './plane-messages.ts'
 import { SiblingWatch, siblingAt } from './sibling-watch.ts'
 import { type GivenUp, StartAttempts, type StartTrouble } from './start-attempts.ts'
-import { describeTls, legSources, openAstraContacts, tlsMaterial } from './tls-legs.ts'
 import { makeExporter } from './tracing.ts'
 
 /** For another instance to take a connection. */

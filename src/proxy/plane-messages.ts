@@ -11,9 +11,9 @@ import type { ClientEvent } from '../session/client-events.ts'
 import type { Snapshot } from '../session/context.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import type { SchemaQuestion } from '../session/schema-changes.ts'
-import type { SharedState } from '../shared-state.ts'
 import type { TracedRequest } from '../tracing/traced-request.ts'
 import type { DataPlaneSettings } from './data-plane-options.ts'
+import type { SharedState } from './shared-state.ts'
 
 /** What a thread is started with. */
 export type PlaneStart = {

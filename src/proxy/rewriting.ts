@@ -8,10 +8,10 @@ import { RequestSpans } from '../session/request-spans.ts'
 import { SharedRateLimit } from '../session/shared-rate-limit.ts'
 import { UnreplacedFunctions } from '../session/unreplaced-functions.ts'
 import { WriteClock } from '../session/write-clock.ts'
-import type { SharedState } from '../shared-state.ts'
 import { FunctionValues } from '../statement/function-values.ts'
 import { cqlFunction } from '../statement/functions.ts'
 import type { TracedRequest } from '../tracing/traced-request.ts'
+import type { SharedState } from './shared-state.ts'
 
 export const makeReplacement = (
   { settings, metrics, log }: Pick<SessionContext, 'settings' | 'metrics' | 'log'>,

@@ -9,7 +9,7 @@ import { ConfigError, ConfigErrorCode } from '../config/errors.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Logger } from '../log.ts'
 import { listenerContextOptions } from '../net/tls.ts'
-import { serverSources } from './tls-legs.ts'
+import { serverSources } from '../reach/tls-legs.ts'
 
 export type HttpServerName = 'admin' | 'metrics'
 

@@ -1,7 +1,7 @@
 /** A rate for all threads of the process. */
 import { expect, test } from 'vitest'
+import { makeSharedState } from '../../src/proxy/shared-state.ts'
 import { SharedRateLimit } from '../../src/session/shared-rate-limit.ts'
-import { makeSharedState } from '../../src/shared-state.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 

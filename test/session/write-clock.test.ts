@@ -1,8 +1,8 @@
 /** Write times, over the threads of one process. */
 import { Worker } from 'node:worker_threads'
 import { expect, test } from 'vitest'
+import { makeSharedState } from '../../src/proxy/shared-state.ts'
 import { WriteClock } from '../../src/session/write-clock.ts'
-import { makeSharedState } from '../../src/shared-state.ts'
 
 test('are microseconds of the wall clock, and rise also when it does not', () => {
   const clock = new WriteClock(makeSharedState().writeClock)

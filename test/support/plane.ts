@@ -17,7 +17,7 @@ import {
   dataPlaneSettings,
   initialRouting,
 } from '../../src/proxy/derived-settings.ts'
-import { makeSharedState } from '../../src/shared-state.ts'
+import { makeSharedState } from '../../src/proxy/shared-state.ts'
 import type { TracedRequest } from '../../src/tracing/traced-request.ts'
 import { afterTest } from './after-test.ts'
 import type { FakeCluster, FakeClusterOptions } from './fake-cluster/cluster.ts'

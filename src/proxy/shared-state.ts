@@ -2,7 +2,7 @@
  * What the threads of one process share beside messages: a few numbers in shared memory. Each part is
  * read and written by one module alone.
  */
-import { makeSharedAddressCounts, type SharedAddressCounts } from './proxy/address-counts.ts'
+import { makeSharedAddressCounts, type SharedAddressCounts } from './address-counts.ts'
 
 /** How many shapes of statements are remembered as reported. */
 const REPORTED_SHAPES = 8192

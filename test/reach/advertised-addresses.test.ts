@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { resolveAdvertised } from '../../src/proxy/advertised-addresses.ts'
+import { resolveAdvertised } from '../../src/reach/advertised-addresses.ts'
 
 const NAMES: Readonly<Record<string, readonly string[]>> = {
   'p0.example': ['10.0.0.7', '10.0.0.10', '10.0.0.9'],
