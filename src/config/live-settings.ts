@@ -1,6 +1,6 @@
 /**
  * Which settings a running proxy takes over when its configuration is read again (SIGHUP), and what a
- * new configuration means for one that runs. Pure; configuration.ts carries it out.
+ * new configuration means for one that runs. Pure; proxy/instance.ts carries it out.
  */
 
 import type { SettingValue } from './definition.ts'

@@ -59,8 +59,11 @@ test('a row names folders above it alone', () => {
   expect(upward).toEqual([])
 })
 
-test.each(rows)('$folder uses what its row names, and nothing else', ({ folder, mayUse, isWhole }) => {
-  const used = [...imports.get(folder)!].sort()
-  if (isWhole) expect(mayUse).toEqual(expect.arrayContaining(used))
-  else expect(used).toEqual([...mayUse].sort())
-})
+test.each(rows)(
+  '$folder uses what its row names, and nothing else',
+  ({ folder, mayUse, isWhole }) => {
+    const used = [...imports.get(folder)!].sort()
+    if (isWhole) expect(mayUse).toEqual(expect.arrayContaining(used))
+    else expect(used).toEqual([...mayUse].sort())
+  },
+)
