@@ -3,8 +3,10 @@
  * speak to both, and where they differ. Pure.
  */
 
+import { type Host, nodeInBoth } from '../cluster/host.ts'
 import { compareReleases, offeredOptions } from '../cluster/supported-options.ts'
 import { COMPRESSIONS } from '../cql/compression.ts'
+import { formatEndpoint } from '../net/dialer.ts'
 import type { ClusterFindings } from './cluster-check.ts'
 import { clockVerdict } from './cluster-check.ts'
 import { compareNodeSettings } from './node-settings.ts'
@@ -23,21 +25,33 @@ const row = (name: string, verdict: Verdict, detail: string, remedy = ''): Check
   remedy,
 })
 
-/** Other names and addresses may lead to the same cluster: its nodes' ids tell. */
+/** Other names may lead to the same cluster: its nodes tell. */
 const twoClusters = ([origin, target]: Both): CheckRow => {
   const originHosts = origin.topology?.hosts
   const targetHosts = target.topology?.hosts
   if (originHosts === undefined || targetHosts === undefined) {
     return row('two clusters', 'skipped', 'needs the nodes of both')
   }
-  const ids = new Set(originHosts.map(({ hostId }) => hostId))
-  const shared = targetHosts.find(({ hostId }) => ids.has(hostId))
-  if (shared === undefined) return row('two clusters', 'pass', 'they have no node in common')
+  const name = 'two clusters'
+  const shared = nodeInBoth(originHosts, targetHosts)
+  if (shared !== undefined) {
+    return row(
+      name,
+      'fail',
+      `the node with host id ${shared.hostId} (${shared.address}) is in both: Origin and Target are one cluster`,
+      'correct origin_contact_points or target_contact_points: every write would go to the same cluster twice',
+    )
+  }
+  const byId = new Map(originHosts.map((host) => [host.hostId, host]))
+  const alike = targetHosts.find(({ hostId }) => byId.has(hostId))
+  if (alike === undefined) return row(name, 'pass', 'they have no node in common')
+  const { hostId } = alike
+  const at = ({ address, port }: Host): string => formatEndpoint(address, port)
   return row(
-    'two clusters',
-    'fail',
-    `the node with host id ${shared.hostId} (${shared.address}) is in both: Origin and Target are one cluster`,
-    'correct origin_contact_points or target_contact_points: every write would go to the same cluster twice',
+    name,
+    'warn',
+    `${hostId} is the host id of ${at(byId.get(hostId)!)} in Origin and of ${at(alike)} in Target`,
+    'fine if a machine was cloned; if one cluster is reached over two networks, correct origin_contact_points or target_contact_points',
   )
 }
 

@@ -31,6 +31,16 @@ export type Host = {
   readonly v2Row: Row | null
 }
 
+/**
+ * A node that is in both lists, so that both are of one cluster; undefined where there is none. A cloned machine has
+ * the same host id at another address or port.
+ */
+export const nodeInBoth = (some: readonly Host[], others: readonly Host[]): Host | undefined => {
+  const key = ({ hostId, address, port }: Host): string => `${hostId} ${address} ${port}`
+  const known = new Set(some.map(key))
+  return others.find((host) => known.has(key(host)))
+}
+
 export type ColumnTypes = ReadonlyMap<string, TypeOption>
 
 export type ClusterTopology = {

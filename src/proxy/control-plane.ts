@@ -14,7 +14,7 @@ import type {
   ControlConnectionSettings,
 } from '../cluster/control-contract.ts'
 import type { Trouble } from '../cluster/control-health.ts'
-import type { Host } from '../cluster/host.ts'
+import { type Host, nodeInBoth } from '../cluster/host.ts'
 import { errorVersion, offeredOptions } from '../cluster/supported-options.ts'
 import { virtualTables } from '../cluster/virtual-tables.ts'
 import { virtualTopology } from '../cluster/virtual-topology.ts'
@@ -127,10 +127,7 @@ export class ControlPlane implements ControlConnectionListener {
   /** Names may hide what the settings' own check sees: every write would go to one cluster twice. */
   #refuseOneClusterTwice(): void {
     const [origin, target] = this.#bothKnown()!
-    // A clone has another address or port.
-    const key = ({ hostId, address, port }: Host): string => `${hostId} ${address} ${port}`
-    const known = new Set(origin.topology.hosts.map(key))
-    const shared = target.topology.hosts.find((host) => known.has(key(host)))
+    const shared = nodeInBoth(origin.topology.hosts, target.topology.hosts)
     if (shared === undefined) return
     throw new ClusterError(
       ClusterErrorCode.UNUSABLE,

@@ -373,10 +373,24 @@ describe('clocks', () => {
 
 describe('settings', () => {
   test('one cluster under two names fails', async () => {
-    const { settings } = await startRig({
-      origin: { nodes: [{ hostId: '00000000-0000-4000-8000-00000000000b' }] },
+    const { settings } = await startRig()
+    const { originContactPoints: targetContactPoints, originPort: targetPort } = settings
+    const rows = await check({ ...settings, targetContactPoints, targetPort })
+    expect(find(rows, 'Both', 'two clusters')).toMatchObject({
+      verdict: 'fail',
+      detail: expect.stringContaining('is in both: Origin and Target are one cluster'),
     })
-    expect(find(await check(settings), 'Both', 'two clusters')).toMatchObject({ verdict: 'fail' })
+  })
+
+  test('a cloned machine, which the start takes for another node, is pointed out', async () => {
+    const hostId = '00000000-0000-4000-8000-00000000000b'
+    const { settings } = await startRig({ origin: { nodes: [{ hostId }] } })
+    expect(find(await check(settings), 'Both', 'two clusters')).toMatchObject({
+      verdict: 'warn',
+      detail: expect.stringMatching(
+        `^${hostId} is the host id of 127.*:\\d+ in Origin and of 127.*:\\d+ in Target$`,
+      ),
+    })
   })
 
   test('what is odd about values is told again', async () => {
