@@ -32,7 +32,7 @@ const LEVELS: ReadonlyMap<string, LogLevel> = new Map([
 export const LEVEL_WORDS: readonly string[] = [...LEVELS.keys()]
 
 /** The level that a word stands for, in any case and with blanks around it; null for other words. */
-export const parseLogLevel = (word: string): LogLevel | null =>
+const parseLogLevel = (word: string): LogLevel | null =>
   LEVELS.get(word.trim().toUpperCase()) ?? null
 
 /** The level that a value of the setting log_level stands for. */

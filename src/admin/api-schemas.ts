@@ -28,7 +28,7 @@ const REASON_LENGTH_MAX = 2000
 const PHASE: Schema = word(...PHASES)
 const PHASE_OR_NULL: Schema = { type: ['string', 'null'], enum: [...PHASES, null] }
 const VERB: Schema = word('advance', 'rollback', 'route', 'align')
-export const LOG_LEVEL: Schema = word('fatal', 'error', 'warn', 'info', 'debug', 'trace')
+const LOG_LEVEL: Schema = word('fatal', 'error', 'warn', 'info', 'debug', 'trace')
 
 const BY: Schema = {
   type: 'string',

@@ -29,7 +29,7 @@ import { type CopyPools, CopyPoolsRegistry } from './copy-pools.ts'
 import type { MismatchSample } from './mismatch-samples.ts'
 
 /** What the copies in flight may keep of their requests, per thread. */
-export const HELD_BYTES_MAX = 16 * 1024 * 1024
+const HELD_BYTES_MAX = 16 * 1024 * 1024
 const MS_PER_SECOND = 1000
 
 export type AsyncReadSettings = {

@@ -10,10 +10,10 @@ import type { Node, UpstreamPool } from '../upstream/pool.ts'
 import { type Profile, profileKey } from '../upstream/profile.ts'
 import type { ProfilePools } from '../upstream/profile-registry.ts'
 
-export const OPEN_DELAY_MIN_MS = 100
-export const OPEN_DELAY_MAX_MS = 10_000
+const OPEN_DELAY_MIN_MS = 100
+const OPEN_DELAY_MAX_MS = 10_000
 /** Kept so long after the last client of the profile, or after copying was switched off. */
-export const COPY_POOLS_LINGER_MS = 30_000
+const COPY_POOLS_LINGER_MS = 30_000
 
 /** How the first connection of one pool is coming on. */
 type Opening = { isUnderWay: boolean; failures: number; notBeforeMs: number }

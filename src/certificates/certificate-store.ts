@@ -26,13 +26,7 @@ const DAY_MS = 24 * HOUR_MS
 /** Certificate and key may be replaced one after the other: a pair that fits at the next look was never broken. */
 const BROKEN_AT_LOOK = 2
 
-export const LEGS = [
-  'listener',
-  'origin',
-  'target',
-  'admin',
-  'metrics',
-] as const satisfies readonly Leg[]
+const LEGS = ['listener', 'origin', 'target', 'admin', 'metrics'] as const satisfies readonly Leg[]
 
 /** Null or absent where a leg has neither TLS nor tokens. */
 export type LegSources = Readonly<Partial<Record<Leg, LegSource | null>>>

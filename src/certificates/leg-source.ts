@@ -45,7 +45,7 @@ export interface LegSource {
   read(): Promise<LegContent>
 }
 
-export const readNamedFile = async (file: NamedFile): Promise<Buffer> => {
+const readNamedFile = async (file: NamedFile): Promise<Buffer> => {
   try {
     return await readFile(file.path)
   } catch (error) {

@@ -89,7 +89,7 @@ export type Passphrase = {
   readonly text: string | null
 }
 
-export const NO_PASSPHRASE: Passphrase = { setting: null, file: null, text: null }
+const NO_PASSPHRASE: Passphrase = { setting: null, file: null, text: null }
 
 const parseKey = (text: string, file: NamedFile, passphrase: Passphrase): KeyObject => {
   const isEncrypted = /^-----BEGIN ENCRYPTED|^Proc-Type:.*ENCRYPTED/m.test(text)

@@ -14,7 +14,7 @@ export const BIGINT = nativeType(TypeId.BIGINT)
 export const BOOLEAN = nativeType(TypeId.BOOLEAN)
 export const UUID = nativeType(TypeId.UUID)
 export const INET = nativeType(TypeId.INET)
-export const TEXT_SET: TypeOption = { kind: 'set', element: TEXT }
+const TEXT_SET: TypeOption = { kind: 'set', element: TEXT }
 const TRUNCATION_MAP: TypeOption = { kind: 'map', key: UUID, value: nativeType(TypeId.BLOB) }
 
 export type VirtualValue = Uint8Array | null

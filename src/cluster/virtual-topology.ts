@@ -8,7 +8,7 @@ import { decodeUuid } from '../cql/values.ts'
 import { formatAddress, parseAddress, toSixteenBytes } from './address.ts'
 import type { ClusterTopology, Host } from './host.ts'
 
-export const VIRTUAL_RACK = 'rack0'
+const VIRTUAL_RACK = 'rack0'
 export const VIRTUAL_PARTITIONER = 'org.apache.cassandra.dht.Murmur3Partitioner'
 /** Advertised when the listen address leads to no address. */
 const FALLBACK_ADDRESS = '127.0.0.1'
@@ -48,7 +48,7 @@ export type VirtualTopologyInput = {
 }
 
 /** A setting that makes no ring. Settings are validated at the start, so this is a fault of ours. */
-export class VirtualTopologyError extends Error {
+class VirtualTopologyError extends Error {
   readonly code = 'VIRTUAL_TOPOLOGY_INVALID'
 
   constructor(message: string) {
@@ -60,7 +60,7 @@ export class VirtualTopologyError extends Error {
 const NIL_UUID = new Uint8Array(16)
 
 /** An RFC 4122 version 5 UUID in the nil namespace. */
-export const virtualHostId = (name: Uint8Array): Uint8Array => {
+const virtualHostId = (name: Uint8Array): Uint8Array => {
   const id = new Uint8Array(
     createHash('sha1').update(NIL_UUID).update(name).digest().subarray(0, 16),
   )

@@ -32,7 +32,7 @@ export const digestOf = (content: Uint8Array): string =>
 type Read = { readonly text: string } | { readonly fault: string }
 
 /** `hasLines`: the value may have several lines, and all of them count. */
-export const secretText = (content: Uint8Array, hasLines: boolean): Read => {
+const secretText = (content: Uint8Array, hasLines: boolean): Read => {
   let text: string
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(content)

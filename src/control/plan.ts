@@ -76,7 +76,7 @@ const planMessage = (
 const NAMES: Readonly<Record<ClusterWord, string>> = { ORIGIN: 'Origin', TARGET: 'Target' }
 
 /** What a change means for reads and writes, in words. */
-export const describeRoutingChange = (from: Routing, to: Routing): string => {
+const describeRoutingChange = (from: Routing, to: Routing): string => {
   const other = to.primary === 'ORIGIN' ? 'Target' : 'Origin'
   const isCopied = to.readMode === 'DUAL_ASYNC_ON_SECONDARY'
   const wasCopied = from.readMode === 'DUAL_ASYNC_ON_SECONDARY'

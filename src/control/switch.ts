@@ -450,7 +450,3 @@ const describeChange = (
   const rest = remaining === 0 ? '' : `; ${remaining} of them are not answered yet`
   return `${from.phase} → ${to.phase}, revision ${to.revision}: reads from ${primary}, ${readMode}, writes ${writeMode}; the last of ${inFlight} requests routed before was answered ${Math.round(waitedMs)} ms later${rest}`
 }
-
-/** Whether any result of these is worth telling. */
-export const notPassed = (checks: readonly CheckResult[]): readonly CheckResult[] =>
-  checks.filter(({ outcome }) => outcome !== 'pass')

@@ -14,9 +14,9 @@ export const HEADER_LENGTH = 9
 export const RESPONSE_BIT = 0x80
 
 export const FLAGS_OFFSET = 1
-export const STREAM_OFFSET = 2
+const STREAM_OFFSET = 2
 export const OPCODE_OFFSET = 4
-export const LENGTH_OFFSET = 5
+const LENGTH_OFFSET = 5
 
 /** The signed 16-bit stream id of the envelope that starts at `start`. */
 export const readStreamId = (bytes: Uint8Array, start: number): number =>

@@ -85,16 +85,6 @@ export const encodeTextSet = (values: Iterable<string>): Uint8Array =>
 export const decodeTextSet = (bytes: Uint8Array): Set<string> =>
   new Set(decodeElements(bytes).map((element) => decodeText(element ?? new Uint8Array(0))))
 
-/** <n [int]>(<key [bytes]><value [bytes]>)*; keys and values are encoded already. */
-export const encodeMap = (
-  entries: Iterable<readonly [key: Uint8Array, value: Uint8Array]>,
-): Uint8Array => {
-  const list = [...entries]
-  const writer = new BodyWriter().writeInt(list.length)
-  for (const [key, value] of list) writer.writeBytes(key).writeBytes(value)
-  return writer.toBytes()
-}
-
 /** The entries of a map, as views. */
 export const decodeMap = (bytes: Uint8Array): [Uint8Array | null, Uint8Array | null][] => {
   const reader = new BodyReader(bytes)

@@ -15,7 +15,7 @@ import type {
 
 /** More tables than this share one pair of labels, so that an application cannot make series without end. */
 export const MISMATCH_TABLES_MAX = 100
-export const OTHER_TABLES = { keyspace: 'other', table: 'other' } as const
+const OTHER_TABLES = { keyspace: 'other', table: 'other' } as const
 
 /** A node's counters with the one gauge that only copied reads have per node. */
 export class AsyncNodeMetrics extends NodeMetrics {

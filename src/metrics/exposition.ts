@@ -21,7 +21,7 @@ const SCRAPE_TIMEOUT_MS = 5000
 /** prom-client's event loop monitor wakes up this often and cannot be left out. Its result is not used. */
 const EVENT_LOOP_PRECISION_MS = 1000
 
-export const MetricsErrorCode = {
+const MetricsErrorCode = {
   /** A data plane did not hand over its counters in time. */
   PLANE_SILENT: 'METRICS_PLANE_SILENT',
 } as const

@@ -8,7 +8,7 @@ import { equalBytes, type PreparedStatement } from './statement.ts'
 
 const CAPACITY_START = 256
 /** What the texts and ids of all statements together may take. */
-export const PREPARED_BYTES_MAX = 64 * 1024 * 1024
+const PREPARED_BYTES_MAX = 64 * 1024 * 1024
 /** What a statement takes beside its text and ids, roughly. */
 const ENTRY_OVERHEAD_BYTES = 512
 /** How much of a full cache is kept: some go at once, so that it does not sort itself at every PREPARE. */

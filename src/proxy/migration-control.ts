@@ -66,12 +66,6 @@ export type EvidenceSources = {
   certificates(): readonly CertificateEvidence[]
 }
 
-export const NO_EVIDENCE: EvidenceSources = {
-  sample: () => undefined,
-  asyncReads: () => null,
-  certificates: () => [],
-}
-
 export type MigrationControlOptions = {
   /** As they were at the start. */
   readonly settings: Settings

@@ -22,7 +22,7 @@ import { messageStart } from './upstream-request.ts'
 
 /** Keyspaces told apart; what comes beyond counts as `other`. */
 export const KEYSPACES_MAX = 100
-export const OTHER_KEYSPACES = 'other'
+const OTHER_KEYSPACES = 'other'
 const LONG_STRING_OFFSET = 4
 
 export type DescribedStatement = { readonly text: Uint8Array; readonly keyspace: string | null }

@@ -19,7 +19,7 @@ import type { KeyspaceRequests } from './keyspace-requests.ts'
 import type { RequestTable } from './request-table.ts'
 
 /** The key of the client's trace context in the custom payload. */
-export const TRACE_PARENT_KEY = 'traceparent'
+const TRACE_PARENT_KEY = 'traceparent'
 /** Batches leave when they have so many, and with every sweep. */
 const BATCH_MAX = 64
 /** Between two sweeps; a control plane that cannot keep up must not be buried. */

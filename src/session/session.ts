@@ -23,9 +23,9 @@ import { Handshake } from './handshake.ts'
 import { notNegotiated, protocolErrorEnvelope } from './replies.ts'
 
 /** Before authentication nothing that a client may send is larger (architecture §4). */
-export const HANDSHAKE_BODY_LENGTH_MAX = 128 * 1024
+const HANDSHAKE_BODY_LENGTH_MAX = 128 * 1024
 /** More than this queued for a client that does not read, and the proxy stops reading from it. */
-export const PAUSE_ABOVE_QUEUED_BYTES = 1024 * 1024
+const PAUSE_ABOVE_QUEUED_BYTES = 1024 * 1024
 const NO_EVENTS: ReadonlySet<string> = new Set()
 /** How long a client that was told to go may take to close its side. */
 const END_GRACE_MS = 2_000

@@ -22,7 +22,7 @@ export type CqlFunction = {
   readonly columnTypeIds: readonly number[]
 }
 
-export const CQL_FUNCTIONS: readonly CqlFunction[] = [
+const CQL_FUNCTIONS: readonly CqlFunction[] = [
   {
     name: 'now',
     internalNames: ['now'],

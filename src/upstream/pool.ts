@@ -40,7 +40,7 @@ export const inTurn = (nodes: readonly Node[], preferred: number): Node[] => [
  * stream ids already when half of them are lost to such answers.
  */
 export const ORPHANS_MAX = 1024
-export const RECONNECT_DELAY_MIN_MS = 100
+const RECONNECT_DELAY_MIN_MS = 100
 export const RECONNECT_DELAY_MAX_MS = 10_000
 /**
  * A connection that is lost sooner counts as a failure to open: a node that accepts and closes again

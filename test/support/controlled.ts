@@ -7,16 +7,18 @@ import { type Clock, systemClock } from '../../src/clock.ts'
 import { describeSettings, type Settings } from '../../src/config/settings.ts'
 import { createLogger, type RootLogger } from '../../src/log.ts'
 import type { ProxyInstance } from '../../src/proxy/instance.ts'
-import {
-  type EvidenceSources,
-  type MigrationControl,
-  NO_EVIDENCE,
-} from '../../src/proxy/migration-control.ts'
+import type { EvidenceSources, MigrationControl } from '../../src/proxy/migration-control.ts'
 import { createControl, loadState } from '../../src/proxy/start-control.ts'
 import { afterTest } from './after-test.ts'
 
 export const silentLog = (clock: Clock = systemClock): RootLogger =>
   createLogger({ level: 'fatal', clock })
+
+const NO_EVIDENCE: EvidenceSources = {
+  sample: () => undefined,
+  asyncReads: () => null,
+  certificates: () => [],
+}
 
 export const startTestControl = (
   settings: Settings,

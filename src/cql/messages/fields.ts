@@ -34,7 +34,7 @@ const intAt = (bytes: Uint8Array, at: number, end: number, what: string): number
 }
 
 /** The length of the [short bytes] at `at`, which lie whole before `end`. */
-export const readShortBytesLength = (bytes: Uint8Array, at: number, end: number): number => {
+const readShortBytesLength = (bytes: Uint8Array, at: number, end: number): number => {
   const length = shortAt(bytes, at, end, '[short bytes]')
   if (at + SHORT_BYTES_OFFSET + length > end) throw truncated('[short bytes]', at, end)
   return length

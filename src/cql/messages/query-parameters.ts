@@ -41,7 +41,7 @@ const FIELD_FLAGS =
 const V5_FIELD_FLAGS = QueryFlag.KEYSPACE | QueryFlag.NOW_IN_SECONDS
 
 /** Flags that say which fields follow, in this version. */
-export const fieldFlags = (traits: VersionTraits): number =>
+const fieldFlags = (traits: VersionTraits): number =>
   traits.hasKeyspaceField ? FIELD_FLAGS | V5_FIELD_FLAGS : FIELD_FLAGS
 
 export const readFlags = (reader: BodyReader, traits: VersionTraits): number =>
