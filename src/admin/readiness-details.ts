@@ -95,6 +95,7 @@ const certificateLine = ({ name, daysLeft }: Condition['certificates'][number]):
   return [daysLeft < 0 ? `${name} has expired.` : `${name} expires in ${days} days.`]
 }
 
+/** `/health/readiness?details`: the readiness, why it is not UP, and what is degraded though it is. */
 export const detailsOf = (readiness: Readiness, condition: Condition): ReadinessDetails => {
   const { origin, target, isMirroringReads, isStuck, clients, certificates } = condition
   const isReady = readiness.Status === 'UP'

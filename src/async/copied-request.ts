@@ -38,6 +38,7 @@ export const requestParameters = (request: CopiedRequest): QueryParameters =>
     : decodeQuery(reader(request), request.traits)
   ).parameters
 
+/** The CQL text of a QUERY, or of the statement that an EXECUTE names; a view of the copy or of the cache. */
 export const requestText = (request: CopiedRequest): Uint8Array =>
   request.statement?.text ?? decodeQuery(reader(request), request.traits).text
 

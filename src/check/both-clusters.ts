@@ -217,6 +217,10 @@ export type BothOptions = {
   readonly hints: readonly Difference[]
 }
 
+/**
+ * Rows of the subject "Both", and how the schemas differ. A difference that loses writes fails where `faultIs`
+ * says so.
+ */
 export const judgeBoth = (both: Both, options: BothOptions): BothFindings => {
   const [origin, target] = both
   const stricter =

@@ -33,6 +33,7 @@ export const within = async <T>(
   }
 }
 
+/** Each name within `timeoutMs`; addresses as they are. Never rejects: what failed is in the result. */
 export const resolveContactPoints = async (
   points: readonly string[],
   resolve: (name: string) => Promise<readonly string[]>,

@@ -54,6 +54,7 @@ const compareReplication = (
   return found
 }
 
+/** Replication and durable writes. `places` null: the datacenters of the clusters are not known. */
 export const compareKeyspaceOptions = (
   origin: Keyspace,
   target: Keyspace,
@@ -106,6 +107,7 @@ const optionsOf = ({
   'COMPACT STORAGE': isCompact ? 'yes' : 'no',
 })
 
+/** How long rows stay, and what may differ but is worth knowing. */
 export const compareTableOptions = (
   subject: string,
   origin: Table,

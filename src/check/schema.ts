@@ -118,5 +118,6 @@ export const isSystemKeyspace = (name: string): boolean =>
 export const cqlName = (name: string): string =>
   /^[a-z][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
 
+/** As CQL writes it: quoted where it must be. */
 export const qualifiedName = (keyspace: string, name: string): string =>
   `${cqlName(keyspace)}.${cqlName(name)}`

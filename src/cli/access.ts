@@ -59,6 +59,10 @@ const readFile = (option: string, path: string): string => {
 const optionalFile = (option: string, path: string | undefined): string | undefined =>
   path === undefined || path === '' ? undefined : readFile(option, path)
 
+/**
+ * A client of the instance that the options, or else the environment, name. Throws CliError for what cannot be
+ * used.
+ */
 export const openClient = (
   options: AccessOptions,
   environment: Environment,

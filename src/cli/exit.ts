@@ -35,6 +35,7 @@ const REFUSALS: ReadonlySet<ControlErrorCode> = new Set<ControlErrorCode>([
   'LAST_INSTANCE',
 ])
 
+/** REFUSED where an instance has looked and changed nothing; FAILED where it could not do it. */
 export const exitCodeOf = (error: unknown): ExitCode => {
   if (error instanceof CliError) return error.exitCode
   const isRefused = error instanceof ControlError && REFUSALS.has(error.code)

@@ -23,6 +23,7 @@ export const parseAddress = (text: string): Uint8Array | null => {
 /** Canonical text, so that two spellings of an address compare equal. */
 export const formatAddress = (bytes: Uint8Array): string => formatInet(unmapped(bytes))
 
+/** IPv4 as IPv4-mapped IPv6, as host ids are made (operations §6.3). */
 export const toSixteenBytes = (bytes: Uint8Array): Uint8Array =>
   bytes.length === IPV6_LENGTH ? bytes : Uint8Array.of(...IPV4_MAPPED, ...bytes)
 

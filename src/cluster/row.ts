@@ -60,11 +60,13 @@ export const holdsAnyAddress = (row: Row, column: string): boolean => {
   return bytes !== null && bytes.length > 0 && isAnyAddress(bytes)
 }
 
+/** Null where the column is missing, null, or no int. */
 export const readInt = (row: Row, column: string): number | null => {
   const bytes = bytesOf(row, column)
   return bytes?.length === 4 ? decodeInt(bytes) : null
 }
 
+/** Empty where the column is missing or null. */
 export const readTextSet = (row: Row, column: string): string[] => {
   const bytes = bytesOf(row, column)
   return bytes === null ? [] : [...decodeTextSet(bytes)]

@@ -206,6 +206,7 @@ export const compareValues = (column: TypedColumn, a: Uint8Array, b: Uint8Array)
   return isWhole ? compare(a, b) : Buffer.compare(a, b)
 }
 
+/** Throws for a column whose values cannot be compared with one in a WHERE. */
 export const assertComparable = (column: TypedColumn): void => {
   rulesOf(column)
 }

@@ -8,6 +8,7 @@ const NUMBER = /^\d+$/
 const PORT = /^(?:[^:[\]]+|\[.*\]):\d+$/
 const ANY = new Set(['0.0.0.0', '::', '::ffff:0:0'])
 
+/** By the rules of DNS (RFC 1123), underscores allowed; no address, and not all digits at the end. */
 export const isHostName = (text: string): boolean => {
   const name = text.endsWith('.') ? text.slice(0, -1) : text
   const labels = name.split('.')

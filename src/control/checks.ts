@@ -304,6 +304,7 @@ export const runChecks = (
   })
 }
 
+/** What an instance tells of itself, as the checks look at it. */
 export const evidenceOf = (status: InstanceStatus, nowMs: number): Evidence => ({
   nowMs,
   serving: status.serving,

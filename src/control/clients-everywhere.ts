@@ -22,6 +22,7 @@ const askEvery = <T extends object>(
     }),
   )
 
+/** Of every instance, its error where it does not answer. Never rejects. */
 export const clientsEverywhere = async (
   instances: readonly InstanceClient[],
 ): Promise<ClientReport> => {

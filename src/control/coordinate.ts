@@ -59,6 +59,7 @@ export interface InstanceClient {
   closeClients(selection: ClientSelection, requester: Omit<Requester, 'force'>): Promise<number>
 }
 
+/** All instances as each tells of itself; one that does not answer has its error. Never rejects. */
 export const deploymentStatus = async (
   clients: readonly InstanceClient[],
 ): Promise<DeploymentStatus> => {
@@ -78,6 +79,10 @@ export const deploymentStatus = async (
 const RUSHED_LOOK_MS = 400
 const RUSHED_PREPARE_MS = 500
 
+/**
+ * How long instances are waited for before the change is begun without them, in milliseconds; null: the usual
+ * time.
+ */
 export const lookDeadline = ({ verb }: Wish): number | null =>
   verb === 'rollback' ? RUSHED_LOOK_MS : null
 

@@ -188,6 +188,7 @@ const FINDINGS: ReadonlyMap<string, (seen: readonly Seen[]) => Finding> = new Ma
   ['clusters-checked', clustersChecked],
 ])
 
+/** Of these checks those that are about all instances together; others are left out. */
 export const checkDeployment = (
   checks: readonly EntryCheck[],
   seen: readonly Seen[],

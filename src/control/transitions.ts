@@ -41,6 +41,7 @@ export const nextState = (
     ? stateLike(state, transition.state, stamp)
     : stateAfter(state, result.kind === 'change' ? result.to : state, stamp)
 
+/** What a transition would do in this state, with the checks that must pass first; or why there is no such way. */
 export const resultOf = (state: MigrationState, transition: Transition): TransitionResult => {
   switch (transition.verb) {
     case 'advance':

@@ -48,6 +48,7 @@ export const transitionFor = (wish: Wish, seen: readonly Seen[]): Transition => 
   }
 }
 
+/** What only all instances together can tell, for this wish; going back is held up by nothing but its own needs. */
 export const deploymentChecks = (wish: Wish, seen: readonly Seen[]): readonly CheckResult[] => {
   const goesForward = wish.verb === 'advance' || wish.verb === 'route'
   // Of a phase's own checks, those that no instance can tell alone.

@@ -24,6 +24,7 @@ export type SharedAddressCounts = {
   readonly secret: string
 }
 
+/** Counts of clients by address, for all threads: addresses are hashed with a secret of this process. */
 export const makeSharedAddressCounts = (): SharedAddressCounts => ({
   words: new SharedArrayBuffer(PLACES * BigUint64Array.BYTES_PER_ELEMENT),
   secret: randomBytes(16).toString('hex'),

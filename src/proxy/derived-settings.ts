@@ -75,6 +75,7 @@ export const initialRouting = (settings: Settings): RoutingState => ({
 const replacedFunctions = (settings: Settings): CqlFunctionName[] =>
   CQL_FUNCTION_NAMES.filter((name) => settings.replaceCqlFunctionsList.includes(name))
 
+/** For every thread; times in milliseconds, sizes in bytes. */
 export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
   listenAddress: bindAddress(settings.proxyListenAddress),
   blockedVersions: blockedVersions(settings),
@@ -136,6 +137,7 @@ const implicitAddress = async (listenAddress: string): Promise<string | null> =>
   return found.find((one) => isIPv4(one)) ?? found[0] ?? null
 }
 
+/** What the control plane takes over while it runs. */
 export const liveControlSettings = (
   settings: Settings,
   reach: Reach = BY_SETTINGS_ALONE,
@@ -144,6 +146,7 @@ export const liveControlSettings = (
   blockedVersions: blockedVersions(settings),
 })
 
+/** Resolves names in `proxy_topology_addresses`: rejects where one has no address (operations §6.2). */
 export const controlPlaneSettings = async (
   settings: Settings,
   reach: Reach = BY_SETTINGS_ALONE,

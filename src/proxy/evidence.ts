@@ -12,6 +12,7 @@ const certificatesOf = ({ certificates }: ProxyInstance): readonly CertificateEv
     expiresAt: new Date(expiresAtSeconds * MS_PER_SECOND).toISOString(),
   }))
 
+/** What the checks before a change need that is measured over time: a window per migration control. */
 export const measuredEvidence = (instance: ProxyInstance): EvidenceSources => {
   const window = new AsyncReadWindow()
   return {

@@ -13,6 +13,10 @@ import { cqlFunction } from '../statement/functions.ts'
 import type { TracedRequest } from '../tracing/traced-request.ts'
 import type { SharedState } from './shared-state.ts'
 
+/**
+ * Function calls become values, the same on both clusters. Always there: spans and request ids take values from
+ * it.
+ */
 export const makeReplacement = (
   { settings, metrics, log }: Pick<SessionContext, 'settings' | 'metrics' | 'log'>,
   shared: SharedState,
@@ -28,6 +32,7 @@ export const makeReplacement = (
   return new FunctionReplacement(context)
 }
 
+/** Requests that must not go out as they came: replaced functions, unified write times. */
 export const makeRewriter = (
   context: Pick<SessionContext, 'settings' | 'metrics' | 'clock' | 'prepared' | 'replacement'>,
   shared: SharedState,
@@ -44,6 +49,7 @@ export const makeRewriter = (
   })
 }
 
+/** Ids in the payload of requests, at most so many a second in the whole process. */
 export const makeRequestIds = (
   {
     settings,

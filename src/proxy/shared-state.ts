@@ -18,6 +18,7 @@ export type SharedState = {
   readonly tracingLimit: SharedArrayBuffer
 }
 
+/** Made once per process and posted to every thread. */
 export const makeSharedState = (): SharedState => ({
   clientAddresses: makeSharedAddressCounts(),
   writeClock: new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT),

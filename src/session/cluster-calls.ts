@@ -108,6 +108,7 @@ export class ClusterCalls {
 export const isTimeout = (error: unknown): boolean =>
   error instanceof ClusterError && error.code === ClusterErrorCode.TIMEOUT
 
+/** ERROR is one; every other message is a success. */
 export const answerOf = (envelope: Uint8Array): Answer =>
   envelope[OPCODE_OFFSET] === Opcode.ERROR ? Answer.ERROR : Answer.SUCCESS
 

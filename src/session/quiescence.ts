@@ -24,6 +24,10 @@ export type NumberedRequests = {
   isInFlight(number: number): boolean
 }
 
+/**
+ * Waits until all requests that are in flight now have been answered, or `boundMs` milliseconds are over. Never rejects:
+ * what is still unanswered then is `remaining`.
+ */
 export const quiescence = (
   requests: RequestTable,
   slow: NumberedRequests,

@@ -14,6 +14,7 @@ import { ClusterError, ClusterErrorCode, isAboutCredentials } from '../upstream/
 export const replyEnvelope = (version: number, opcode: number, body: BodyWriter): Uint8Array =>
   body.toEnvelope(version | RESPONSE_BIT, 0, 0, opcode)
 
+/** On stream 0: whoever sends it overwrites the stream id. */
 export const errorEnvelope = (version: number, error: ErrorMessage): Uint8Array =>
   replyEnvelope(version, Opcode.ERROR, encodeError(new BodyWriter(), error))
 

@@ -22,6 +22,7 @@ export const RequestKind = {
   WRITE_ON_TARGET: 5,
 } as const
 
+/** Whether one cluster alone was asked; writes and copies have kinds of their own. */
 export const isRead = (kind: number): boolean =>
   kind === RequestKind.ON_ORIGIN || kind === RequestKind.ON_TARGET
 

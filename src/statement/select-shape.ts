@@ -63,6 +63,10 @@ const nesting = (lexer: Lexer): number => {
   return ')]}'.includes(character) ? -1 : 0
 }
 
+/**
+ * What pages and orders of a SELECT depend on. Reads any text without error; what it does not understand it
+ * leaves null.
+ */
 export const selectShape = (text: Uint8Array): SelectShape => {
   const lexer = new Lexer(text, 0, text.length)
   let target: Target = { keyspace: null, table: null }

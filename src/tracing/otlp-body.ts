@@ -99,6 +99,7 @@ const clientSpan = (request: TracedRequest, leg: TracedLeg): object => {
 /** Who sends: `service.instance.id` tells instances apart. */
 export type TraceResource = { readonly version: string; readonly instance: string }
 
+/** An ExportTraceServiceRequest as JSON (OTLP 1): a span per request and one per cluster that was asked. */
 export const otlpBody = (requests: readonly TracedRequest[], of: TraceResource): string =>
   JSON.stringify({
     resourceSpans: [

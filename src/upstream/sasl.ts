@@ -9,6 +9,7 @@ export const DSE_AUTHENTICATOR = 'com.datastax.bdp.cassandra.auth.DseAuthenticat
 export const PLAIN_MECHANISM: Uint8Array = new TextEncoder().encode('PLAIN')
 export const PLAIN_CHALLENGE = 'PLAIN-START'
 
+/** PLAIN (RFC 4616): authorization id, user, password, NUL between them. */
 export const encodePlainToken = (credentials: Credentials): Uint8Array =>
   new TextEncoder().encode(
     `${credentials.authorizationId ?? ''}\0${credentials.username}\0${credentials.password}`,
