@@ -32,7 +32,7 @@ export const CONSOLE_PATHS: ReadonlySet<string> = new Set([
   ...FILES.map(([path]) => path),
 ])
 
-/** The web console: three files and what its words mean. Without a token: what it shows, it asks the API for. */
+/** The web console's files, and what its words mean. What it shows it asks the API for. */
 export const addConsole = (app: FastifyInstance): void => {
   app.get(MEANINGS_PATH, async () => MEANINGS)
   for (const [path, file, type] of FILES) {

@@ -218,8 +218,7 @@ export type BothOptions = {
 }
 
 /**
- * Rows of the subject "Both", and how the schemas differ. A difference that loses writes fails where `faultIs`
- * says so.
+ * Rows of the subject "Both", and how the schemas differ; `faultIs` is the verdict on what loses writes.
  */
 export const judgeBoth = (both: Both, options: BothOptions): BothFindings => {
   const [origin, target] = both

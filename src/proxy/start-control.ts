@@ -52,7 +52,7 @@ export type ControlOptions = Tools & {
   leave(): void
 }
 
-/** The switch with its files, and what it asks the other instances with. Nothing is opened yet. */
+/** The switch with its files, and how it asks the other instances: by the settings and tokens of the moment. */
 export const createControl = (options: ControlOptions): MigrationControl => {
   const { settings, serverStore, instance } = options
   const { routingStatePath, auditLogPath } = settings
