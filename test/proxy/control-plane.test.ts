@@ -408,6 +408,15 @@ describe('the opening', () => {
     })
   })
 
+  test('names both clusters where neither can be reached', async () => {
+    const { control, origin, target } = await startRig()
+    await Promise.all([origin.stopListening(), target.stopListening()])
+    await expect(control.open()).rejects.toMatchObject({
+      name: 'BothFailed',
+      message: expect.stringMatching(/^Origin: .*ECONNREFUSED.*; Target: .*ECONNREFUSED/),
+    })
+  })
+
   test('is not refused where a machine was cloned: the same host id elsewhere', async () => {
     const nodes = [{ hostId: '00000000-0000-4000-8000-00000000000a' }]
     const { control } = await startRig({ origin: { nodes }, target: { nodes } })
@@ -434,15 +443,16 @@ describe('the opening', () => {
     })
   })
 
-  test('asks Origin first, and not Target where Origin cannot be used', async () => {
+  test('fails where Origin cannot be used, and nothing is left after the close', async () => {
     const { control, origin, target, clock } = await startRig()
     origin.on({ opcode: Opcode.STARTUP }, closeSocket())
     await expect(control.open()).rejects.toMatchObject({
       code: ClusterErrorCode.CONNECTION_LOST,
       cluster: Cluster.ORIGIN,
     })
-    expect(target.connections).toHaveLength(0)
+    expect(target.openConnections).toHaveLength(1)
     control.close()
+    await eventually(() => target.openConnections.length === 0)
     expect(clock.pendingTimers).toBe(0)
   })
 
