@@ -259,9 +259,8 @@ export class Session implements TransportHandler {
     this.#resumeIfPossible()
   }
 
-  /** A node takes bytes again; whether it is the right one shows with the next chunk. */
+  /** A connection that it waited for takes bytes again, or is lost. */
   onUpstreamWritable(): void {
-    this.#context.waitingForUpstream.delete(this)
     this.#resumeIfPossible()
   }
 
@@ -273,7 +272,7 @@ export class Session implements TransportHandler {
     if (this.state === 'closed') return
     this.state = 'closed'
     this.output.close()
-    this.#context.waitingForUpstream.delete(this)
+    this.#context.waitingForUpstream.remove(this)
     this.#handshake.abandon()
     if (this.profile !== null)
       this.#context.profiles.release(this.profile, this.#context.turn.nowMs)
@@ -305,14 +304,19 @@ export class Session implements TransportHandler {
   }
 
   #pauseIfNeeded(): void {
-    const origin = this.connections[0]
-    const target = this.connections[1]
-    const isUpstreamFull = origin?.isCongested === true || target?.isCongested === true
-    if (isUpstreamFull) this.#context.waitingForUpstream.add(this)
-    if (isUpstreamFull || this.output.queuedBytes > PAUSE_ABOVE_QUEUED_BYTES) {
+    const isOriginFull = this.#waitsFor(this.connections[0])
+    const isTargetFull = this.#waitsFor(this.connections[1])
+    if (isOriginFull || isTargetFull || this.output.queuedBytes > PAUSE_ABOVE_QUEUED_BYTES) {
       this.#isPaused = true
       this.transport.pause()
     }
+  }
+
+  /** Whether the connection's queue is full; then it is waited for. */
+  #waitsFor(connection: UpstreamConnection | null): boolean {
+    if (connection?.isCongested !== true) return false
+    this.#context.waitingForUpstream.add(this, connection)
+    return true
   }
 
   #resumeIfPossible(): void {

@@ -209,8 +209,10 @@ export class UpstreamConnection implements TransportHandler {
     return this.inFlight >= this.#busyFrom
   }
 
+  /** More is queued than a node should be owed; never once it is lost: nothing would drain then. */
   get isCongested(): boolean {
-    return this.#output !== null && this.#output.queuedBytes > UPSTREAM_QUEUED_BYTES_MAX
+    if (this.#state === 'closed' || this.#output === null) return false
+    return this.#output.queuedBytes > UPSTREAM_QUEUED_BYTES_MAX
   }
 
   /** The buffer that `send`'s offset points into. */
