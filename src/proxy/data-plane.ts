@@ -324,8 +324,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   }
 
   onInvariantBroken(session: Session, error: unknown): void {
-    this.#failures.invariant(session.transport.peer, error)
-    session.destroy()
+    this.#failures.invariant(session.transport.peer, error, session.destroy())
   }
 
   /** Its counters as they are now, with the gauges that are read rather than counted. */

@@ -213,7 +213,7 @@ export class Answers {
     if (!isKept && session.state !== 'closed') {
       const at = session.output.append(bytes, start, end)
       writeStreamId(session.output.buffer, at, requests.stream[request]!)
-      session.noteQueued()
+      session.noteQueued(end - start)
     }
     this.#finish(request, true)
   }

@@ -67,6 +67,10 @@ export class Session implements TransportHandler {
   #bytesReadBefore = -1
   /** Nothing that the client sends is looked at any more. */
   #isDeaf = false
+  /** `destroy` was called; the transport's close follows. */
+  #isDestroyed = false
+  /** Of the longest answer since the queue was last seen empty. */
+  #longestQueuedBytes = 0
   readonly #onEnvelope: EnvelopeHandler
   readonly #onPayload = (bytes: Uint8Array, start: number, end: number): void => {
     this.#decoder.push(bytes, start, end, this.#onEnvelope)
@@ -137,7 +141,7 @@ export class Session implements TransportHandler {
     if (isSentShort(envelope, 0)) this.output.useShortHeaders()
     const at = this.output.append(envelope, 0, envelope.length)
     writeStreamId(this.output.buffer, at, streamId)
-    this.noteQueued()
+    this.noteQueued(envelope.length)
   }
 
   /** After the first answer to a STARTUP of v5 both directions are framed (v5 §2.2). */
@@ -242,19 +246,27 @@ export class Session implements TransportHandler {
     }
   }
 
-  destroy(): void {
+  /** Closes it now; false where that was done before, or the client has gone by itself. */
+  destroy(): boolean {
+    const isFirst = !this.#isDestroyed && this.state !== 'closed'
+    this.#isDestroyed = true
     this.transport.destroy()
+    return isFirst
   }
 
-  /** Called when a reply was queued: a client that does not read is closed in the end. */
-  noteQueued(): void {
-    if (this.output.queuedBytes > this.#context.settings.clientOutputBytesMax) {
-      this.#context.metrics.clientsClosed.slow++
-      this.destroy()
-    }
+  /**
+   * Called when an answer of so many bytes was queued: a client that does not read is closed in the end. A
+   * node may send one answer that is longer than the limit; whoever asked for it is given the time to read it.
+   */
+  noteQueued(length: number): void {
+    if (length > this.#longestQueuedBytes) this.#longestQueuedBytes = length
+    const othersBytes = this.output.queuedBytes - this.#longestQueuedBytes
+    if (othersBytes <= this.#context.settings.clientOutputBytesMax) return
+    if (this.destroy()) this.#context.metrics.clientsClosed.slow++
   }
 
   onDrain(): void {
+    if (this.output.queuedBytes === 0) this.#longestQueuedBytes = 0
     this.output.onDrain()
     this.#resumeIfPossible()
   }

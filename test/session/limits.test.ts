@@ -313,12 +313,40 @@ describe('a client that does not read', () => {
     rig.origin.on({ text: /big/ }, respond(bigRows(512 * 1024)))
     driver.socket.pause()
     for (let i = 0; i < 60; i++) void driver.query('SELECT big FROM ks.t')
-    await eventually(() => rig.series().clientsClosed.slow > 0)
     await eventually(() => rig.series().clientConnections === 1)
     expect(resultKind(await other.query(READ))).toBe(ResultKind.ROWS)
     await rig.idle()
     driver.socket.resume()
     await driver.closed
+  })
+
+  test('counts once, however many answers come for it until it is gone', async () => {
+    const rig = await startPlane({ plane: { clientOutputBytesMax: MIB } })
+    const driver = await rig.client()
+    rig.origin.on({ text: /big/ }, respond(bigRows(4 * 1024)))
+    driver.socket.pause()
+    for (let i = 0; i < 3000; i++) void driver.query('SELECT big FROM ks.t')
+    await eventually(() => rig.series().clientConnections === 0)
+    expect(rig.series().clientsClosed).toMatchObject({ slow: 1, internalError: 0 })
+    await rig.idle()
+    driver.socket.resume()
+    await driver.closed
+  })
+
+  test('is another one than who reads an answer that is larger than that, and others behind it', async () => {
+    const rig = await startPlane({ plane: { clientOutputBytesMax: MIB } })
+    const driver = await rig.client()
+    rig.origin.on({ text: /big/ }, respond(bigRows(4 * MIB)))
+    rig.origin.on({ text: /small/ }, respond(bigRows(1024)))
+    for (let round = 0; round < 2; round++) {
+      const [big, ...small] = ['big', ...Array<string>(20).fill('small')].map((name) =>
+        driver.query(`SELECT ${name} FROM ks.t`),
+      )
+      expect(resultKind(await big!)).toBe(ResultKind.ROWS)
+      expect((await Promise.all(small)).map(resultKind)).toEqual(Array(20).fill(ResultKind.ROWS))
+    }
+    expect(rig.series().clientsClosed.slow).toBe(0)
+    await rig.idle()
   })
 })
 
