@@ -391,7 +391,6 @@ export class DataPlane implements SessionContext, UpstreamListener {
     isForCopies: boolean,
     signal?: AbortSignal,
   ): Promise<UpstreamConnection> {
-    const { asyncReads, requestTimeoutMs } = this.settings
     const counters = isForCopies ? this.metrics.asyncReads : this.metrics
     const metrics = counters.node(clusterLabel(cluster), node.label)
     const options = {
@@ -402,7 +401,8 @@ export class DataPlane implements SessionContext, UpstreamListener {
       metrics,
       streamIdsMax: this.settings.streamIdsMax,
       connectTimeoutMs: this.settings.connectTimeoutMs[cluster],
-      callTimeoutMs: isForCopies ? asyncReads.handshakeTimeoutMs : requestTimeoutMs,
+      callTimeoutMs: () =>
+        isForCopies ? this.settings.asyncReads.handshakeTimeoutMs : this.settings.requestTimeoutMs,
     }
     const context = {
       dialer: this.#dialer,
