@@ -225,6 +225,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
 
   /** Passes an event on to the clients that have registered for its type. */
   announce(event: ClientEvent): void {
+    this.turn.begin()
     this.#clients.announce(event)
   }
 

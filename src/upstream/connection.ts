@@ -344,6 +344,7 @@ export class UpstreamConnection implements TransportHandler {
 
   onClose(cause: Error | null): void {
     if (this.#state === 'closed') return
+    this.#turn.begin()
     this.#state = 'closed'
     this.#output?.close()
     const calls = [...this.#calls.values()]
