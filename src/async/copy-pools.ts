@@ -98,7 +98,11 @@ export class CopyPoolsRegistry {
   /** The pools for the reads of the clients that use `user`. */
   of(user: ProfilePools, nowMs: number): CopyPools {
     const known = this.#byUser.get(user)
-    if (known?.isClosed === false) return known
+    if (known?.isClosed === false) {
+      // The sweep forgets a user without clients, and clients may come back to it.
+      known.users.add(user)
+      return known
+    }
     // Copies need no connection of one's own, also where each client has one.
     const pools = this.forProfile({ ...user.profile, exclusiveTo: null }, nowMs)
     pools.users.add(user)

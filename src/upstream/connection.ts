@@ -72,7 +72,7 @@ export type CallAnswer = {
 
 type PendingCall = {
   readonly opcode: number
-  readonly deadlineMs: number
+  readonly startMs: number
   resolve(answer: CallAnswer): void
   reject(error: ClusterError): void
 }
@@ -86,7 +86,8 @@ export type ConnectionOptions = {
   readonly traits: VersionTraits
   readonly streamIdsMax: number
   readonly connectTimeoutMs: number
-  readonly callTimeoutMs: number
+  /** How long a call may wait for its answer; asked while it waits, since a setting may change. */
+  readonly callTimeoutMs: () => number
 }
 
 export type ConnectionContext = {
@@ -209,8 +210,10 @@ export class UpstreamConnection implements TransportHandler {
     return this.inFlight >= this.#busyFrom
   }
 
+  /** More is queued than a node should be owed; never once it is lost: nothing would drain then. */
   get isCongested(): boolean {
-    return this.#output !== null && this.#output.queuedBytes > UPSTREAM_QUEUED_BYTES_MAX
+    if (this.#state === 'closed' || this.#output === null) return false
+    return this.#output.queuedBytes > UPSTREAM_QUEUED_BYTES_MAX
   }
 
   /** The buffer that `send`'s offset points into. */
@@ -260,9 +263,9 @@ export class UpstreamConnection implements TransportHandler {
     }
     if (!this.slots.hasFree) return Promise.reject(this.#fullError())
     const slot = this.slots.take(SLOT_CALL)
-    const deadlineMs = this.#turn.begin() + this.options.callTimeoutMs
+    const startMs = this.#turn.begin()
     return new Promise((resolve, reject) => {
-      this.#calls.set(slot, { opcode, deadlineMs, resolve, reject })
+      this.#calls.set(slot, { opcode, startMs, resolve, reject })
       this.send(slot, envelope, 0, envelope.length)
     })
   }
@@ -274,15 +277,16 @@ export class UpstreamConnection implements TransportHandler {
 
   /** Rejects the calls whose time is over; their slots stay taken as orphans. */
   sweep(nowMs: number): void {
+    const timeoutMs = this.options.callTimeoutMs()
     for (const [slot, call] of this.#calls) {
-      if (call.deadlineMs > nowMs) continue
+      if (call.startMs + timeoutMs > nowMs) continue
       this.#calls.delete(slot)
       this.slots.orphan(slot)
       call.reject(
         new ClusterError(
           ClusterErrorCode.TIMEOUT,
           this.cluster,
-          `${this.node} did not answer ${opcodeName(call.opcode)} within ${this.options.callTimeoutMs} ms`,
+          `${this.node} did not answer ${opcodeName(call.opcode)} within ${timeoutMs} ms`,
         ),
       )
     }
@@ -340,6 +344,7 @@ export class UpstreamConnection implements TransportHandler {
 
   onClose(cause: Error | null): void {
     if (this.#state === 'closed') return
+    this.#turn.begin()
     this.#state = 'closed'
     this.#output?.close()
     const calls = [...this.#calls.values()]

@@ -1,4 +1,6 @@
 /** How long a change of the schema is waited for. */
+import { getEventListeners } from 'node:events'
+import { queryObjects } from 'node:v8'
 import { describe, expect, test } from 'vitest'
 import type { Host } from '../../src/cluster/host.ts'
 import { SchemaAgreement } from '../../src/cluster/schema-agreement.ts'
@@ -161,6 +163,17 @@ describe('the wait for one schema', () => {
     expect(rig.lookedAt).toEqual(['10.0.0.2'])
     rig.clock.advance(30_000)
     expect(await waitFor(rig, 'a')).toBe(200)
+  })
+
+  test('leaves nothing behind: the control connection outlives thousands of changes', async () => {
+    const rig = rigOf(['bbb'])
+    // Collects what nobody refers to.
+    const alive = (): number => queryObjects(AbortSignal, { format: 'count' })
+    const before = alive()
+    for (let i = 0; i < 100; i++) await rig.agreement.wait('a')
+    await someTurns()
+    expect(alive() - before).toBeLessThan(10)
+    expect(getEventListeners(rig.closing.signal, 'abort')).toEqual([])
   })
 
   test('ends with the control connection', async () => {

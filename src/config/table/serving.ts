@@ -358,7 +358,8 @@ export const EXTENSIONS = {
       max: 4096,
       unit: 'MiB',
       status: 'active',
-      description: 'Answers queued for a client that does not read them, before it is closed.',
+      description:
+        'Answers queued for a client that does not read them, before it is closed; the longest of them does not count.',
     },
     {
       key: 'prepared_cache_max_entries',
