@@ -9,7 +9,7 @@ import type { TlsMaterial } from '../net/tls.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { ClientEvent } from '../session/client-events.ts'
 import type { Snapshot } from '../session/context.ts'
-import type { Quiescence } from '../session/quiescence.ts'
+import { type Quiescence, quiescenceBoundMs } from '../session/quiescence.ts'
 import type { SchemaQuestion } from '../session/schema-changes.ts'
 import type { TracedRequest } from '../tracing/traced-request.ts'
 import type { DataPlaneSettings, SchemaAgreementCall } from './data-plane-options.ts'
@@ -17,8 +17,8 @@ import type { Plane } from './plane.ts'
 import { ANSWER_TIMEOUT_MS, PlaneCalls } from './plane-calls.ts'
 import type { FromPlane, NodeStatus, PlaneStart, ToPlane } from './plane-messages.ts'
 
-/** On top of the longest that a request may be in flight. */
-const ROUTE_GRACE_MS = 2500
+/** On top of the longest that a change waits for requests in flight. */
+const ROUTE_GRACE_MS = 2000
 
 export type WorkerPlaneListener = {
   /** The thread ended without having been told to. */
@@ -69,7 +69,7 @@ export class WorkerPlane implements Plane {
   }
 
   async setRouting(routing: RoutingState): Promise<Quiescence> {
-    const timeoutMs = this.#requestTimeoutMs + ROUTE_GRACE_MS
+    const timeoutMs = quiescenceBoundMs(this.#requestTimeoutMs) + ROUTE_GRACE_MS
     const result = await this.#calls.call({ name: 'route', routing }, timeoutMs)
     if (result.name !== 'route') throw new Error('a data plane answered another question')
     return result.quiescence
