@@ -96,7 +96,7 @@ export class WorkerPlane implements Plane {
     this.#post({ kind: 'event', event })
   }
 
-  /** Of a thread that is stuck what it said last: its counters only grow. */
+  /** Of a thread that is stuck, or gone, what it said last: its counters only grow. */
   async series(): Promise<PlaneSeries> {
     const last = this.#lastSeries
     if (this.isStuck && last !== null) return last
@@ -106,7 +106,7 @@ export class WorkerPlane implements Plane {
       this.#lastSeries = result.series
       return result.series
     } catch (error) {
-      if (this.isStuck && last !== null) return last
+      if ((this.isStuck || this.#calls.hasEnded) && last !== null) return last
       throw error
     }
   }
@@ -131,7 +131,12 @@ export class WorkerPlane implements Plane {
   }
 
   async drain(announceMs: number): Promise<void> {
-    await this.#calls.call({ name: 'drain', announceMs }, null)
+    try {
+      await this.#calls.call({ name: 'drain', announceMs }, null)
+    } catch (error) {
+      // Its clients are gone with it: nobody is left to wait for.
+      if (!this.#calls.hasEnded) throw error
+    }
   }
 
   async close(): Promise<void> {
