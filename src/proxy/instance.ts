@@ -124,9 +124,9 @@ export class ProxyInstance {
     return this.#attempts.trouble
   }
 
-  /** A thread of it does not answer: its clients wait. */
-  get isStuck(): boolean {
-    return this.#service?.planes.isStuck === true
+  /** How many of its threads do not answer: their clients wait. */
+  get stuckThreads(): number {
+    return this.#service?.planes.stuckThreads ?? 0
   }
 
   /** In effect now. */

@@ -193,7 +193,7 @@ export class MigrationControl implements AdminApi {
       index: settings.proxyTopologyIndex,
       version,
       startedAt: this.#startedAt,
-      serving: instance.isStuck ? 'stuck' : instance.phase,
+      serving: instance.stuckThreads > 0 ? 'stuck' : instance.phase,
       notReady: readinessDetailsNow(instance, this.#options.clock).Reason,
       clientPort: instance.port,
       state,
