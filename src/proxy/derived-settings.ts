@@ -12,8 +12,9 @@ import { isAnyAddress } from '../config/address.ts'
 import { parseCredentialsMap } from '../config/credentials-map.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Routing } from '../control/phase.ts'
+import type { TrafficBounds } from '../control/traffic-window.ts'
 import { Version } from '../cql/protocol.ts'
-import { boundsInSeconds } from '../metrics/histogram.ts'
+import { boundsInSeconds, readsTargetBounds } from '../metrics/histogram.ts'
 import { systemResolve } from '../net/resolve.ts'
 import { NO_TLS, type TlsMaterial } from '../net/tls.ts'
 import { Cluster } from '../routing/cluster.ts'
@@ -200,6 +201,18 @@ const implicitAddress = async (listenAddress: string): Promise<string | null> =>
   const resolved = await systemResolve(address).catch(() => [])
   const found = resolved.filter((one) => !isAnyAddress(one))
   return found.find((one) => isIPv4(one)) ?? found[0] ?? null
+}
+
+/** As the data planes count durations. */
+export const trafficBounds = (settings: Settings): TrafficBounds => {
+  const origin = boundsInSeconds(settings.metricsOriginLatencyBucketsMs)
+  const target = boundsInSeconds(settings.metricsTargetLatencyBucketsMs)
+  const readsTarget = readsTargetBounds({
+    originBoundsSeconds: origin,
+    targetBoundsSeconds: target,
+    honoursTargetBuckets: settings.metricsHonourTargetBuckets,
+  })
+  return { origin, target, readsTarget }
 }
 
 export const bothConnections = (

@@ -44,11 +44,10 @@ import { TrafficWindow } from '../control/traffic-window.ts'
 import type { RootLogger } from '../log.ts'
 import type { LogLevel } from '../log-levels.ts'
 import type { ControlSeries } from '../metrics/control-series.ts'
-import { boundsInSeconds } from '../metrics/histogram.ts'
 import type { FailedTable, PlaneSeries } from '../metrics/plane-series.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import { Cluster } from '../routing/cluster.ts'
-import { bindAddress, routingSetting } from './derived-settings.ts'
+import { bindAddress, routingSetting, trafficBounds } from './derived-settings.ts'
 import { Feasibility } from './feasibility.ts'
 import type { ProxyInstance } from './instance.ts'
 import { readinessDetailsNow } from './readiness-view.ts'
@@ -111,10 +110,7 @@ export class MigrationControl implements AdminApi {
     const path = routingStatePath === '' ? null : failuresPath(routingStatePath)
     this.#failures = new FailureStore(path, { clock, log })
     if (state.reconciledAt !== null) this.#failures.settle(Date.parse(state.reconciledAt))
-    this.#traffic = new TrafficWindow(
-      boundsInSeconds(settings.metricsOriginLatencyBucketsMs),
-      boundsInSeconds(settings.metricsTargetLatencyBucketsMs),
-    )
+    this.#traffic = new TrafficWindow(trafficBounds(settings))
     const nameOf = (): string => this.name
     this.#switch = new MigrationSwitch(state, {
       get name() {
