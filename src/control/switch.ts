@@ -232,22 +232,28 @@ export class MigrationSwitch {
     if ('fault' in state) {
       throw new ControlError(ControlErrorCode.RECONCILIATION_REFUSED, state.fault)
     }
-    this.#tools.store.stage(state)
+    const { store, audit, log } = this.#tools
     const text = describeReconciliation(by, reconciliation)
-    this.#tools.audit.append({
-      ...this.#blank(via),
-      event: reconciliation.step === 'begin' ? 'comparison-begun' : 'reconciled',
-      by,
-      reason,
-      from: before,
-      to: state,
-      message: text,
-    })
-    this.#tools.store.commit()
+    try {
+      store.stage(state)
+      audit.append({
+        ...this.#blank(via),
+        event: reconciliation.step === 'begin' ? 'comparison-begun' : 'reconciled',
+        by,
+        reason,
+        from: before,
+        to: state,
+        message: text,
+      })
+      store.commit()
+    } catch (error) {
+      store.discard()
+      throw error
+    }
     this.#stateFault = null
     this.#state = state
     this.#kept = state
-    this.#tools.log.info({ code: 'RECONCILED', by }, text)
+    log.info({ code: 'RECONCILED', by }, text)
   }
 
   /** For what is worth a line but changes no state. */
