@@ -56,6 +56,7 @@ const STATUS_OF: Readonly<Record<ControlErrorCode, number>> = {
   STATE_IN_USE: 503,
   STATE_NOT_WRITTEN: 503,
   AUDIT_NOT_WRITTEN: 503,
+  THREAD_BEHIND: 502,
 }
 
 const STATUS_OF_OUTCOME: Readonly<Record<ChangeReport['outcome'], number>> = {

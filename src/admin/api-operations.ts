@@ -137,6 +137,9 @@ export const OPERATIONS = {
       200: { schema: ref('CommittedChange'), when: 'In effect.' },
       404: problem('CHANGE_UNKNOWN: not prepared, or too long ago.'),
       409: problem('CHANGE_DISCARDED: a rollback took its place.'),
+      502: problem(
+        'THREAD_BEHIND: in effect and recorded, but a thread does not answer; restart the instance if it stays so.',
+      ),
       503: problem('STATE_NOT_WRITTEN: nothing has changed.'),
     },
   },

@@ -81,6 +81,19 @@ describe('a change in two halves', () => {
     expect(own.pending).toBeNull()
   })
 
+  test('that a thread does not follow is in effect, and told', async () => {
+    const { switch: own, audit } = fakeInstance('a', { applyFault: 'data plane thread 1 is stuck' })
+    const { id, to } = await own.prepare(request(), 'x')
+    const commit = own.commit(id, 'x')
+    await expect(commit).rejects.toThrow(
+      'migrate, revision 1, is in effect, but not on every thread: data plane thread 1 is stuck',
+    )
+    expect(await codeOf(commit)).toBe('THREAD_BEHIND')
+    expect(own.state).toEqual(to)
+    expect(own.pending).toBeNull()
+    expect(audit.latest(1)).toMatchObject([{ event: 'committed', to }])
+  })
+
   test('whose checks fail is refused, told, counted and recorded', async () => {
     const instance = fakeInstance('a')
     instance.evidence = { serving: 'draining' }
