@@ -236,6 +236,11 @@ export class ProxyInstance {
     control.setSettings(liveControlSettings(this.#settings, reach))
   }
 
+  /** In effect now. */
+  get logLevels(): LogLevels {
+    return this.#tools.log.levels
+  }
+
   /** Of every thread, from now on; until a changed setting or a restart sets them again. */
   setLogLevels(levels: LogLevels): void {
     this.#logLevel = levels

@@ -41,8 +41,8 @@ import type {
 import type { StateStore } from '../control/state-store.ts'
 import { MigrationSwitch } from '../control/switch.ts'
 import { TrafficWindow } from '../control/traffic-window.ts'
-import type { RootLogger } from '../log.ts'
-import type { LogLevel } from '../log-levels.ts'
+import type { Logger } from '../log.ts'
+import { type Component, type LogLevel, type LogLevels, levelOf, withLevel } from '../log-levels.ts'
 import type { ControlSeries } from '../metrics/control-series.ts'
 import type { FailedTable, PlaneSeries } from '../metrics/plane-series.ts'
 import { formatEndpoint } from '../net/dialer.ts'
@@ -84,7 +84,7 @@ export type MigrationControlOptions = {
   readonly access: () => InstanceAccess
   readonly isTls: boolean
   readonly clock: Clock
-  readonly log: RootLogger
+  readonly log: Logger
   readonly evidence: EvidenceSources
   /** Ends the process as SIGTERM does. */
   leave(): void
@@ -301,15 +301,21 @@ export class MigrationControl implements AdminApi {
     leave()
   }
 
-  get logLevel(): LogLevel {
-    return this.#options.log.levels.base
+  get logLevels(): LogLevels {
+    return this.#options.instance.logLevels
   }
 
-  setLogLevel(level: LogLevel, requester: Omit<Requester, 'force'>, via: string): void {
-    const { log, instance } = this.#options
-    const { levels } = log
-    this.#switch.note('log-level', requester, via, `log level ${levels.base} → ${level}`)
-    instance.setLogLevels({ ...levels, base: level })
+  setLogLevel(
+    level: LogLevel,
+    component: Component | null,
+    requester: Omit<Requester, 'force'>,
+    via: string,
+  ): void {
+    const { logLevels } = this
+    const whose = component === null ? '' : ` of ${component}`
+    const before = levelOf(logLevels, component)
+    this.#switch.note('log-level', requester, via, `log level${whose} ${before} → ${level}`)
+    this.#options.instance.setLogLevels(withLevel(logLevels, component, level))
   }
 
   deployment(via: string): readonly InstanceClient[] {
