@@ -1,9 +1,10 @@
 /**
  * Runs one of the sources, which are TypeScript that Node runs as it is from version 22.18 on; an older
- * one starts the Node that came with the package and becomes its shadow. What Node has compiled is kept: the next
+ * one has the Node that came with the package do the same and becomes its shadow. What Node has compiled is kept: the next
  * start takes a third of the CPU, and a rollback waits for `zdm` to start.
  */
 import { spawn } from 'node:child_process'
+import { realpathSync } from 'node:fs'
 import module from 'node:module'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -13,19 +14,24 @@ import { fileURLToPath } from 'node:url'
 const compiledCode = () =>
   join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'zdm-proxy', 'compiled')
 
+/** That of the package `node`. */
+const bundledNode = () =>
+  realpathSync(module.createRequire(import.meta.url).resolve('node/bin/node'))
+
 /** `source` is relative to the package's root. */
 export const launch = async (source) => {
   const main = fileURLToPath(new URL(`../${source}`, import.meta.url))
   // For threads and children too, which read the environment.
   process.env.NODE_COMPILE_CACHE ||= compiledCode()
-  if (process.features.typescript) {
+  // A Node that was told not to run TypeScript must say so itself, not start itself for ever.
+  if (process.features.typescript || process.execPath === bundledNode()) {
     module.enableCompileCache(process.env.NODE_COMPILE_CACHE)
     process.argv[1] = main
     await import(main)
     return
   }
-  const node = module.createRequire(import.meta.url).resolve('node/bin/node')
-  const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: 'inherit' })
+  const node = bundledNode()
+  const child = spawn(node, process.argv.slice(1), { stdio: 'inherit' })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.on(signal, () => child.kill(signal))
   }

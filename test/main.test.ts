@@ -265,6 +265,24 @@ describe('zdm-proxy', { timeout: TIMEOUT_MS }, () => {
     expect(log()).toMatch(/START_FAILED/)
   })
 
+  test('SIGHUP while it starts does not end it, and is done when it can be', async () => {
+    const { path } = await settingsFile()
+    // As soon as anything of the proxy is loaded.
+    const hook = `import { registerHooks } from 'node:module'
+      registerHooks({ load(url, context, next) {
+        if (url.endsWith('/src/main.ts')) process.kill(process.pid, 'SIGHUP')
+        return next(url, context)
+      } })`
+    const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(hook)}`
+    const { child, logged, exited } = start(['--config', path], { NODE_OPTIONS })
+    await logged('STARTING')
+    child.kill('SIGHUP')
+    await logged('CONFIG_RELOADED')
+    await logged('PROXY_READY')
+    child.kill('SIGTERM')
+    expect(await exited).toBe(0)
+  })
+
   test('SIGHUP reads the file again, a wrong file changes nothing, SIGTERM ends it', async () => {
     const { path, write } = await settingsFile()
     const { child, log, logged, exited } = start(['--config', path])

@@ -13,7 +13,7 @@ import type { ProfilePools } from '../upstream/profile-registry.ts'
 const OPEN_DELAY_MIN_MS = 100
 const OPEN_DELAY_MAX_MS = 10_000
 /** Kept so long after the last client of the profile, or after copying was switched off. */
-const COPY_POOLS_LINGER_MS = 30_000
+export const COPY_POOLS_LINGER_MS = 30_000
 
 /** How the first connection of one pool is coming on. */
 type Opening = { isUnderWay: boolean; failures: number; notBeforeMs: number }

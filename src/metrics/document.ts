@@ -108,8 +108,8 @@ const opening = (): string => {
 # Metrics
 
 \`GET /metrics\` on \`metrics_address\`:\`metrics_port\`, Prometheus' text format 0.0.4, gzip where the client accepts it. It answers 503
-until both clusters have been reached for the first time, 404 with \`metrics_enabled: false\`, and 500 if a data plane does not hand
-over its counters within 5 s. Nothing is kept over a restart.
+until both clusters have been reached for the first time, and 404 with \`metrics_enabled: false\`. Of a thread that does not answer it
+shows what the thread counted last, and that it does not answer. Nothing is kept over a restart.
 
 Names are shown with the default \`metrics_prefix\`, \`${DEFAULT_PREFIX}\`. The last column tells whether the Go proxy has the same name, type and
 labels: ${shared} of these families, so that its dashboards and rules go on working. Several gauges end in \`_total\` for that reason.

@@ -17,6 +17,8 @@ export type Gathered = {
   readonly planes: readonly PlaneSeries[]
   /** Every thread once, the main one first. */
   readonly threads: readonly ThreadSeries[]
+  /** How many of them do not answer; their series are what they said last. */
+  readonly stuckThreads: number
   readonly originBoundsSeconds: readonly number[]
   readonly targetBoundsSeconds: readonly number[]
   readonly asyncBoundsSeconds: readonly number[]

@@ -57,6 +57,15 @@ export const RUNTIME_FAMILIES: readonly MetricFamily[] = [
       }),
   },
   {
+    name: 'threads_unresponsive',
+    type: 'gauge',
+    isPrefixed: true,
+    isReference: false,
+    labels: {},
+    help: 'Threads that have not answered for 2 s: their clients wait, and what they count stands still.',
+    read: ({ stuckThreads }) => [{ labels: {}, value: stuckThreads }],
+  },
+  {
     ...REFERENCE,
     name: 'go_gc_duration_seconds',
     type: 'summary',

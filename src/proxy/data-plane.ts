@@ -32,7 +32,7 @@ import { RequestDispatcher } from '../session/dispatch.ts'
 import { FailedWriteTables } from '../session/failed-writes.ts'
 import { Healer } from '../session/healer.ts'
 import { KeyspaceRequests } from '../session/keyspace-requests.ts'
-import { type Quiescence, quiescence } from '../session/quiescence.ts'
+import { type Quiescence, quiescence, quiescenceBoundMs } from '../session/quiescence.ts'
 import type { RequestSpans } from '../session/request-spans.ts'
 import { RequestKind, RequestTable } from '../session/request-table.ts'
 import type { Session } from '../session/session.ts'
@@ -178,8 +178,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   setRouting(routing: RoutingState): Promise<Quiescence> {
     this.routing = routing
     for (const session of this.#clients) this.readCopies.warm(session)
-    // Longer than any request lives: a time-out ends it within a sweep.
-    const boundMs = this.settings.requestTimeoutMs + 2 * SWEEP_INTERVAL_MS
+    const boundMs = quiescenceBoundMs(this.settings.requestTimeoutMs)
     return quiescence(this.requests, this.#slow, this.clock, boundMs)
   }
 

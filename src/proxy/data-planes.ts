@@ -75,9 +75,9 @@ export class DataPlanes {
           )
   }
 
-  /** A thread does not answer. */
-  get isStuck(): boolean {
-    return this.#planes.some((plane) => plane.isStuck)
+  /** How many threads do not answer. */
+  get stuckThreads(): number {
+    return this.#planes.filter((plane) => plane.isStuck).length
   }
 
   /** Client connections of all planes. */

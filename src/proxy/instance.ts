@@ -29,6 +29,7 @@ import type { RoutingState } from '../routing/routing-state.ts'
 import { statusChange } from '../session/client-events.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import type { OtlpExporter } from '../tracing/otlp-exporter.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 import { type ClusterHealth, ControlPlane, type ControlPlaneSettings } from './control-plane.ts'
 import { DataPlanes } from './data-planes.ts'
 import {
@@ -124,9 +125,9 @@ export class ProxyInstance {
     return this.#attempts.trouble
   }
 
-  /** A thread of it does not answer: its clients wait. */
-  get isStuck(): boolean {
-    return this.#service?.planes.isStuck === true
+  /** How many of its threads do not answer: their clients wait. */
+  get stuckThreads(): number {
+    return this.#service?.planes.stuckThreads ?? 0
   }
 
   /** In effect now. */
@@ -235,6 +236,11 @@ export class ProxyInstance {
     control.setSettings(liveControlSettings(this.#settings, reach))
   }
 
+  /** In effect now. */
+  get logLevels(): LogLevels {
+    return this.#tools.log.levels
+  }
+
   /** Of every thread, from now on; until a changed setting or a restart sets them again. */
   setLogLevels(levels: LogLevels): void {
     this.#logLevel = levels
@@ -274,17 +280,17 @@ export class ProxyInstance {
 
   async #stop(force: AbortSignal): Promise<void> {
     this.#attempts.stop()
-    await this.#starting
+    const forced = new Promise<boolean>((resolve) => {
+      if (force.aborted) resolve(false)
+      force.addEventListener('abort', () => resolve(false), { once: true })
+    })
+    await Promise.race([this.#starting, forced])
     const log = this.#log
     const service = this.#service
     this.#phase = 'draining'
     if (service !== null) {
       log.info({ code: 'SHUTDOWN_STARTED' }, 'shutting down: requests in flight may end')
       const announceMs = this.#announceLeave(service)
-      const forced = new Promise<boolean>((resolve) => {
-        if (force.aborted) resolve(false)
-        force.addEventListener('abort', () => resolve(false), { once: true })
-      })
       const timeoutMs = this.#settings.shutdownTimeoutMs
       const isDrained = await Promise.race([service.planes.drain(announceMs, timeoutMs), forced])
       if (!isDrained) {
@@ -309,7 +315,7 @@ export class ProxyInstance {
     const tls = tlsMaterial(this.#settings, certificates)
     const astra = await openAstraContacts(this.#settings, certificates, clock, signal)
     const reach = { tls, astra }
-    const controlSettings = await controlPlaneSettings(this.#settings, reach)
+    const controlSettings = await unlessAborted(controlPlaneSettings(this.#settings, reach), signal)
     const settings = dataPlaneSettings(this.#settings)
     let planes: DataPlanes | null = null
     const control = this.#makeControlPlane(controlSettings, () => planes)

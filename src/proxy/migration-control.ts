@@ -42,14 +42,13 @@ import type {
 import type { StateStore } from '../control/state-store.ts'
 import { MigrationSwitch } from '../control/switch.ts'
 import { TrafficWindow } from '../control/traffic-window.ts'
-import type { RootLogger } from '../log.ts'
-import type { LogLevel } from '../log-levels.ts'
+import type { Logger } from '../log.ts'
+import { type Component, type LogLevel, type LogLevels, levelOf, withLevel } from '../log-levels.ts'
 import type { ControlSeries } from '../metrics/control-series.ts'
-import { boundsInSeconds } from '../metrics/histogram.ts'
 import type { FailedTable, PlaneSeries } from '../metrics/plane-series.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import { Cluster } from '../routing/cluster.ts'
-import { routingSetting } from './derived-settings.ts'
+import { routingSetting, trafficBounds } from './derived-settings.ts'
 import { Feasibility } from './feasibility.ts'
 import type { ProxyInstance } from './instance.ts'
 import { readinessDetailsNow } from './readiness-view.ts'
@@ -80,7 +79,7 @@ export type MigrationControlOptions = {
   readonly access: () => InstanceAccess
   readonly isTls: boolean
   readonly clock: Clock
-  readonly log: RootLogger
+  readonly log: Logger
   readonly evidence: EvidenceSources
   /** Ends the process as SIGTERM does. */
   leave(): void
@@ -106,10 +105,7 @@ export class MigrationControl implements AdminApi {
     const path = routingStatePath === '' ? null : failuresPath(routingStatePath)
     this.#failures = new FailureStore(path, { clock, log })
     if (state.reconciledAt !== null) this.#failures.settle(Date.parse(state.reconciledAt))
-    this.#traffic = new TrafficWindow(
-      boundsInSeconds(settings.metricsOriginLatencyBucketsMs),
-      boundsInSeconds(settings.metricsTargetLatencyBucketsMs),
-    )
+    this.#traffic = new TrafficWindow(trafficBounds(settings))
     const nameOf = (): string => this.name
     this.#switch = new MigrationSwitch(state, {
       get name() {
@@ -188,7 +184,7 @@ export class MigrationControl implements AdminApi {
       index: settings.proxyTopologyIndex,
       version,
       startedAt: this.#startedAt,
-      serving: instance.isStuck ? 'stuck' : instance.phase,
+      serving: instance.stuckThreads > 0 ? 'stuck' : instance.phase,
       notReady: readinessDetailsNow(instance, this.#options.clock).Reason,
       clientPort: instance.port,
       state,
@@ -300,15 +296,21 @@ export class MigrationControl implements AdminApi {
     leave()
   }
 
-  get logLevel(): LogLevel {
-    return this.#options.log.levels.base
+  get logLevels(): LogLevels {
+    return this.#options.instance.logLevels
   }
 
-  setLogLevel(level: LogLevel, requester: Omit<Requester, 'force'>, via: string): void {
-    const { log, instance } = this.#options
-    const { levels } = log
-    this.#switch.note('log-level', requester, via, `log level ${levels.base} → ${level}`)
-    instance.setLogLevels({ ...levels, base: level })
+  setLogLevel(
+    level: LogLevel,
+    component: Component | null,
+    requester: Omit<Requester, 'force'>,
+    via: string,
+  ): void {
+    const { logLevels } = this
+    const whose = component === null ? '' : ` of ${component}`
+    const before = levelOf(logLevels, component)
+    this.#switch.note('log-level', requester, via, `log level${whose} ${before} → ${level}`)
+    this.#options.instance.setLogLevels(withLevel(logLevels, component, level))
   }
 
   deployment(via: string): readonly InstanceClient[] {

@@ -42,6 +42,7 @@ export const serveHealth = async (
     asyncBoundsSeconds: boundsInSeconds(settings.metricsAsyncReadLatencyBucketsMs),
     honoursTargetBuckets: settings.metricsHonourTargetBuckets,
     series: () => instance.series() ?? Promise.resolve([]),
+    stuckThreads: () => instance.stuckThreads,
     ...others,
     certificates: () => bothSeries(instance.certificates, serverStore.series()),
     nodes: () => instance.nodeLabels,

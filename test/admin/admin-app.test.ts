@@ -526,7 +526,9 @@ describe('every answer is as the document says', () => {
     ['drain', '/v1/drain', { by: 'ada', reason: 'a new disk' }],
     ['getConfig', '/v1/config', null],
     ['getLogLevel', '/v1/log-level', null],
+    ['setLogLevel', '/v1/log-level', { level: 'error', component: 'session' }],
     ['setLogLevel', '/v1/log-level', { level: 'error' }],
+    ['setLogLevel', '/v1/log-level', { level: 'error', component: 'nobody' }],
   ]
 
   test.each(CALLS)('%s %s %j', async (id, path, payload) => {
@@ -542,6 +544,19 @@ describe('every answer is as the document says', () => {
       expect(validate.errors, JSON.stringify(value)).toBeNull()
     }
     expect(status).toBeLessThan(500)
+  })
+
+  test('a log level of one component leaves the others alone, and is recorded', async () => {
+    const put = (payload: object) => ask(app, 'PUT', '/v1/log-level', payload)
+    const { level } = (await ask(app, 'GET', '/v1/log-level')).body as { level: string }
+    const own = await put({ level: 'trace', component: 'session', by: 'ada' })
+    expect(own.body).toEqual({ level, components: { session: 'trace' } })
+    expect(control.audit(1)).toMatchObject([
+      { event: 'log-level', by: 'ada', message: `log level of session ${level} → trace` },
+    ])
+    const all = await put({ level: 'warn' })
+    expect(all.body).toEqual({ level: 'warn', components: { session: 'trace' } })
+    expect(control.audit(1)).toMatchObject([{ message: `log level ${level} → warn` }])
   })
 
   test('each operation was asked', () => {

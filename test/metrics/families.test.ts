@@ -32,6 +32,7 @@ const CONTROL = {
 const gather = (...planes: PlaneSeries[]): Gathered => ({
   planes,
   threads: planes.map((plane) => plane.thread),
+  stuckThreads: 0,
   version: '1.2.3',
   control: CONTROL,
   tracing: { exported: 1, queueFull: 2, exportFailed: 3 },

@@ -13,12 +13,12 @@ import { ControlPlane } from '../../src/proxy/control-plane.ts'
 import { DataPlane } from '../../src/proxy/data-plane.ts'
 import type { DataPlaneSettings } from '../../src/proxy/data-plane-options.ts'
 import {
-  BY_SETTINGS_ALONE,
   controlPlaneSettings,
   dataPlaneSettings,
   initialRouting,
 } from '../../src/proxy/derived-settings.ts'
 import { makeSharedState } from '../../src/proxy/shared-state.ts'
+import { BY_SETTINGS_ALONE } from '../../src/reach/connection-settings.ts'
 import type { TracedRequest } from '../../src/tracing/traced-request.ts'
 import { afterTest } from './after-test.ts'
 import type { FakeCluster, FakeClusterOptions } from './fake-cluster/cluster.ts'
