@@ -226,7 +226,7 @@ const CONTROL: Row = {
   panels: [
     stat(
       'Control connections',
-      'Whether each instance has one to each cluster. Without it the instance is not ready and hears of no node that comes or goes.',
+      'Whether each instance has one to each cluster. Without it the instance hears of no node that comes or goes, and after 5 s, or with no node left, it is not ready; with readiness_policy primary only where that cluster serves the reads.',
       [[series('zdm_control_connection_up'), '{{instance}} {{cluster}}']],
       {
         width: 6,

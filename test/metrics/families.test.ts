@@ -190,6 +190,22 @@ test('writes that one cluster lacks are told by table, those of all threads toge
   ])
 })
 
+test('writes that one cluster lacks are told for all tables together, from the start', () => {
+  const rows = ['a', 'b'].map((table) => ({ keyspace: 'ks', table, originOnly: 1, targetOnly: 2 }))
+  const failedTables = rows.map((row) => ({ ...row, both: 5, firstMs: 0, lastMs: 0 }))
+  const family = findFamily('zdm_one_sided_writes_total')!
+  const read = (plane: PlaneSeries) =>
+    family.read(gather(plane, plane)).map(({ labels, value }) => [labels['cluster'], value])
+  expect(read(seriesOf())).toEqual([
+    ['origin', 0],
+    ['target', 0],
+  ])
+  expect(read({ ...seriesOf(), failedTables })).toEqual([
+    ['origin', 4],
+    ['target', 8],
+  ])
+})
+
 test.each(FAMILIES)('$name is in docs/metrics.md', (family) => {
   expect(renderMetricsDocument()).toContain(`| \`${familyName(family, 'zdm')}\` | ${family.type} |`)
 })
