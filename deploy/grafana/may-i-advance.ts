@@ -297,6 +297,24 @@ const ROUTING: Row = {
       [[`time() - ${series('zdm_routing_last_change_timestamp_seconds')}`, '{{instance}}']],
       { width: 6, unit: 's' },
     ),
+    stat(
+      'Changes of the routing',
+      "In the dashboard's time range, by what was asked for; each counts on every instance.",
+      [[sumBy('verb', increase('zdm_routing_changes_total')), '{{verb}}']],
+      { width: 8, defaults: { decimals: 0 } },
+    ),
+    stat(
+      'The last change took',
+      'From it until the last request that was routed before it was answered.',
+      [[series('zdm_routing_last_quiescence_seconds'), '{{instance}}']],
+      { width: 8, unit: 's' },
+    ),
+    byTable(
+      'Checks that failed',
+      'When a step was asked for, since the start of each instance, forced ones included. zdm status says how they are now.',
+      ['zdm_routing_checks_failed_total', 'check'],
+      { height: 6 },
+    ),
   ],
 }
 

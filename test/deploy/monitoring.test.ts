@@ -278,6 +278,18 @@ describe('every expression of a panel or a rule', () => {
   })
 })
 
+test('every metric of our own is on a dashboard or in an alert', () => {
+  const asked = new Set(
+    EXPRESSIONS.flatMap(({ expr }) => readExpression(expr).selectors.map(({ metric }) => metric)),
+  )
+  const own = FAMILIES.filter(({ isReference }) => !isReference)
+  const unwatched = own
+    .map((family) => [familyName(family, 'zdm'), SUFFIXES[family.type] ?? ['']] as const)
+    .filter(([name, suffixes]) => !suffixes.some((suffix) => asked.has(name + suffix)))
+    .map(([name]) => name)
+  expect(unwatched).toEqual([])
+})
+
 test.each([
   ['may-i-advance.json', MAY_I_ADVANCE],
   ['inside.json', INSIDE],
