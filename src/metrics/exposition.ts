@@ -5,6 +5,7 @@
  */
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client'
 import type { Clock } from '../clock.ts'
+import { readAddressSpaceMax } from './address-space.ts'
 import { type CertificateSeries, NO_CERTIFICATES } from './certificate-series.ts'
 import type { ControlConnectionSeries } from './control-connection-series.ts'
 import type { ControlSeries } from './control-series.ts'
@@ -71,6 +72,8 @@ export class MetricsExposition {
   readonly #departed = new DepartedNodes()
   #gathering: Promise<readonly PlaneSeries[]> | null = null
   #gathered: Gathered | null = null
+  readonly #addressSpaceMaxBytes = readAddressSpaceMax()
+  readonly #scrapes = { answered: 0, failed: 0, inFlight: 0 }
 
   constructor(options: MetricsExpositionOptions) {
     this.#options = options
@@ -84,6 +87,20 @@ export class MetricsExposition {
    * and with its own error when it fails.
    */
   async exposition(): Promise<Exposition> {
+    this.#scrapes.inFlight++
+    try {
+      const exposition = await this.#expose()
+      this.#scrapes.answered++
+      return exposition
+    } catch (error) {
+      this.#scrapes.failed++
+      throw error
+    } finally {
+      this.#scrapes.inFlight--
+    }
+  }
+
+  async #expose(): Promise<Exposition> {
     const options = this.#options
     const current = options.nodes?.() ?? null
     const all = await this.#bounded(this.#gather())
@@ -103,6 +120,8 @@ export class MetricsExposition {
       controlConnections: options.controlConnections?.() ?? [],
       tracing: options.tracing?.() ?? null,
       reloads: options.reloads?.() ?? null,
+      scrapes: { ...this.#scrapes },
+      addressSpaceMaxBytes: this.#addressSpaceMaxBytes,
     }
     // The registry calls every family's get() before it waits for anything, so a scrape that comes
     // in between cannot mix its values into these.

@@ -51,6 +51,8 @@ const gather = (...planes: PlaneSeries[]): Gathered => ({
     },
   ],
   reloads: { counts: { applied: 1, refused: 2 }, isLastRefused: true, readAtSeconds: 1.5 },
+  scrapes: { answered: 1, failed: 2, inFlight: 1 },
+  addressSpaceMaxBytes: 2 ** 64,
   ...BOUNDS,
 })
 
