@@ -113,16 +113,22 @@ const AGREEMENT: Row = {
   title: 'Do both clusters hold the same?',
   panels: [
     stat(
+      'Writes to be reconciled',
+      'What each cluster lacks since it was last made equal, as zdm status and zdm advance have it, over restarts too. Each is a difference unless its client retried with success.',
+      [[sumBy('cluster', series('zdm_writes_unreconciled')), '{{cluster}}']],
+      { width: 6, thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
+    ),
+    stat(
       'Writes that one cluster lacks',
-      "In the dashboard's time range: failed or unanswered on one cluster alone, or conditional and applied on the other alone. Each is a difference unless its client retried with success; choose the range to begin at the last validation.",
+      "In the dashboard's time range: failed or unanswered on one cluster alone, or conditional and applied on the other alone. Choose the range to begin at the last validation.",
       [[sumBy('cluster', increase('zdm_one_sided_writes_total')), '{{cluster}}']],
-      { thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
+      { width: 6, thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
     ),
     stat(
       'Requests that timed out',
       "In the dashboard's time range. Nobody knows whether a write that timed out was carried out.",
       [[sumBy('cluster', increase('zdm_requests_timed_out_total')), '{{cluster}}']],
-      { thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
+      { width: 6, thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
     ),
     stat(
       'Share of writes on which the clusters agreed',
@@ -134,6 +140,7 @@ const AGREEMENT: Row = {
         ],
       ],
       {
+        width: 6,
         unit: 'percentunit',
         thresholds: [
           ['red', null],
@@ -381,7 +388,7 @@ const STEPS: Row = {
 |---|---|---|
 | Clients move to the proxies | every instance up, same version, same settings; Target accepts writes | Instances, Versions, Clients by instance |
 | Existing data is copied | **no** writer is left on Origin directly; writes failing on Target are next to none | Failed writes; Origin's own list of clients |
-| Reads are tried on Target | validation clean in both directions; no write has failed on one cluster since | Writes that one cluster lacks, from the validation on |
+| Reads are tried on Target | validation clean in both directions; no write has failed on one cluster since | Writes to be reconciled |
 | Reads move to Target | Target has carried them for a whole business day: errors, latency, answers owed | Origin against Target, Answers that Target owes |
 | Clients move to Target | all instances read from Target, held for the agreed time; validation clean again; backups | Reads from Target by instance |
 | The proxies go | no client on any instance for the agreed time | Clients by instance |

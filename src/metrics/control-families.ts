@@ -140,6 +140,16 @@ export const CONTROL_FAMILIES: readonly MetricFamily[] = [
   },
   {
     ...OWN,
+    name: 'writes_unreconciled',
+    type: 'gauge',
+    labels: { cluster: CLUSTERS.map(([cluster]) => cluster) },
+    help: 'Writes that this cluster lacks since it was last made equal (zdm reconciled), as zdm status has them and the check failed-writes; over restarts too where routing_state_path is set.',
+    read: of(({ unreconciled }) =>
+      CLUSTERS.map(([cluster]) => ({ labels: { cluster }, value: unreconciled[cluster] })),
+    ),
+  },
+  {
+    ...OWN,
     name: 'one_sided_writes_total',
     type: 'counter',
     labels: { cluster: CLUSTERS.map(([cluster]) => cluster) },

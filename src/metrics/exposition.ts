@@ -51,8 +51,8 @@ export type MetricsExpositionOptions = {
   readonly honoursTargetBuckets?: boolean
   /** The counters of all data planes. */
   readonly series: () => Promise<readonly PlaneSeries[]>
-  /** The routing state; absent where there is no switch. */
-  readonly control?: () => ControlSeries
+  /** The routing state, and what the data planes' counts mean for it; absent where there is no switch. */
+  readonly control?: (planes: readonly PlaneSeries[]) => ControlSeries
   /** As they are now. Without it: none. */
   readonly certificates?: () => CertificateSeries
   /** As they are now. Without it: none. */
@@ -115,7 +115,7 @@ export class MetricsExposition {
       targetBoundsSeconds,
       asyncBoundsSeconds,
       honoursTargetBuckets: options.honoursTargetBuckets ?? false,
-      control: options.control?.() ?? null,
+      control: options.control?.(planes) ?? null,
       certificates: options.certificates?.() ?? NO_CERTIFICATES,
       controlConnections: options.controlConnections?.() ?? [],
       tracing: options.tracing?.() ?? null,

@@ -98,6 +98,7 @@ const PROCESS_WIDE: Partial<MetricsExpositionOptions> = {
     changes: {},
     failedChecks: [],
     quiescenceSeconds: 0,
+    unreconciled: { origin: 0, target: 0 },
   }),
   certificates: () => ({
     expiries: [{ leg: 'origin', role: 'certificate', expiresAtSeconds: 1 }],
@@ -387,6 +388,8 @@ describe('alerts', () => {
 
   test.each([
     ['writes failing on one cluster', 'zdm_proxy_failed_writes_total'],
+    ['writes that one cluster lacks', 'zdm_writes_unreconciled'],
+    ['reads answered differently', 'zdm_async_read_comparisons_total'],
     ['instances that differ', 'zdm_build_info'],
     ['instances that are gone', 'up'],
     ['saturated threads', 'zdm_event_loop_active_seconds_total'],

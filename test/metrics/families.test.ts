@@ -27,6 +27,7 @@ const CONTROL = {
   changes: { advance: 3 },
   failedChecks: [['failed-writes', 1]],
   quiescenceSeconds: 0.002,
+  unreconciled: { origin: 3, target: 5 },
 } as const
 
 const gather = (...planes: PlaneSeries[]): Gathered => ({

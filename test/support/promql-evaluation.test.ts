@@ -48,6 +48,8 @@ describe('an expression comes to what Prometheus says', () => {
     ['changes(requests[50m])', { '/steady': 9, '/reset': 9 }],
     ['requests and limit', { '/steady': 100 }],
     ['requests unless limit', { '/reset': 40 }],
+    ['requests unless on () limit', {}],
+    ['requests and on (path) limit > 500', {}],
     ['limit or requests', { '/steady': 200, '/reset': 40 }],
     ['sum(requests)', { '': 140 }],
     ['count(requests == 100)', { '': 1 }],

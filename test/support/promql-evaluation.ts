@@ -4,7 +4,7 @@
  *
  * Like Prometheus 3: ranges without their first moment, rate() and increase() extrapolated to the range's ends but not
  * below zero, a series seen for 5 minutes after its last sample. Unlike it: no native histograms and no marks of
- * staleness, and operators match vectors by all labels.
+ * staleness, and arithmetic and comparison match vectors by all labels.
  */
 import type { SyntaxNode } from '@lezer/common'
 import { matchesValue, parseExpression, type Selector, selectorOf, textOf } from './promql.ts'
@@ -162,11 +162,15 @@ class Evaluation {
     return points.filter(([seconds]) => seconds > now - rangeSeconds && seconds <= now)
   }
 
+  /** Of by, without and on. */
+  #labelsOf(modifier: SyntaxNode | null): readonly string[] {
+    const labels = modifier?.getChild('GroupingLabels')?.getChildren('LabelName') ?? []
+    return labels.map((label) => this.#textOf(label))
+  }
+
   #aggregate(node: SyntaxNode): readonly Sample[] {
     const modifier = node.getChild('AggregateModifier')
-    const names = (modifier?.getChild('GroupingLabels')?.getChildren('LabelName') ?? []).map(
-      (label) => this.#textOf(label),
-    )
+    const names = this.#labelsOf(modifier)
     const keep = (labels: Labels): Labels =>
       modifier?.getChild('Without') ? without(labels, [...names, NAME]) : only(labels, names)
     const aggregate = AGGREGATIONS[this.#textOf(node.getChild('AggregateOp'))]
@@ -180,12 +184,18 @@ class Evaluation {
   }
 
   #binary(node: SyntaxNode): Value {
-    const [left, operator, right, ...others] = childrenOf(node)
+    const modifier = node.getChild('MatchingModifierClause')
+    const [left, operator, right, ...others] = childrenOf(node).filter(
+      ({ name }) => name !== 'MatchingModifierClause',
+    )
     if (others.length > 0) throw this.#unknown(node)
     const name = this.#textOf(operator!)
     if (['or', 'and', 'unless'].includes(name)) {
-      return combine(name, this.#vector(left!), this.#vector(right!))
+      if (modifier !== null && modifier.getChild('On') === null) throw this.#unknown(node)
+      const names = modifier === null ? null : this.#labelsOf(modifier)
+      return combine(name, [this.#vector(left!), this.#vector(right!)], names)
     }
+    if (modifier !== null) throw this.#unknown(node)
     const [a, b] = [this.value(left!), this.value(right!)]
     const calculate = ARITHMETIC[name]
     const compare = COMPARISONS[name]
@@ -286,15 +296,17 @@ const pairs = (a: Value, b: Value): readonly Pair[] => {
 
 const reversed = ({ labels, values: [a, b] }: Pair): Pair => ({ labels, values: [b, a] })
 
+/** `names`: the labels by which the two sides are compared; null: all. */
 const combine = (
   operator: string,
-  a: readonly Sample[],
-  b: readonly Sample[],
+  [a, b]: readonly [readonly Sample[], readonly Sample[]],
+  names: readonly string[] | null,
 ): readonly Sample[] => {
-  const inA = new Set(a.map(({ labels }) => keyOf(labels)))
-  const inB = new Set(b.map(({ labels }) => keyOf(labels)))
-  if (operator === 'or') return [...a, ...b.filter(({ labels }) => !inA.has(keyOf(labels)))]
-  return a.filter(({ labels }) => inB.has(keyOf(labels)) === (operator === 'and'))
+  const key = ({ labels }: Sample): string => keyOf(names === null ? labels : only(labels, names))
+  const inA = new Set(a.map(key))
+  const inB = new Set(b.map(key))
+  if (operator === 'or') return [...a, ...b.filter((sample) => !inA.has(key(sample)))]
+  return a.filter((sample) => inB.has(key(sample)) === (operator === 'and'))
 }
 
 /** What an expression comes to over these series at a moment, in seconds. Throws where it has what is not known here. */
