@@ -127,8 +127,13 @@ const run = async (
   const stopped = new Promise<void>((resolve) => {
     stop.signal.addEventListener('abort', () => resolve(instance.stop(force.signal)))
   })
-  const series = { control: () => control.series(), reloads: () => configuration.series() }
-  const metrics = await serveHealth(settings, version, instance, series, controlOptions)
+  const metrics = await serveHealth(
+    settings,
+    version,
+    instance,
+    { control: (planes) => control.series(planes), reloads: () => configuration.series() },
+    controlOptions,
+  )
   if (metrics === null && settings.metricsBindRequired) return EXIT_FAULT
   const admin = await serveAdmin(control, controlOptions)
   followServerFiles(serverStore, { admin, metrics })

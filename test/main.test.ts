@@ -158,12 +158,15 @@ describe('zdm-proxy', { timeout: TIMEOUT_MS }, () => {
     expect(output()).toMatch(/ 0 failed/)
   })
 
-  test('--check ends with 255 where the settings are wrong', async () => {
-    const { path } = await settingsFile({ origin_port: 'x' })
-    const { log, exited } = start(['--config', path, '--check'])
-    expect(await exited).toBe(255)
-    expect(log()).toContain('CONFIG_INVALID')
-  })
+  test.each([[[]], [['--check']]])(
+    '%j ends with 255 where the settings are wrong',
+    async (flags) => {
+      const { path } = await settingsFile({ origin_port: 'x' })
+      const { log, exited } = start(['--config', path, ...flags])
+      expect(await exited).toBe(255)
+      expect(log()).toContain('CONFIG_INVALID')
+    },
+  )
 
   test('a token that is replaced is read again, at SIGHUP at once', async () => {
     const files = new Files()

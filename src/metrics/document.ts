@@ -9,6 +9,7 @@ import { NODE_FAMILIES } from './node-families.ts'
 import { PROXY_FAMILIES } from './proxy-families.ts'
 import { RELOAD_FAMILIES } from './reload-families.ts'
 import { RUNTIME_FAMILIES } from './runtime-families.ts'
+import { SCRAPE_FAMILIES } from './scrape-families.ts'
 import { TLS_FAMILIES } from './tls-families.ts'
 import { TRACING_FAMILIES } from './tracing-families.ts'
 import { TRAFFIC_FAMILIES } from './traffic-families.ts'
@@ -65,6 +66,11 @@ const SECTIONS: readonly { title: string; text: string; families: readonly Metri
     title: 'Settings',
     text: 'Settings from the environment are never read again.',
     families: RELOAD_FAMILIES,
+  },
+  {
+    title: 'Scrapes',
+    text: 'As the handler of the Go proxy counts them.',
+    families: SCRAPE_FAMILIES,
   },
   {
     title: 'The process',

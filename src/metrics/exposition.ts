@@ -5,6 +5,7 @@
  */
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client'
 import type { Clock } from '../clock.ts'
+import { readAddressSpaceMax } from './address-space.ts'
 import { type CertificateSeries, NO_CERTIFICATES } from './certificate-series.ts'
 import type { ControlConnectionSeries } from './control-connection-series.ts'
 import type { ControlSeries } from './control-series.ts'
@@ -34,8 +35,8 @@ export type MetricsExpositionOptions = {
   readonly series: () => Promise<readonly PlaneSeries[]>
   /** How many threads of theirs do not answer. Without it: none. */
   readonly stuckThreads?: () => number
-  /** The routing state; absent where there is no switch. */
-  readonly control?: () => ControlSeries
+  /** The routing state, and what the data planes' counts mean for it; absent where there is no switch. */
+  readonly control?: (planes: readonly PlaneSeries[]) => ControlSeries
   /** As they are now. Without it: none. */
   readonly certificates?: () => CertificateSeries
   /** As they are now. Without it: none. */
@@ -54,6 +55,8 @@ export class MetricsExposition {
   readonly #registry = new Registry()
   readonly #departed = new DepartedNodes()
   #gathered: Gathered | null = null
+  readonly #addressSpaceMaxBytes = readAddressSpaceMax()
+  readonly #scrapes = { answered: 0, failed: 0, inFlight: 0 }
 
   constructor(options: MetricsExpositionOptions) {
     this.#options = options
@@ -64,6 +67,20 @@ export class MetricsExposition {
 
   /** All metrics as they are now. Rejects when the data planes' counters cannot be had. */
   async exposition(): Promise<Exposition> {
+    this.#scrapes.inFlight++
+    try {
+      const exposition = await this.#expose()
+      this.#scrapes.answered++
+      return exposition
+    } catch (error) {
+      this.#scrapes.failed++
+      throw error
+    } finally {
+      this.#scrapes.inFlight--
+    }
+  }
+
+  async #expose(): Promise<Exposition> {
     const options = this.#options
     const current = options.nodes?.() ?? null
     const all = await options.series()
@@ -79,11 +96,13 @@ export class MetricsExposition {
       targetBoundsSeconds,
       asyncBoundsSeconds,
       honoursTargetBuckets: options.honoursTargetBuckets ?? false,
-      control: options.control?.() ?? null,
+      control: options.control?.(planes) ?? null,
       certificates: options.certificates?.() ?? NO_CERTIFICATES,
       controlConnections: options.controlConnections?.() ?? [],
       tracing: options.tracing?.() ?? null,
       reloads: options.reloads?.() ?? null,
+      scrapes: { ...this.#scrapes },
+      addressSpaceMaxBytes: this.#addressSpaceMaxBytes,
     }
     // The registry calls every family's get() before it waits for anything, so a scrape that comes
     // in between cannot mix its values into these.

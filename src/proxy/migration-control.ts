@@ -317,8 +317,9 @@ export class MigrationControl implements AdminApi {
     return [this.#asClient(via), ...this.#otherNames().map((name) => this.#peer(name))]
   }
 
-  series(): ControlSeries {
+  series(planes: readonly PlaneSeries[]): ControlSeries {
     const { state, counts } = this.#switch
+    const { originOnly, targetOnly } = this.#failures.read(failedTables(planes))
     return {
       phase: state.phase,
       ...state.routing,
@@ -327,6 +328,7 @@ export class MigrationControl implements AdminApi {
       changes: { ...counts.changes },
       failedChecks: [...counts.failedChecks],
       quiescenceSeconds: (counts.lastQuiescence?.waitedMs ?? 0) / MS_PER_SECOND,
+      unreconciled: { origin: originOnly, target: targetOnly },
     }
   }
 

@@ -283,6 +283,14 @@ test('a reconciliation has a beginning and an end, and is refused without', asyn
   })
 })
 
+test('what a cluster lacks is the same in metrics as in the status', async () => {
+  const [plane] = await rig.instance.series()!
+  const row = { keyspace: 'ks', table: 't', both: 5, firstMs: Date.now(), lastMs: Date.now() }
+  const planes = [{ ...plane!, failedTables: [{ ...row, originOnly: 1, targetOnly: 2 }] }]
+  expect(control.series(planes).unreconciled).toEqual({ origin: 1, target: 2 })
+  expect(control.series([]).unreconciled).toEqual({ origin: 0, target: 0 })
+})
+
 describe('a check', () => {
   test('asks both clusters over connections of its own, one at a time', async () => {
     const before = rig.origin.openConnections.length

@@ -52,7 +52,6 @@ const ACCEPTED: readonly (readonly [key: string, text: string, value: SettingVal
   ['origin_username', '', ''],
   ['origin_username', ' a b ', ' a b '],
   ['origin_local_datacenter', 'DC 1', 'DC 1'],
-  ['tracing_enabled', 'true', true],
   ['tracing_rate_limit', '-1', -1],
   ['tracing_request_id_key', '', ''],
   ['tracing_request_id_key', 'x'.repeat(65_535), 'x'.repeat(65_535)],
@@ -66,7 +65,6 @@ const ACCEPTED: readonly (readonly [key: string, text: string, value: SettingVal
   ['metrics_prefix', '', ''],
   ['metrics_prefix', '_my:zdm2', '_my:zdm2'],
   ['proxy_listen_address', 'localhost', 'localhost'],
-  ['proxy_listen_address', '0.0.0.0', '0.0.0.0'],
   ['proxy_listen_address', '[::1]', '::1'],
   ['proxy_listen_address', '', '0.0.0.0'],
   ['metrics_address', '', '0.0.0.0'],
@@ -127,20 +125,15 @@ const REFUSED: readonly (readonly [key: string, text: string, fault: string])[] 
   ['origin_port', '', '"" is not a whole number from 0 to 65535'],
   ['origin_port', 'abc', '"abc" is not a whole number from 0 to 65535'],
   ['origin_port', '-1', '"-1" is not a whole number from 0 to 65535'],
-  ['origin_port', '65536', '"65536" is not a whole number from 0 to 65535'],
   [
     'origin_port',
     '09042',
     '"09042" is not a whole number from 0 to 65535 (a leading 0 means octal)',
   ],
   ['proxy_listen_port', '-1', '"-1" is not a whole number from 0 to 65535'],
-  ['origin_connection_timeout_ms', '0', '"0" is not a whole number from 1 to 2147483647 ms'],
   ['proxy_request_timeout_ms', '-1', '"-1" is not a whole number from 1 to 2147483647 ms'],
   ['proxy_topology_num_tokens', '0', '"0" is not a whole number from 1 to 256'],
-  ['proxy_topology_num_tokens', '257', '"257" is not a whole number from 1 to 256'],
-  ['proxy_max_client_connections', '0', '"0" is not a whole number from 1 to 2147483647'],
   ['heartbeat_retry_backoff_factor', 'NaN', '"NaN" is not a number from 0 to 2147483647'],
-  ['request_write_queue_size_frames', 'many', '"many" is not a whole number'],
   [
     'request_write_queue_size_frames',
     '9007199254740993',
@@ -152,26 +145,15 @@ const REFUSED: readonly (readonly [key: string, text: string, fault: string])[] 
     '"2zdm" cannot begin the names of metrics: letters, digits, _ and : are allowed, no digit first',
   ],
   [
-    'metrics_prefix',
-    'my-zdm',
-    '"my-zdm" cannot begin the names of metrics: letters, digits, _ and : are allowed, no digit first',
-  ],
-  [
     'tracing_request_id_key',
     'é'.repeat(32_768),
     `"${'é'.repeat(100)}…" has more than 65535 bytes, which no custom payload can carry as a key`,
   ],
   [
     'tracing_otlp_endpoint',
-    'collector:4318',
-    '"collector:4318" is no URL like http://127.0.0.1:4318/v1/traces',
-  ],
-  [
-    'tracing_otlp_endpoint',
     'http://me:secret@collector:4318/v1/traces',
     'the URL has a user or a password in it, which would be shown in logs; none is sent',
   ],
-  ['tracing_sample_percent', '101', '"101" is not a number from 0 to 100'],
   [
     'proxy_listen_address',
     '10.0.0.256',
@@ -187,7 +169,6 @@ const REFUSED: readonly (readonly [key: string, text: string, fault: string])[] 
     '[127.0.0.1]',
     '"[127.0.0.1]" is not an IP address or host name to listen on',
   ],
-  ['metrics_address', 'a b', '"a b" is not an IP address or host name to listen on'],
   [
     'origin_contact_points',
     'a,10.0.0.1:9042',
@@ -218,16 +199,6 @@ const REFUSED: readonly (readonly [key: string, text: string, fault: string])[] 
   ],
   ['proxy_topology_addresses', 'fe80::1%eth0', '"fe80::1%eth0" is not an IP address or host name'],
   ['proxy_topology_addresses', '10.0.0.010', '"10.0.0.010" is not an IP address or host name'],
-  [
-    'log_levels',
-    'session',
-    '"session" is not COMPONENT=LEVEL, with instance, control, session, upstream, http and PANIC, FATAL, ERROR, WARN, WARNING, INFO, DEBUG, TRACE',
-  ],
-  [
-    'proxy_topology_addresses',
-    '10.0.0.1,0.0.0.0',
-    '"0.0.0.0" is no address that clients can connect to',
-  ],
   ['proxy_topology_addresses', '0:0::0', '"0:0::0" is no address that clients can connect to'],
   [
     'replace_cql_functions_list',

@@ -213,6 +213,22 @@ describe('the exposition', () => {
   })
 })
 
+test('scrapes are counted by their status, and the one that is under way', async () => {
+  const outcomes = [Promise.resolve([]), Promise.reject(new Error('thread died'))]
+  const series = () => outcomes.shift() ?? Promise.resolve([])
+  const exposition = expositionOf([], { series })
+  await exposition.exposition()
+  await exposition.exposition().catch(() => undefined)
+  const families = parsePrometheusText((await exposition.exposition()).body)
+  const counted = families.get('promhttp_metric_handler_requests_total')!.samples
+  expect(counted.map(({ labels, value }) => [labels['code'], value])).toEqual([
+    ['200', 1],
+    ['500', 1],
+    ['503', 0],
+  ])
+  expect(sampleValue(families, 'promhttp_metric_handler_requests_in_flight')).toBe(1)
+})
+
 describe('the metrics of the process', () => {
   test('are measured', async () => {
     const families = await scrape([newPlane()])
@@ -223,6 +239,7 @@ describe('the metrics of the process', () => {
       'process_resident_memory_bytes',
       'process_start_time_seconds',
       'process_virtual_memory_bytes',
+      'process_virtual_memory_max_bytes',
       'go_memstats_alloc_bytes',
       'go_memstats_alloc_bytes_total',
       'go_memstats_heap_inuse_bytes',
