@@ -18,6 +18,7 @@ import { ControlError, ControlErrorCode } from '../control/errors.ts'
 import { FailureStore, failuresPath } from '../control/failure-store.ts'
 import { lookAtAll } from '../control/look.ts'
 import { hasPhaseRouting, type MigrationState, routingStateOf } from '../control/migration-state.ts'
+import { MissingWritesLog } from '../control/missing-writes-log.ts'
 import { PHASE_TABLE } from '../control/phase.ts'
 import { beganAt } from '../control/reconciliation.ts'
 import type {
@@ -89,6 +90,7 @@ export class MigrationControl implements AdminApi {
   readonly #options: MigrationControlOptions
   readonly #switch: MigrationSwitch
   readonly #failures: FailureStore
+  readonly #missingWrites: MissingWritesLog
   readonly #traffic: TrafficWindow
   readonly #feasibility: Feasibility
   readonly #startedAt: string
@@ -104,6 +106,7 @@ export class MigrationControl implements AdminApi {
     const { routingStatePath } = settings
     const path = routingStatePath === '' ? null : failuresPath(routingStatePath)
     this.#failures = new FailureStore(path, { clock, log })
+    this.#missingWrites = new MissingWritesLog(log)
     if (state.reconciledAt !== null) this.#failures.settle(Date.parse(state.reconciledAt))
     this.#traffic = new TrafficWindow(trafficBounds(settings))
     const nameOf = (): string => this.name
@@ -387,7 +390,9 @@ export class MigrationControl implements AdminApi {
     const nowMs = this.#options.clock.now()
     this.#traffic.sample(planes, nowMs)
     this.#options.evidence.sample(planes, nowMs)
-    this.#failures.sample(failedTables(planes))
+    const failed = failedTables(planes)
+    this.#failures.sample(failed)
+    this.#missingWrites.sample(failed)
   }
 
   async #sample(): Promise<void> {
