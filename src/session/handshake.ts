@@ -42,8 +42,8 @@ type Fresh = { readonly connection: UpstreamConnection; readonly answer: CallAns
 
 /** A SASL dialogue under way, between its AUTHENTICATE and its end. */
 type Dialogue = {
-  /** The cluster that the client talks to. */
-  readonly primary: Cluster
+  /** The cluster whose authenticator speaks to the client. */
+  readonly speaker: Cluster
   readonly fresh: readonly [Fresh | null, Fresh | null]
   readonly options: ReadonlyMap<string, string>
   /** As whom the proxy signs in to each cluster; null before the client has said who it is. */
@@ -192,7 +192,7 @@ export class Handshake {
     }
     const dialogue = await this.#openDialogue(traits, options)
     if (dialogue === null) return
-    const first = dialogue.fresh[dialogue.primary]!.answer
+    const first = dialogue.fresh[dialogue.speaker]!.answer
     if (first.opcode === Opcode.AUTHENTICATE) {
       this.#session.reply(streamId, first.envelope)
       this.#session.startFrames()
@@ -219,7 +219,7 @@ export class Handshake {
     const fresh = [results[0] ?? null, results[1] ?? null] as const
     const dialogue: Dialogue = {
       // Origin's authenticator speaks to the client, unless only Target has one (request-path §9.1).
-      primary: isAsking(fresh[0]) || fresh[1] === null ? Cluster.ORIGIN : Cluster.TARGET,
+      speaker: isAsking(fresh[0]) || fresh[1] === null ? Cluster.ORIGIN : Cluster.TARGET,
       fresh,
       options,
       identities: [null, null],
@@ -256,9 +256,9 @@ export class Handshake {
     const dialogue = this.#dialogue ?? (await this.#openDialogue(traits, this.#refusedStartup!))
     if (dialogue === null) return
     const token = decodeAuthResponse(new BodyReader(envelope, HEADER_LENGTH))
-    const fresh = dialogue.fresh[dialogue.primary]!
+    const fresh = dialogue.fresh[dialogue.speaker]!
     const own = isMechanismChoice(token) ? token : await this.#deal(dialogue, token!)
-    const answer = await this.#waitFor(dialogue.primary, respond(fresh.connection, own))
+    const answer = await this.#waitFor(dialogue.speaker, respond(fresh.connection, own))
     if (answer.opcode === Opcode.AUTH_CHALLENGE) {
       // It is not the client's to answer for somebody else.
       if (own !== token) throw otherMechanism(fresh.connection, fresh.answer)
@@ -274,12 +274,12 @@ export class Handshake {
    * forward them to Origin, and those of its entry in the map, or the configured ones, serve the other.
    */
   async #deal(dialogue: Dialogue, token: Uint8Array): Promise<Uint8Array> {
-    const { primary, identities } = dialogue
+    const { speaker, identities } = dialogue
     const client = decodePlainToken(token)
     if (client === null) {
       throw new ClusterError(
         ClusterErrorCode.MECHANISM,
-        primary,
+        speaker,
         'the proxy understands SASL PLAIN (user name and password) only',
       )
     }
@@ -287,18 +287,18 @@ export class Handshake {
     // By what the nodes have said just now: nobody else verifies the client's password.
     const bothAsk = dialogue.fresh.every(isAsking)
     const clients =
-      bothAsk && !settings.forwardsClientCredentialsToOrigin ? Cluster.TARGET : primary
+      bothAsk && !settings.forwardsClientCredentialsToOrigin ? Cluster.TARGET : speaker
     identities[clients] = { credentials: client, whose: 'client' }
     const other = otherCluster(clients)
     const { credentialsMap, credentials } = settings
     // Also where that cluster did not ask: a node of it may, after a restart, before all of them do.
     identities[other] = identityFor(client.username, credentialsMap, credentials[other])
-    if (clients === primary) return token
-    const identity = identities[primary]
+    if (clients === speaker) return token
+    const identity = identities[speaker]
     if (identity !== null) return encodePlainToken(identity.credentials)
     // Who is in the map is told to those only who have shown a password.
     await this.#signIn(dialogue, clients)
-    throw this.#nobody(dialogue, primary)
+    throw this.#nobody(dialogue, speaker)
   }
 
   /** The proxy's own side of the dialogue with a cluster that the client does not talk to. */
@@ -322,7 +322,7 @@ export class Handshake {
     streamId: number,
     success: CallAnswer | null,
   ): Promise<void> {
-    await this.#signIn(dialogue, otherCluster(dialogue.primary))
+    await this.#signIn(dialogue, otherCluster(dialogue.speaker))
     const [origin, target] = dialogue.identities
     const client = dialogue.identities.find((identity) => identity?.whose === 'client')
     this.#session.user = client?.credentials.username ?? ''
