@@ -403,6 +403,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
       connectTimeoutMs: this.settings.connectTimeoutMs[cluster],
       callTimeoutMs: () =>
         isForCopies ? this.settings.asyncReads.handshakeTimeoutMs : this.settings.requestTimeoutMs,
+      heartbeatIntervalMs: () => this.settings.heartbeatIntervalMs,
     }
     const context = {
       dialer: this.#dialer,

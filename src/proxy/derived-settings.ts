@@ -111,6 +111,7 @@ export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
   preparedEntriesMax: settings.preparedCacheMaxEntries,
   preparedBytesMax: settings.preparedCacheMaxMib * BYTES_PER_MIB,
   connectTimeoutMs: [settings.originConnectionTimeoutMs, settings.targetConnectionTimeoutMs],
+  heartbeatIntervalMs: settings.heartbeatIntervalMs,
   latencyBoundsSeconds: [
     boundsInSeconds(settings.metricsOriginLatencyBucketsMs),
     boundsInSeconds(settings.metricsTargetLatencyBucketsMs),

@@ -156,10 +156,6 @@ export class Session implements TransportHandler {
 
   /** The handshake is complete: requests may come. */
   becomeReady(profile: ProfilePools): void {
-    if (this.state !== 'handshaking') {
-      this.#context.profiles.release(profile, this.#context.turn.nowMs)
-      return
-    }
     this.state = 'ready'
     this.profile = profile
     this.#context.log.debug(
@@ -241,6 +237,10 @@ export class Session implements TransportHandler {
     const deadlineMs = this.acceptedAtMs + this.#context.settings.handshakeTimeoutMs
     if (this.state === 'handshaking' && nowMs > deadlineMs) {
       this.#context.metrics.clientsClosed.handshakeTimeout++
+      if (this.#handshake.expire()) {
+        this.end()
+        return
+      }
       this.#endingSinceMs = nowMs
       this.destroy()
     }

@@ -7,7 +7,13 @@ import { NO_TLS } from '../../src/net/tls.ts'
 import { afterTest } from '../support/after-test.ts'
 import { Authority } from '../support/certificates.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { queryBody, readError, resultKind } from '../support/fake-cluster/request-bodies.ts'
+import { passwordAuthenticator } from '../support/fake-cluster/answers.ts'
+import {
+  queryBody,
+  readError,
+  resultKind,
+  startupBody,
+} from '../support/fake-cluster/request-bodies.ts'
 import { rowsAnswer } from '../support/fake-cluster/results.ts'
 import { delay, drop, respond } from '../support/fake-cluster/script.ts'
 import { encodeFrames } from '../support/fake-cluster/wire.ts'
@@ -265,6 +271,43 @@ describe('the handshake deadline', () => {
     expect(rig.series().clientsClosed.handshakeTimeout).toBe(1)
     await eventually(() => rig.series().clientConnections === 0)
   })
+
+  test.each([
+    ['origin', false],
+    ['target', false],
+    ['target', true],
+  ] as const)(
+    'passes while %s makes the client wait: it is told, counted and logged (asked for credentials: %s)',
+    async (cluster, isAsked) => {
+      const clock = new FakeClock()
+      const other = cluster === 'origin' ? 'target' : 'origin'
+      const asking = isAsked ? { authenticator: passwordAuthenticator('u', 'p') } : {}
+      const settings = { proxyRequestTimeoutMs: 60_000, targetUsername: 'u', targetPassword: 'p' }
+      const rig = await startPlane({ clock, settings, [cluster]: asking })
+      const held = delay()
+      rig[cluster].on({ opcode: Opcode.STARTUP }, held)
+      const driver = await rig.connect({ version: 4 })
+      const answer = driver.request(Opcode.STARTUP, startupBody())
+      // What it has sent in advance is not carried out any more.
+      driver.send(driver.envelope(Opcode.QUERY, queryBody(4, WRITE)))
+      await rig[cluster].waitFor(({ opcode }) => opcode === Opcode.STARTUP)
+      await someTurns()
+      clock.advance(10_500)
+      const error = readError(await answer)
+      expect(error.code).toBe(ErrorCode.OVERLOADED)
+      expect(error.message.toLowerCase()).toContain(`${cluster}: no connection was ready within`)
+      await driver.ended
+      held.release()
+      await driver.closed
+      await eventually(() => rig.series().clientConnections === 0)
+      expect(rig.series().failedConnections).toEqual({ [cluster]: 1, [other]: 0 })
+      expect(rig.series().clientsClosed.handshakeTimeout).toBe(1)
+      const lines = rig.log.filter(({ code }) => code === 'CLUSTER_CONNECT_FAILED')
+      expect(lines).toMatchObject([{ level: 'error', cluster }])
+      expect(rig.origin.received.filter(({ text }) => text === WRITE)).toEqual([])
+      expect(driver.unread).toEqual([])
+    },
+  )
 
   test('a client that is ready may be silent for as long as it likes', async () => {
     const clock = new FakeClock()

@@ -91,8 +91,11 @@ export const startPlane = async (options: PlaneRigOptions = {}): Promise<PlaneRi
     { clock: systemClock, log: logger, random: () => 0 },
   )
   afterTest(() => control.close())
+  // Who moves a clock by minutes leaves no turn in which a node could answer.
+  const noHeartbeat =
+    options.clock === undefined ? {} : { heartbeatIntervalMs: Number.POSITIVE_INFINITY }
   const started = new DataPlane({
-    settings: { ...dataPlaneSettings(settings), ...options.plane },
+    settings: { ...dataPlaneSettings(settings), ...noHeartbeat, ...options.plane },
     snapshot: await control.open(),
     routing: initialRouting(settings),
     tls,

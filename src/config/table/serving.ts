@@ -101,7 +101,8 @@ export const HEARTBEATS = {
       min: 1,
       unit: 'ms',
       status: 'active',
-      description: 'How often an idle connection to a cluster is checked.',
+      description:
+        'How often the control connection, and any other on which nothing comes, is asked whether its node lives; one that stays silent is replaced.',
     },
     {
       key: 'heartbeat_retry_interval_min_ms',
