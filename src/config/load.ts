@@ -240,7 +240,8 @@ export const loadSettings = (
   const broken = new Set(faults.map(({ key }) => key))
   const missing = readFile === null ? [] : missingNames(layers, given, broken)
   const sound = [...values].filter(([key]) => !broken.has(key))
-  const input: RuleInput = { settings: partialSettingsOf(new Map(sound)), spell }
+  const isGiven = (key: string): boolean => given.has(key)
+  const input: RuleInput = { settings: partialSettingsOf(new Map(sound)), isGiven, spell }
   const wrong = [...unread, ...missing, ...secrets.problems, ...problems]
   wrong.push(...findContradictions(input))
   // Unknown names are told with the rest: one of them may be the misspelt cause of it.
@@ -251,7 +252,7 @@ export const loadSettings = (
   const chosen = DEFINITIONS.filter(({ key }) => given.has(key))
   return {
     settings: settingsOf(
-      adminGivesWay(input.settings) ? new Map([...values, ['admin_enabled', false]]) : values,
+      adminGivesWay(input) ? new Map([...values, ['admin_enabled', false]]) : values,
     ),
     sources: new Map(chosen.flatMap(({ key }) => [[key, given.get(key)!.source] as const])),
     warnings: [

@@ -308,6 +308,8 @@ describe('other warnings', () => {
     expect(textsOf(loaded)).toEqual([
       'ZDM_ADMIN_PORT: 14003, the default, is ZDM_METRICS_PORT too: the admin API is switched off; give it another port',
     ])
+    const chosen = { ZDM_METRICS_PORT: '14003', ZDM_ADMIN_PORT: '14003' }
+    expect(() => fromEnvironment(chosen)).toThrow('14003 is ZDM_METRICS_PORT too; they need two')
     const moved = fromEnvironment({ ZDM_METRICS_PORT: '14003', ZDM_ADMIN_PORT: '14001' })
     expect(moved.settings.adminEnabled).toBe(true)
   })

@@ -12,6 +12,7 @@ const SOUND: Settings = {
 const inputOf = (changes: Partial<Settings>) => ({
   settings: { ...SOUND, ...changes },
   spell: spellingIn('file'),
+  isGiven: () => true,
 })
 
 const contradictionsOf = (changes: Partial<Settings>): readonly string[] =>
