@@ -4,11 +4,15 @@
  * start takes a third of the CPU, and a rollback waits for `zdm` to start.
  */
 import { spawn } from 'node:child_process'
-import { realpathSync } from 'node:fs'
+import { readFileSync, realpathSync } from 'node:fs'
 import module from 'node:module'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+
+/** For a Node to start, on a busy machine; `zdm` never handles SIGHUP and is ended by it then. */
+const HANGUP_WAIT_MS = 50
+const HANGUP_WAITS_MAX = 40
 
 /** Of this user alone: code comes from there. A directory that cannot be written makes no difference but time. */
 const compiledCode = () =>
@@ -17,6 +21,21 @@ const compiledCode = () =>
 /** That of the package `node`. */
 const bundledNode = () =>
   realpathSync(module.createRequire(import.meta.url).resolve('node/bin/node'))
+
+/** Whether it has got so far that SIGHUP does not end it; where the system does not tell: yes. */
+const handlesHangup = ({ pid }) => {
+  try {
+    // Signal 1 is the lowest bit of what a process catches.
+    return /^SigCgt:\s*[0-9a-f]*[13579bdf]$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return true
+  }
+}
+
+const passHangup = (child, waits = HANGUP_WAITS_MAX) => {
+  if (waits === 0 || handlesHangup(child)) child.kill('SIGHUP')
+  else setTimeout(passHangup, HANGUP_WAIT_MS, child, waits - 1)
+}
 
 /** `source` is relative to the package's root. */
 export const launch = async (source) => {
@@ -32,9 +51,8 @@ export const launch = async (source) => {
   }
   const node = bundledNode()
   const child = spawn(node, process.argv.slice(1), { stdio: 'inherit' })
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    process.on(signal, () => child.kill(signal))
-  }
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
+  process.on('SIGHUP', () => passHangup(child))
   child.on('error', (error) => {
     console.error(
       `Cannot start ${node}: ${error.message}. Install Node 24 or later, or run npm ci.`,

@@ -195,10 +195,18 @@ export class ControlPlane implements ControlConnectionListener {
   onKnowledge(cluster: Cluster, knowledge: ClusterKnowledge): void {
     const before = this.#known[cluster]
     this.#known[cluster] = knowledge
+    this.#forgetWhoLeft(cluster, knowledge)
     this.#lookForRack(cluster)
     this.#publish()
     const known = this.#bothKnown()
     if (before !== null && known !== null) this.#tellChange(cluster, before, known)
+  }
+
+  /** A node that was down and is gone is nobody's concern, and comes back as a new one. */
+  #forgetWhoLeft(cluster: Cluster, { topology }: ClusterKnowledge): void {
+    const there = new Set(topology.hosts.map(({ hostId }) => hostId))
+    const down = this.#hostsDown[cluster]
+    for (const hostId of down.keys()) if (!there.has(hostId)) down.delete(hostId)
   }
 
   /** A line where nodes have come, gone or moved; a refresh that finds the same says nothing. */

@@ -94,6 +94,8 @@ export class ProxyInstance {
   #logLevel: LogLevel | LogLevels
   /** Null where spans are not exported. */
   readonly #exporter: OtlpExporter | null
+  /** Whatever attempt it was that warned. */
+  readonly #certificatesWarnedAtMs = new Map<string, number>()
   /** Of planes that are gone. */
   #lastSeries: PlaneSeries[] | null = null
 
@@ -310,7 +312,11 @@ export class ProxyInstance {
   async #attempt(signal: AbortSignal): Promise<Service> {
     const { log, clock } = this.#tools
     this.#attempted = this.#settings
-    const certificates = new CertificateStore(legSources(this.#settings), { clock, log })
+    const certificates = new CertificateStore(
+      legSources(this.#settings),
+      { clock, log },
+      this.#certificatesWarnedAtMs,
+    )
     await certificates.load()
     const tls = tlsMaterial(this.#settings, certificates)
     const astra = await openAstraContacts(this.#settings, certificates, clock, signal)

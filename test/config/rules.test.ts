@@ -74,6 +74,11 @@ const REFUSED: readonly (readonly [name: string, changes: Partial<Settings>, tex
     'admin_tls_cert_path: must be set together with admin_tls_key_path, and both where admin_tls_client_ca_path is',
   ],
   [
+    'metrics and the admin API have one port, be it the default written out',
+    { metricsPort: 14_003 },
+    'admin_port: 14003 is metrics_port too; they need two',
+  ],
+  [
     'metrics and the admin API have one port',
     { adminPort: 14_001 },
     'admin_port: 14001 is metrics_port too; they need two',
@@ -169,8 +174,6 @@ const ALLOWED: readonly (readonly [name: string, changes: Partial<Settings>])[] 
   ],
   ['the admin API is switched off', { adminAddress: '0.0.0.0', adminEnabled: false }],
   ['both ports are any free one', { proxyListenPort: 0, metricsPort: 0 }],
-  // That nobody has chosen: it gives way.
-  ['metrics have the port that is admin_port unless it is set', { metricsPort: 14_003 }],
   ['one port is used on two addresses', { metricsPort: 14_002, metricsAddress: '10.0.3.9' }],
 ]
 
@@ -197,13 +200,15 @@ describe('rules', () => {
   })
 
   test('say nothing of values that are not known', () => {
-    expect(findContradictions({ settings: {}, spell: spellingIn('file') })).toEqual([])
-    expect(findOddities({ settings: {}, spell: spellingIn('file') })).toEqual([])
+    const nothing = { ...inputOf({}), settings: {} }
+    expect(findContradictions(nothing)).toEqual([])
+    expect(findOddities(nothing)).toEqual([])
   })
 
   test('spell settings as the source does, in the text too', () => {
     const [found] = findContradictions({
       settings: { ...SOUND, proxyTopologyIndex: 1 },
+      isGiven: () => true,
       spell: spellingIn('environment'),
     })
     expect(found).toEqual({
@@ -231,11 +236,6 @@ const ODD: readonly (readonly [name: string, changes: Partial<Settings>, text: s
     { heartbeatRetryIntervalMinMs: 500, heartbeatRetryIntervalMaxMs: 100 },
     'heartbeat_retry_interval_min_ms: 500 is above heartbeat_retry_interval_max_ms, so every wait is 100 ms',
   ],
-  [
-    'clients have the port that is admin_port unless it is set',
-    { proxyListenPort: 14_003 },
-    'admin_port: 14003, the default, is proxy_listen_port too: the admin API is switched off; give it another port',
-  ],
 ]
 
 describe('there is a warning when', () => {
@@ -243,6 +243,14 @@ describe('there is a warning when', () => {
     const warnings = findOddities(inputOf(changes))
     expect(warnings).toEqual([{ code: 'CONFIG_SUSPECT_VALUE', setting: text.split(':')[0], text }])
   })
+})
+
+test('the admin API gives way to clients where nobody has chosen its port', () => {
+  const input = { ...inputOf({ proxyListenPort: 14_003 }), isGiven: () => false }
+  const text =
+    'admin_port: 14003, the default, is proxy_listen_port too: the admin API is switched off; give it another port'
+  expect(findContradictions(input)).toEqual([])
+  expect(findOddities(input).map((found) => found.text)).toEqual([text])
 })
 
 test('there is no warning for sound settings', () => {

@@ -16,9 +16,11 @@ export const SOUND: Settings = {
   targetContactPoints: ['10.0.2.1'],
 }
 
+/** All of them are given, none is a default. */
 export const inputOf = (changes: Partial<Settings>): RuleInput => ({
   settings: { ...SOUND, ...changes },
   spell: spellingIn('file'),
+  isGiven: () => true,
 })
 
 export const contradictionsOf = (changes: Partial<Settings>): readonly string[] =>

@@ -151,6 +151,11 @@ const REFUSED: readonly (readonly [key: string, text: string, fault: string])[] 
   ],
   [
     'tracing_otlp_endpoint',
+    'collector:4318/v1/traces?Api-Key=S3cret',
+    '"collector:4318/v1/traces?(hidden)" is no URL like http://127.0.0.1:4318/v1/traces',
+  ],
+  [
+    'tracing_otlp_endpoint',
     'http://me:secret@collector:4318/v1/traces',
     'the URL has a user or a password in it, which would be shown in logs; none is sent',
   ],

@@ -331,6 +331,33 @@ describe('changes after the opening', () => {
     ])
   })
 
+  test('a node that was down, left and came back is not down', async () => {
+    const { control, origin, clock, snapshots } = await startRig({ origin: { nodes: 2 } })
+    await control.open()
+    const node = { address: '127.0.0.2', port: origin.port }
+    const refreshed = async (): Promise<void> => {
+      const before = snapshots.length
+      origin.pushEvent({ type: 'TOPOLOGY_CHANGE', change: 'NEW_NODE', ...node })
+      await eventually(() => clock.pendingTimers === IDLE_TIMERS + 1)
+      clock.advance(REFRESH_DELAY_MS)
+      await eventually(() => snapshots.length > before)
+    }
+    origin.pushEvent({ type: 'STATUS_CHANGE', change: 'DOWN', ...node })
+    await eventually(() => control.health(Cluster.ORIGIN).nodesDown.length === 1)
+    await refreshed()
+    expect(control.health(Cluster.ORIGIN).nodesDown).toEqual([`127.0.0.2:${origin.port}`])
+    const name = { keyspace: 'system', table: 'peers_v2' }
+    const isGone = origin.on(
+      { text: /peers/ },
+      respond(rowsAnswer({ name, columns: [], rows: [] })),
+    )
+    await refreshed()
+    origin.off(isGone)
+    await refreshed()
+    expect(labels(snapshots.at(-1)!, Cluster.ORIGIN)).toHaveLength(2)
+    expect(control.health(Cluster.ORIGIN).nodesDown).toEqual([])
+  })
+
   test('the port that the listener was given is shown from then on', async () => {
     const { control, clock, snapshots, origin } = await startRig()
     const opened = await control.open()

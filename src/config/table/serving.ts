@@ -294,7 +294,7 @@ export const EXTENSIONS = {
       format: 'HTTP URL',
       status: 'active',
       description:
-        'Where spans of requests are sent, OTLP over HTTP in JSON, the whole URL: `http://127.0.0.1:4318/v1/traces`. Empty: there are none. Independent of `tracing_enabled`, whose request ids spans show. See docs/operations.md.',
+        'Where spans of requests are sent, OTLP over HTTP in JSON, the whole URL: `http://127.0.0.1:4318/v1/traces`. Empty: there are none. A query (`?…`) is never shown. Independent of `tracing_enabled`, whose request ids spans show. See docs/operations.md.',
     },
     {
       key: 'tracing_sample_percent',
