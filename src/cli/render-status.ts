@@ -203,12 +203,15 @@ const keptLines = (instances: readonly Answering[], style: Style): string[] => {
     : [style.warning('a restart forgets this state: set routing_state_path')]
 }
 
-const auditLines = (instances: readonly Answering[], style: Style): string[] =>
-  instances.flatMap(({ name, status: { auditFault } }) =>
-    auditFault === null
-      ? []
-      : [style.bad(`${name} has changes that are in no file: ${auditFault}`)],
-  )
+/** What would stop the next change; a state that is not kept has been told already. */
+const fileLines = (instances: readonly Answering[], style: Style): string[] =>
+  instances.flatMap(({ name, status: { auditFault, stateFault, unwritable } }) => [
+    ...(auditFault === null ? [] : [style.bad(`${name}: ${auditFault}`)]),
+    // Absent in the answer of an instance that runs an older version.
+    ...[stateFault === null ? unwritable?.stateFile : null, unwritable?.auditLog].flatMap((why) =>
+      why == null ? [] : [style.bad(`${name} would refuse every change but a rollback: ${why}`)],
+    ),
+  ])
 
 /** Absent in the answer of an instance that runs an older version. */
 const notReadyLines = (instances: readonly Answering[], style: Style): string[] =>
@@ -236,7 +239,7 @@ export const renderStatus = (deployment: DeploymentStatus, style: Style): string
       (state.reason === '' ? '' : ` (${state.reason})`),
     reconciliationLine(first.status, style),
     ...keptLines(instances, style),
-    ...auditLines(instances, style),
+    ...fileLines(instances, style),
     ...pendingLines(instances, style),
     '',
     ...table(instanceRows(deployment, style)),

@@ -20,6 +20,7 @@ import type {
   FailedWrites,
   InstanceStatus,
   Serving,
+  Unwritable,
 } from './report.ts'
 
 /** Of a mirrored read: more than this share failed, or differed, within the window. */
@@ -37,6 +38,9 @@ export type Evidence = {
   readonly isStateKept: boolean
   /** Why it is not, although it should be. */
   readonly stateFault: string | null
+  /** Why the latest entries are not in the audit log's file. */
+  readonly auditFault: string | null
+  readonly unwritable: Unwritable
   /** What the settings say: where the instance is after a restart without a state file. */
   readonly settingsRouting: Routing
   readonly failedWrites: FailedWrites
@@ -92,11 +96,18 @@ const controlConnections: Check = ({ clusters }) => {
   )
 }
 
-const stateKept: Check = ({ isStateKept, stateFault, settingsRouting }, _from, to) => {
+const stateKept: Check = (evidence, _from, to) => {
+  const { isStateKept, stateFault, settingsRouting, unwritable } = evidence
   if (stateFault !== null) {
     return fault(
       `a restart would forget the state in effect: ${stateFault}`,
       'mend it, then zdm rollback or zdm align again, which writes it',
+    )
+  }
+  if (unwritable.stateFile !== null) {
+    return fault(
+      'a restart would undo this change: see files-writable',
+      'mend the state file first',
     )
   }
   if (isStateKept) return pass('routing_state_path is set')
@@ -105,6 +116,19 @@ const stateKept: Check = ({ isStateKept, stateFault, settingsRouting }, _from, t
     `after a restart this instance would serve reads from ${settingsRouting.primary} with ${settingsRouting.readMode} again, while the others do not`,
     'set routing_state_path and restart this instance',
   )
+}
+
+/** What can be told without writing; what went wrong last may be mended by now, so that it only warns. */
+const filesWritable: Check = ({ unwritable, stateFault, auditFault }) => {
+  const now = [unwritable.stateFile ?? [], unwritable.auditLog ?? []].flat()
+  if (now.length > 0) {
+    return fault(now.join('; '), 'mend it: a change is refused where it cannot be written down')
+  }
+  const last = [stateFault ?? [], auditFault ?? []].flat()
+  if (last.length > 0) {
+    return warning(`when it was tried last: ${last.join('; ')}`, 'see that it is mended')
+  }
+  return pass('the state file and the audit log can be written, where they are set')
 }
 
 const failedWrites: Check = ({ failedWrites: failed }) => {
@@ -273,6 +297,7 @@ const LOCAL_CHECKS = {
   serving,
   'control-connections': controlConnections,
   'state-kept': stateKept,
+  'files-writable': filesWritable,
   'failed-writes': failedWrites,
   reconciled,
   'async-reads': asyncReads,
@@ -304,6 +329,8 @@ export const runChecks = (
   })
 }
 
+const NOTHING_UNWRITABLE: Unwritable = { stateFile: null, auditLog: null }
+
 /** What an instance tells of itself, as the checks look at it. */
 export const evidenceOf = (status: InstanceStatus, nowMs: number): Evidence => ({
   nowMs,
@@ -311,6 +338,9 @@ export const evidenceOf = (status: InstanceStatus, nowMs: number): Evidence => (
   clusters: status.clusters,
   isStateKept: status.isStateKept,
   stateFault: status.stateFault,
+  auditFault: status.auditFault,
+  // Absent in the answer of an instance that runs an older version.
+  unwritable: status.unwritable ?? NOTHING_UNWRITABLE,
   settingsRouting: status.settingsRouting,
   failedWrites: status.failedWrites,
   asyncReads: status.asyncReads,

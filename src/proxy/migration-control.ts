@@ -38,6 +38,7 @@ import type {
   PrepareRequest,
   Reconciliation,
   Requester,
+  Unwritable,
 } from '../control/report.ts'
 import type { StateStore } from '../control/state-store.ts'
 import { MigrationSwitch } from '../control/switch.ts'
@@ -180,7 +181,7 @@ export class MigrationControl implements AdminApi {
 
   async status(): Promise<InstanceStatus> {
     const { instance, version, settings, evidence } = this.#options
-    const planes = await this.#planes()
+    const [planes, unwritable] = await Promise.all([this.#planes(), this.#unwritable()])
     const { state } = this.#switch
     if (planes !== null) this.#take(planes)
     return {
@@ -196,6 +197,7 @@ export class MigrationControl implements AdminApi {
       isStateKept: this.#switch.isStateKept,
       stateFault: this.#switch.stateFault,
       auditFault: this.#options.audit.fault,
+      unwritable,
       settingsRouting: routingSetting(settings),
       next: PHASE_TABLE[state.phase].next,
       pending: this.#switch.pending,
@@ -373,6 +375,12 @@ export class MigrationControl implements AdminApi {
     if (health === null) return { isUp: false, endpoint: null, failures: 0 }
     const { endpoint, failures } = health
     return { isUp: failures < instance.settings.heartbeatFailureThreshold, endpoint, failures }
+  }
+
+  async #unwritable(): Promise<Unwritable> {
+    const { store, audit } = this.#options
+    const [stateFile, auditLog] = await Promise.all([store.writeFault(), audit.writeFault()])
+    return { stateFile, auditLog }
   }
 
   async #planes(): Promise<readonly PlaneSeries[] | null> {

@@ -198,12 +198,14 @@ test('status tells what holds a change up, and what a restart would undo', () =>
     pending,
     isStateKept: false,
     stateFault: 'the disk is full',
-    auditFault: 'the disk of the log is full',
+    auditFault: 'changes that were made are in no file: the disk of the log is full',
+    unwritable: { stateFile: null, auditLog: 'the audit log x cannot be written' },
   })
   const lines = text(renderStatus(deploymentOf([status]), PLAIN))
   expect(lines).toContain('bob is making a change (advance)')
   expect(lines).toContain('forgets this state with a restart: the disk is full')
-  expect(lines).toContain('has changes that are in no file: the disk of the log is full')
+  expect(lines).toContain('changes that were made are in no file: the disk of the log is full')
+  expect(lines).toContain('would refuse every change but a rollback: the audit log x cannot')
 })
 
 test('status tells once what a cluster lacks, as far as any instance knows', () => {

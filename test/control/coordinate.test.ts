@@ -397,6 +397,22 @@ describe('what was found of the deployment', () => {
 })
 
 describe('the plan', () => {
+  test('tells of a file that cannot be written, as the change does', async () => {
+    const all = three('connect')
+    const stateFile = 'the state file x cannot be written'
+    all[1]!.evidence = { unwritable: { stateFile, auditLog: null } }
+    const wish = { verb: 'advance', to: 'migrate' } as const
+    const plan = await planChange(all, wish, clock)
+    expect(plan.isAllowed).toBe(false)
+    const found = plan.checks.filter(({ outcome }) => outcome === 'fail')
+    expect(found).toMatchObject([{ id: 'files-writable', evidence: stateFile, instance: 'b' }])
+    expect((await coordinateChange(all, wish, WHO, clock)).outcome).toBe('refused')
+    const back = await coordinateChange(all, BACK, WHO, clock)
+    expect(back.outcome).toBe('done')
+    const told = back.checks.filter(({ outcome }) => outcome !== 'pass')
+    expect(told.map(({ id }) => id)).toEqual(['state-kept', 'files-writable'])
+  })
+
   test('names the steps, in order', async () => {
     const { steps } = await planChange(three(), TO_TARGET, clock)
     expect(steps).toEqual([

@@ -61,6 +61,8 @@ export const goodEvidence = (changes: Partial<Evidence> = {}): Evidence => ({
   },
   isStateKept: true,
   stateFault: null,
+  auditFault: null,
+  unwritable: { stateFile: null, auditLog: null },
   settingsRouting: ON_ORIGIN,
   failedWrites: noFailures,
   asyncReads: {
@@ -98,6 +100,8 @@ export type FakeInstanceOptions = {
   readonly store?: StateStore
   readonly clock?: FakeClock
   readonly auditPath?: string
+  /** Takes the lines of its log; nobody if absent. */
+  readonly sink?: { write(line: string): void }
 }
 
 export const fakeInstance = (name: string, options: FakeInstanceOptions = {}): FakeInstance => {
@@ -112,7 +116,10 @@ export const fakeInstance = (name: string, options: FakeInstanceOptions = {}): F
     store: options.store ?? FORGETFUL_STORE,
     audit,
     clock,
-    log: createLogger({ level: 'fatal', clock }),
+    log: createLogger({
+      clock,
+      ...(options.sink === undefined ? { level: 'fatal' } : { level: 'debug', sink: options.sink }),
+    }),
     newId: () => `${name}-${++changes}`,
     evidence: () => Promise.resolve(evidence()),
     apply: (state) => {
@@ -188,6 +195,7 @@ const statusOf = (name: string, own: MigrationSwitch, evidence: Evidence): Insta
     isStateKept: isStateKept && own.stateFault === null,
     stateFault: own.stateFault,
     auditFault: null,
+    unwritable: evidence.unwritable,
     settingsRouting,
     next: PHASE_TABLE[own.state.phase].next,
     pending: own.pending,

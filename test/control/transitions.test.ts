@@ -108,7 +108,7 @@ describe('aligning', () => {
 
   test('with those that have gone on meanwhile needs no evidence but for the data', () => {
     const model = stateIn('target-reads', { revision: 7 })
-    expect(refusing(stateIn('connect'), model)).toEqual(['safety-net'])
+    expect(refusing(stateIn('connect'), model)).toEqual(['safety-net', 'files-writable'])
   })
 
   test('with reads on Target outside the phases is going on', () => {

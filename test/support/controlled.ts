@@ -25,8 +25,9 @@ export const startTestControl = (
   instance: ProxyInstance,
   evidence: EvidenceSources = NO_EVIDENCE,
   leave: () => void = () => undefined,
+  log: RootLogger = silentLog(),
 ): MigrationControl => {
-  const tools = { clock: systemClock, log: silentLog() }
+  const tools = { clock: systemClock, log }
   const state = loadState(settings, tools)
   const control = createControl({
     settings,
