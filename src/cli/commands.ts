@@ -19,6 +19,7 @@ import type {
   MismatchReport,
   Plan,
 } from '../control/report.ts'
+import { nextPhase } from '../control/transitions.ts'
 import { CliError, ExitCode } from './exit.ts'
 import { renderAudit } from './render-audit.ts'
 import { notPassed, renderChange, renderChecks, renderPlan } from './render-checks.ts'
@@ -105,14 +106,8 @@ export const advance = async (
   requester: Requester,
 ): Promise<ExitCode> => {
   if (to !== undefined) return change(session, 'POST', '/v1/advance', { to, from, ...requester })
-  const { state, next } = await currentStatus(session)
-  const [following] = next
-  if (following === undefined) {
-    throw new CliError(
-      ExitCode.REFUSED,
-      'No phase follows this one. `zdm rollback` puts reads back on Origin; `zdm status` shows where it stands.',
-    )
-  }
+  const { state } = await currentStatus(session)
+  const following = nextPhase(state)
   if (following === 'cut-over') {
     throw new CliError(
       ExitCode.REFUSED,

@@ -241,7 +241,7 @@ class Zdm {
   #addChanges(): void {
     this.#changing(
       'advance',
-      'goes on to the next phase, or to the one named; cut-over must be named',
+      'goes on to the next phase, or to the one named, as cut-over must be, and any after a rollback',
     )
       .addArgument(new Argument('[phase]').choices([...PHASES]))
       .addOption(

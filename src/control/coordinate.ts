@@ -20,7 +20,7 @@ import {
 import { ControlError, ControlErrorCode } from './errors.ts'
 import { allInTime, type InTime, lookAtAll, lookInTime } from './look.ts'
 import { DEPLOYMENT_CHECKS, type Phase } from './phase.ts'
-import { doubtsAbout } from './reconciliation.ts'
+import { doubtsAbout, forgottenBy } from './reconciliation.ts'
 import type {
   ChangeReport,
   CheckReport,
@@ -339,7 +339,8 @@ class Coordination {
           ? ''
           : `; slow to answer, and changed after the others: ${this.#late.join(', ')}`) +
         notKept(changed) +
-        this.#doubts(),
+        this.#doubts() +
+        this.#forgotten(),
       instances,
       skewMs: changed.length === 0 ? null : skewMs,
       finish: isPartial ? `zdm align --like ${changed[0]!.name}` : null,
@@ -354,6 +355,13 @@ class Coordination {
     return doubtsAbout(states)
       .map((doubt) => `. But ${doubt}`)
       .join('')
+  }
+
+  #forgotten(): string {
+    const [first] = statusesOf(this.#seen)
+    if (this.#wish.verb !== 'advance' || first === undefined) return ''
+    const text = forgottenBy(first.state, this.#wish.to)
+    return text === null ? '' : `. ${text}`
   }
 
   /** Those that nothing was asked of: they did not answer at all, or are another instance. */

@@ -4,6 +4,7 @@
  * what happened before it began is dealt with by it.
  */
 import { describeLack, type Lack, type MigrationState, missingOfAll } from './migration-state.ts'
+import type { Phase } from './phase.ts'
 import type { Reconciliation } from './report.ts'
 
 export type Into = 'origin' | 'target'
@@ -40,6 +41,15 @@ export const lackingIn = (states: readonly MigrationState[]): readonly string[] 
   const { targetLacks } = missingOfAll(states)
   return [...doubtsAbout(states), ...(targetLacks === null ? [] : [targetIsLacking(targetLacks)])]
 }
+
+/** What entering a phase forgets of what was recorded, a sentence; null where nothing. */
+export const forgottenBy = (
+  { phase, reconciledAt }: Pick<MigrationState, 'phase' | 'reconciledAt'>,
+  to: Phase,
+): string | null =>
+  to !== 'migrate' || phase === 'migrate' || reconciledAt === null
+    ? null
+    : `a new attempt begins: the reconciliation of ${reconciledAt} counts no more`
 
 type Fault = { readonly fault: string }
 

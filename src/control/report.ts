@@ -153,7 +153,7 @@ export type InstanceStatus = {
   readonly unwritable: Unwritable
   /** Where it would be after a restart without a state file. */
   readonly settingsRouting: Routing
-  /** Where `advance` may go from here; the first unless told otherwise. */
+  /** Where `advance` may go from here; the first unless told otherwise, which after a rollback it must be. */
   readonly next: readonly Phase[]
   readonly pending: PendingChange | null
   readonly clusters: { readonly origin: ClusterStatus; readonly target: ClusterStatus }

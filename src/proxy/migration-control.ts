@@ -18,7 +18,6 @@ import { ControlError, ControlErrorCode } from '../control/errors.ts'
 import { FailureStore, failuresPath } from '../control/failure-store.ts'
 import { lookAtAll } from '../control/look.ts'
 import { hasPhaseRouting, type MigrationState, routingStateOf } from '../control/migration-state.ts'
-import { PHASE_TABLE } from '../control/phase.ts'
 import { beganAt } from '../control/reconciliation.ts'
 import type {
   AsyncReadEvidence,
@@ -43,6 +42,7 @@ import type {
 import type { StateStore } from '../control/state-store.ts'
 import { MigrationSwitch } from '../control/switch.ts'
 import { TrafficWindow } from '../control/traffic-window.ts'
+import { waysFrom } from '../control/transitions.ts'
 import type { RootLogger } from '../log.ts'
 import type { LogLevel } from '../log-levels.ts'
 import type { ControlSeries } from '../metrics/control-series.ts'
@@ -199,7 +199,7 @@ export class MigrationControl implements AdminApi {
       auditFault: this.#options.audit.fault,
       unwritable,
       settingsRouting: routingSetting(settings),
-      next: PHASE_TABLE[state.phase].next,
+      next: waysFrom(state),
       pending: this.#switch.pending,
       clusters: {
         origin: this.#cluster(Cluster.ORIGIN),

@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { adminUrl } from '../../src/cli/access.ts'
+import type { Phase } from '../../src/control/phase.ts'
+import type { InstanceStatus } from '../../src/control/report.ts'
 import { afterTest } from '../support/after-test.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { ZDM_USER, ZDM_VERSION, zdm } from '../support/zdm.ts'
@@ -328,6 +330,9 @@ describe('views', () => {
   })
 })
 
+const statusIn = (phase: Phase): InstanceStatus =>
+  statusOf({ state: { ...statusOf().state, phase, rolledBackFrom: 'target-reads' } })
+
 describe('changes', () => {
   test('advance without a phase asks for the one that follows, by name', async () => {
     const api = await startApi({ ...STATUS, 'POST /v1/advance': [200, reportOf()] })
@@ -343,7 +348,7 @@ describe('changes', () => {
   })
 
   test('advance gets to cut-over by its name alone, and says from where it was planned', async () => {
-    const onTarget = statusOf({ next: ['cut-over'] })
+    const onTarget = statusIn('target-reads')
     const api = await startApi({
       'GET /v1/status': [200, onTarget],
       'POST /v1/advance': [200, reportOf()],
@@ -358,10 +363,19 @@ describe('changes', () => {
   })
 
   test('advance where nothing follows is refused with the way back', async () => {
-    const api = await startApi({ 'GET /v1/status': [200, statusOf({ next: [] })] })
+    const api = await startApi({ 'GET /v1/status': [200, statusIn('cut-over')] })
     const ran = await zdm(['--address', api.url, 'advance'])
     expect(ran.status).toBe(3)
     expect(ran.error).toContain('zdm rollback')
+  })
+
+  test('advance after a rollback must be named, for one way forgets the reconciliation', async () => {
+    const api = await startApi({ 'GET /v1/status': [200, statusIn('rolled-back')] })
+    const ran = await zdm(['--address', api.url, 'advance'])
+    expect(ran.status).toBe(3)
+    expect(ran.error).toContain('forgets the reconciliation of 2026-01-01T12:00:00.000Z')
+    expect(ran.error).toContain('zdm advance target-reads')
+    expect(api.asked.length).toBe(1)
   })
 
   test.each([

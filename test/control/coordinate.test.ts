@@ -15,6 +15,7 @@ import {
   failuresOf,
   fakeInstance,
   noFailures,
+  START,
   stateIn,
 } from './instances.ts'
 
@@ -420,6 +421,14 @@ describe('the plan', () => {
       'commit on all 3 at revision 5: reads go Origin → Target and are no longer copied; writes stay as they are (both); connections stay',
       'wait until every request that was routed before has been answered',
     ])
+  })
+
+  test('of a new attempt says what it forgets, and so does the change', async () => {
+    const all = three('rolled-back')
+    const wish = { verb: 'advance', to: 'migrate' } as const
+    const forgotten = `a new attempt begins: the reconciliation of ${START} counts no more`
+    expect((await planChange(all, wish, clock)).steps.at(-1)).toBe(forgotten)
+    expect((await coordinateChange(all, wish, WHO, clock)).message).toContain(forgotten)
   })
 
   test('sees a change that is being made', async () => {

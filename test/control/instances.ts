@@ -17,6 +17,7 @@ import type {
 } from '../../src/control/report.ts'
 import { FORGETFUL_STORE, type StateStore } from '../../src/control/state-store.ts'
 import { MigrationSwitch } from '../../src/control/switch.ts'
+import { waysFrom } from '../../src/control/transitions.ts'
 import { createLogger } from '../../src/log.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
@@ -197,7 +198,7 @@ const statusOf = (name: string, own: MigrationSwitch, evidence: Evidence): Insta
     auditFault: null,
     unwritable: evidence.unwritable,
     settingsRouting,
-    next: PHASE_TABLE[own.state.phase].next,
+    next: waysFrom(own.state),
     pending: own.pending,
     clusters,
     traffic: {
