@@ -47,8 +47,16 @@ const show = (session: Session, answer: unknown, render: () => readonly string[]
 export const status = async (session: Session): Promise<ExitCode> => {
   const deployment = await session.client.ask<DeploymentStatus>('GET', '/v1/deployment')
   show(session, deployment, () => renderStatus(deployment, session.style))
-  return exitOfDeployment(deployment)
+  return deployment.instances.every(isSound) ? exitOfDeployment(deployment) : ExitCode.FAILED
 }
+
+/** It serves clients, what it has changed outlives a restart and is recorded, and the next change can be. */
+const isSound = ({ status: one }: DeploymentStatus['instances'][number]): boolean =>
+  one !== null &&
+  [one.notReady, one.stateFault, one.auditFault, ...Object.values(one.unwritable ?? {})].every(
+    // Absent in the answer of an instance that runs an older version.
+    (fault) => fault == null,
+  )
 
 /** A deployment that cannot go on as it is, is no success: pipelines ask for it. */
 const exitOfDeployment = ({ isInAgreement, checks }: DeploymentStatus): ExitCode =>

@@ -45,7 +45,8 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace']
 const EXIT_HELP = `
 Exit status: 0 done, 1 an instance could not be reached or could not do it, 2 wrong arguments,
 3 refused, or a check failed, and nothing changed, 4 some instances have changed and some have not.
-status and instances end with 1 too where the instances do not agree or are configured differently.
+status and instances end with 1 too where the instances do not agree or are configured differently;
+status also where one is not ready, or cannot write its state file or audit log.
 
 The admin API is found by --address, else by ZDM_ADMIN_ADDRESS, ZDM_ADMIN_PORT and
 ZDM_ADMIN_TOKEN_PATH, else at http://127.0.0.1:14003.

@@ -137,6 +137,20 @@ describe('views', () => {
     expect(ran.out).toContain('✗ configuration-equal')
   })
 
+  test.each([
+    [{ notReady: 'no start has succeeded yet', serving: 'starting' }, 1],
+    [{ stateFault: 'the disk is full', isStateKept: false }, 1],
+    [{ auditFault: 'changes that were made are in no file' }, 1],
+    [{ unwritable: { stateFile: null, auditLog: 'it cannot be written' } }, 1],
+    // Not to keep the state is somebody's choice.
+    [{ isStateKept: false }, 0],
+  ] as const)('status with %j ends with %i', async (changes, exit) => {
+    const answer = deploymentOf([statusOf(), statusOf(changes)])
+    const api = await startApi({ 'GET /v1/deployment': [200, answer] })
+    const ran = await zdm(['--address', api.url, 'status'])
+    expect(ran.status).toBe(exit)
+  })
+
   test('a plan for a way that there is not ends with 3, as the change does', async () => {
     const problem = { code: 'NO_SUCH_WAY', message: 'there is no way from migrate to cut-over' }
     const api = await startApi({ 'GET /v1/plan': [409, problem] })
