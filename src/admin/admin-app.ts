@@ -284,6 +284,18 @@ const answerError = (reply: FastifyReply, status: number, error: Error): void =>
     .send(Buffer.from(JSON.stringify(problem)))
 }
 
+/** A caller's mistake is told to the caller; the log is for what the operator of the proxy must mend. */
+const refuse = (reply: FastifyReply, error: ControlError, log: Logger): FastifyReply => {
+  const { code, message } = error
+  if (STATUS_OF[code] >= INTERNAL_SERVER_ERROR) {
+    log.limited(`admin ${code}`, 'warn', { code }, `admin API: ${message}`)
+  }
+  answerError(reply, STATUS_OF[code], error)
+  return reply
+}
+
+const INTERNAL_SERVER_ERROR = 500
+
 const JSON_TYPE = 'application/json; charset=utf-8'
 
 const certificateName = (request: FastifyRequest): string | null => {
@@ -354,8 +366,13 @@ export const createAdminApp = (api: AdminApi, options: AdminAppOptions): Fastify
       schema: schemaOf(operation),
       handler: async (request, reply) => {
         const { params, query, body } = request
-        const answer = await handler({ params, query, body, via: viaOf(request) })
-        return reply.code(answer.status).send(answer.body)
+        try {
+          const answer = await handler({ params, query, body, via: viaOf(request) })
+          return reply.code(answer.status).send(answer.body)
+        } catch (error) {
+          if (!(error instanceof ControlError)) throw error
+          return refuse(reply, error, log)
+        }
       },
     })
   }
