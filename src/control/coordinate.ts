@@ -21,6 +21,7 @@ import { ControlError, ControlErrorCode } from './errors.ts'
 import { allInTime, type InTime, lookAtAll, lookInTime } from './look.ts'
 import { DEPLOYMENT_CHECKS, type Phase } from './phase.ts'
 import { doubtsAbout, forgottenBy } from './reconciliation.ts'
+import { describeRefusals, isCheckFailure } from './refusals.ts'
 import type {
   ChangeReport,
   CheckReport,
@@ -155,13 +156,11 @@ class Coordination {
     this.#checks = [...this.#checks, ...prepared.flatMap(checksOf)]
     const refusals = prepared.filter(({ change }) => change === null)
     this.wasOvertaken = this.#wish.verb === 'rollback' && refusals.some(isOvertaken)
-    if (this.wasOvertaken && !isLastTry) {
+    const isToBeTriedAgain = this.wasOvertaken && !isLastTry
+    if (isToBeTriedAgain || (refusals.length > 0 && !this.#mayGoOn(prepared, refusals))) {
+      const told = refusals.map(({ client: { name }, error }) => ({ name, error }))
       await this.#abortAll(works)
-      return this.#refused(refusals.map(refusalText).join('. '))
-    }
-    if (refusals.length > 0 && !this.#mayGoOn(prepared, refusals)) {
-      await this.#abortAll(works)
-      return this.#refused(refusals.map(refusalText).join('. '))
+      return this.#refused(describeRefusals(told, prepared.length))
     }
     return this.#commitAll([...works, ...this.#lateLooks(clients, prepare)], revision)
   }
@@ -450,16 +449,8 @@ const isOvertaken = ({ error }: Prepared): boolean =>
   (error.code === ControlErrorCode.REVISION_MISMATCH ||
     error.code === ControlErrorCode.CHANGE_DISCARDED)
 
-const isCheckFailure = (error: unknown): error is { readonly checks: readonly CheckResult[] } =>
-  error instanceof Error &&
-  'code' in error &&
-  error.code === ControlErrorCode.CHECKS_FAILED &&
-  'checks' in error
-
 const checksOf = ({ change, error }: Prepared): readonly CheckResult[] =>
   change?.checks ?? (isCheckFailure(error) ? error.checks : [])
-
-const refusalText = ({ client, error }: Prepared): string => `${client.name}: ${messageOf(error)}`
 
 /** Of a rollback, where others change the deployment at the same time. */
 const ATTEMPTS_MAX = 3

@@ -137,6 +137,28 @@ describe('three instances', () => {
     ).toBe(1)
   })
 
+  test.each([
+    [['a', 'b', 'c'], 'refused by all 3: serving, failed-writes'],
+    [['a', 'c'], 'refused by a, c: serving, failed-writes'],
+  ] as const)('%j that refuse alike are told once', async (names, message) => {
+    const all = three()
+    for (const instance of all.filter(({ name }) => names.some((one) => one === name))) {
+      instance.evidence = { serving: 'stuck', failedWrites: failuresOf(0, 7) }
+    }
+    const report = await coordinateChange(all, TO_TARGET, WHO, clock)
+    expect(report.message).toBe(`${message} (nothing was changed)`)
+    // The reasons are where the checks are.
+    expect(JSON.stringify(report.checks)).toContain('7 on Target only')
+  })
+
+  test('that have no such way say so once', async () => {
+    const wish = { verb: 'advance', to: 'connect' } as const
+    const { message } = await coordinateChange(three(), wish, WHO, clock)
+    expect(message).toMatch(/^all 3: there is no way from dual-read to connect.*changed\)$/)
+    const one = three().slice(0, 1)
+    expect((await coordinateChange(one, wish, WHO, clock)).message).toMatch(/^there is no way/)
+  })
+
   test('do not go on from where nobody has planned it', async () => {
     const all = three('target-reads')
     const wish: Wish = { verb: 'advance', to: 'cut-over', from: 'dual-read' }
