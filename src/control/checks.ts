@@ -2,6 +2,7 @@
  * What is looked at before a change: evidence → a result for each check, with what was seen and what to
  * do. Pure; the evidence is gathered by the instance (proxy/migration-control.ts) and, of the deployment, by deployment.ts.
  */
+import { plural } from '../plural.ts'
 import { describeMirroredReads } from './async-read-window.ts'
 import { hasPhaseRouting, type MigrationState } from './migration-state.ts'
 import { type EntryCheck, isSameRouting, PHASE_TABLE, type Routing } from './phase.ts'
@@ -71,8 +72,6 @@ const warning = (evidence: string, remedy: string): Finding => ({
 const mayLack = (gaps: readonly string[]): string =>
   gaps.length === 0 ? '' : `; this may lack ${gaps.join('; ')}`
 
-const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
-
 const serving: Check = ({ serving: state }) =>
   state === 'running'
     ? pass('the instance serves clients')
@@ -89,7 +88,9 @@ const controlConnections: Check = ({ clusters }) => {
     .map((name) => `${name} ${clusters[name].endpoint ?? 'never reached'}`)
     .join(', ')
   if (down.length === 0) return pass(`both are up: ${seen}`)
-  const failures = down.map((name) => `${name} (${clusters[name].failures} failures)`).join(', ')
+  const failures = down
+    .map((name) => `${name} (${plural(clusters[name].failures, 'failure')})`)
+    .join(', ')
   return fault(
     `down: ${failures}`,
     'see the log for UPSTREAM and CONTROL lines; mend the cluster first',

@@ -332,7 +332,7 @@ class Coordination {
       revision: changed.length === 0 ? null : revision,
       message:
         (isAll
-          ? `all ${changed.length} instances are in ${to} at revision ${revision}`
+          ? `${allOf(changed.length)} in ${to} at revision ${revision}`
           : `${changed.length} of ${instances.length} instances are in ${to}; not: ${others.map(({ name, error, phase }) => `${name} (${phase ?? 'unknown'}: ${error})`).join(', ')}`) +
         (this.#late.length === 0
           ? ''
@@ -382,7 +382,7 @@ class Coordination {
       ...this.#base(phase),
       outcome: 'unchanged',
       revision,
-      message: `all instances are in ${phase} already, at revision ${revision}`,
+      message: `${allOf(this.#seen.length)} in ${phase} already, at revision ${revision}`,
       instances: this.#asTheyAre(),
     }
   }
@@ -423,6 +423,9 @@ class Coordination {
     }
   }
 }
+
+const allOf = (count: number): string =>
+  count === 1 ? 'the instance is' : `all ${count} instances are`
 
 const unreachable = (name: string, cause: unknown): InstanceOutcome => ({
   name,

@@ -1,5 +1,6 @@
 /** What a change of the deployment would do, step by step, and every check beforehand. Changes nothing. */
 import type { Clock } from '../clock.ts'
+import { plural } from '../plural.ts'
 import { evidenceOf, hasFailed, runChecks } from './checks.ts'
 import { type InstanceClient, lookDeadline } from './coordinate.ts'
 import { leaveReport, type Seen, statusesOf } from './deployment.ts'
@@ -71,7 +72,7 @@ const planMessage = (
     const { verb, by, expiresAt } = pending.pending
     return `would be refused: ${by || 'somebody'} is making a change (${verb}) on ${pending.name}; it is done, or forgotten, by ${expiresAt}`
   }
-  if (!isChange) return `all instances are in ${to} already`
+  if (!isChange) return `already in ${to}, everywhere`
   return isAllowed ? 'would be done' : 'would be refused: see the checks that failed'
 }
 
@@ -107,7 +108,7 @@ const stepsOf = (
   const revisions = all.map(({ state }) => state.revision)
   const without = lost.length === 0 ? '' : `; without ${lost.join(', ')}`
   const forgotten = wish.verb === 'advance' ? forgottenBy(from, wish.to) : null
-  const count = `${all.length} instance${all.length === 1 ? '' : 's'}`
+  const count = plural(all.length, 'instance')
   return [
     `prepare on ${count} at revision ${[...new Set(revisions)].join(' and ')}: the checks below, and the new state written beside the old${without}`,
     `commit on ${all.length === 1 ? 'it' : `all ${all.length}`} at revision ${Math.max(...revisions) + 1}: ${describeRoutingChange(from.routing, to.routing)}; connections stay`,

@@ -465,7 +465,7 @@ describe('a check of both clusters', () => {
     expect(lines).toContain('fine  ok')
     expect(shown).toMatch(/odd\nOrigin {2}TCP {2}FAILED {2}refused\n/)
     expect(shown).toMatch(/lost\nno answer\n/)
-    expect(shown).toContain('1 checks failed, 1 instances could not be asked')
+    expect(shown).toContain('1 check failed, 1 instance could not be asked')
   })
 
   test('paints words by how bad they are', () => {

@@ -516,7 +516,7 @@ describe('before the data is copied', () => {
     all[2]!.lastCheck = lastCheck('2026-01-03T00:00:00.000Z', 2)
     const refused = await coordinateChange(all, TO_MIGRATE, WHO, clock)
     expect(refused.outcome).toBe('refused')
-    expect(refused.message).toContain('2026-01-03T00:00:00.000Z, of 1 keyspaces, found 2 faults')
+    expect(refused.message).toContain('2026-01-03T00:00:00.000Z, of 1 keyspace, found 2 faults')
     all[1]!.lastCheck = lastCheck('2026-01-04T00:00:00.000Z', 0)
     expect(await coordinateChange(all, TO_MIGRATE, WHO, clock)).toMatchObject({ outcome: 'done' })
   })
