@@ -265,17 +265,20 @@ const memoryOf = ({
   targetLacks,
 })
 
+const UNSUPPORTED_MEDIA_TYPE = 415
+const WANTS_JSON = 'the body must be JSON, with the header content-type: application/json'
+
 const codeOf = (status: number, error: Error): string => {
   if (error instanceof ControlError) return error.code
   if (status === 404) return 'NOT_FOUND'
-  if (status === 415) return 'CONTENT_TYPE_UNSUPPORTED'
+  if (status === UNSUPPORTED_MEDIA_TYPE) return 'CONTENT_TYPE_UNSUPPORTED'
   return status < 500 ? 'REQUEST_INVALID' : 'INTERNAL_ERROR'
 }
 
 const answerError = (reply: FastifyReply, status: number, error: Error): void => {
-  const { message } = error
   const checks = error instanceof ControlError ? error.checks : []
   const known = error instanceof ControlError ? STATUS_OF[error.code] : status
+  const message = known === UNSUPPORTED_MEDIA_TYPE ? WANTS_JSON : error.message
   const problem: Problem = { code: codeOf(known, error), message, checks }
   // Made by hand: an error may come before a route, and its schemas, are known.
   void reply

@@ -10,6 +10,10 @@ import type { Reconciliation } from './report.ts'
 export type Into = 'origin' | 'target'
 
 const COMMANDS = { origin: 'zdm reconciled --into origin', target: 'zdm reconciled' } as const
+const WRITTEN = {
+  origin: 'Target’s rows written into Origin',
+  target: 'Origin’s rows written into Target',
+} as const
 const ROWS = { origin: 'Target’s rows into Origin', target: 'Origin’s rows into Target' } as const
 
 /** What to do so that a cluster has what the other has. */
@@ -118,5 +122,5 @@ export const describeReconciliation = (by: string, reconciliation: Reconciliatio
   if (reconciliation.step === 'begin') return `${who} begins to compare both clusters`
   const { into, since } = reconciliation
   const began = since === null ? '' : `, as of ${since}`
-  return `${who} recorded that ${ROWS[into]} were compared and written${began}`
+  return `${who} recorded that both clusters were compared, and ${WRITTEN[into]}${began}`
 }

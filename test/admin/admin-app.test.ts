@@ -95,6 +95,7 @@ describe('who gets in', () => {
         payload: JSON.stringify(ADVANCE),
       })
       expect(answer.statusCode).toBe(415)
+      expect(answer.body).toContain('content-type: application/json')
       expect(control.state.revision).toBe(0)
     },
   )
@@ -107,7 +108,10 @@ describe('who gets in', () => {
         ...(authorization === undefined ? {} : { authorization }),
       })
     for (const wrong of [undefined, 'Bearer', `Bearer ${TOKEN}x`, `Basic ${TOKEN}`, TOKEN]) {
-      expect((await get(wrong)).status).toBe(401)
+      const { status, body } = await get(wrong)
+      expect(status).toBe(401)
+      const said = wrong === undefined ? 'show the token' : 'the token that was shown is none'
+      expect(JSON.stringify(body)).toContain(said)
     }
     expect((await get(`Bearer ${TOKEN}`)).status).toBe(200)
     // The document is no secret.

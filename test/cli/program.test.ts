@@ -10,6 +10,7 @@ import { adminUrl } from '../../src/cli/access.ts'
 import type { Phase } from '../../src/control/phase.ts'
 import type { InstanceStatus } from '../../src/control/report.ts'
 import { afterTest } from '../support/after-test.ts'
+import { Authority, Files } from '../support/certificates.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { ZDM_USER, ZDM_VERSION, zdm } from '../support/zdm.ts'
 import {
@@ -53,6 +54,8 @@ const startApi = async (answers: Answers): Promise<{ url: string; asked: Asked[]
 
 const STATUS = { 'GET /v1/status': [200, statusOf()] } as const
 
+const README = new URL('../../README.md', import.meta.url).pathname
+
 describe('arguments', () => {
   test.each([
     [['--version'], 0, ZDM_VERSION],
@@ -74,6 +77,19 @@ describe('arguments', () => {
     [['reconciled', '--force', '--reason', 'x'], 2, "unknown option '--force'"],
     [['--address', 'http://', 'status'], 2, '--address'],
     [['--token-file', '/does/not/exist', 'status'], 2, '/does/not/exist cannot be read'],
+    [['--token-file', '/dev/null', 'status'], 2, '--token-file /dev/null holds no token'],
+    [['--address', 'ftp://x', 'status'], 2, '--address ftp://x: an address such as'],
+    [['--ca', README, 'status'], 2, `--ca: ${README} holds no certificate`],
+    [['--cert', README, '--key', README, 'status'], 2, `--cert: ${README} holds no certificate`],
+    [['--cert', README, 'status'], 2, `--cert ${README} needs --key`],
+    [['--key', README, 'status'], 2, 'needs --cert'],
+    [['plan', 'rollback', 'migrate'], 2, 'a rollback has no phase'],
+    [['plan', 'advance', 'migrate', '--to', 'connect'], 2, 'Name one phase'],
+    [['plan', 'advance', 'migrate', 'x'], 2, '(zdm plan --help lists'],
+    [['status', '--foo'], 2, '(zdm status --help lists'],
+    [['set', 'primary', 'nobody'], 2, '(zdm set primary --help lists'],
+    [['help', 'nonsense'], 2, "unknown command 'nonsense'"],
+    [['help', 'plan'], 0, 'what a change would do'],
   ])('zdm %j ends with %i', async (argv, status, said) => {
     const ran = await zdm(argv)
     expect(ran.out + ran.error).toContain(said)
@@ -97,6 +113,28 @@ describe('the address', () => {
   ])('%o with %o is %s', (options, environment, url) => {
     expect(adminUrl({ timeout: 1, ...options }, environment)).toBe(url)
   })
+})
+
+test.each([
+  [{ ZDM_ADMIN_PORT: 'abc' }, 'ZDM_ADMIN_PORT=abc: a port from 1 to 65535'],
+  [{ ZDM_ADMIN_PORT: '70000' }, 'ZDM_ADMIN_PORT=70000'],
+  [{ ZDM_ADMIN_ADDRESS: 'ftp://x' }, 'ZDM_ADMIN_ADDRESS=ftp://x: an address'],
+  [{ ZDM_ADMIN_TOKEN_PATH: '/does/not/exist' }, 'ZDM_ADMIN_TOKEN_PATH /does/not/exist cannot be'],
+])('what is wrong in the environment is named by its variable: %j', async (environment, said) => {
+  expect(await zdm(['status'], environment)).toMatchObject({
+    status: 2,
+    error: expect.stringContaining(said),
+  })
+})
+
+test('the key of another certificate is told before anybody is asked', async () => {
+  const authority = await Authority.create()
+  const files = new Files()
+  const one = await files.writePair('one', await authority.issue('one'))
+  const other = await files.writePair('other', await authority.issue('other'))
+  const ran = await zdm(['--cert', one.cert, '--key', other.key, 'status'])
+  expect(ran.status).toBe(2)
+  expect(ran.error).toContain(`--key: ${other.key} is not the key of the certificate in`)
 })
 
 describe('views', () => {
@@ -171,6 +209,15 @@ describe('views', () => {
     expect(ran.out).toContain('writes both → target_only  ada via 10.0.0.9  leaving\n')
     expect(ran.out).toContain('refused: safety-net: misses writes')
   })
+
+  test.each([['target-reads'], ['--to', 'target-reads'], ['Target-Reads']])(
+    'plan advance %s names the phase as advance does',
+    async (...phase) => {
+      const api = await startApi({ 'GET /v1/plan': [200, planOf()] })
+      expect((await zdm(['--address', api.url, 'plan', 'advance', ...phase])).status).toBe(0)
+      expect(api.asked[0]?.path).toBe('/v1/plan?verb=advance&to=target-reads')
+    },
+  )
 
   test('a plan that is refused ends with 3', async () => {
     const plan = planOf({ isAllowed: false, checks: [FAILED], message: 'A check failed.' })
@@ -342,6 +389,20 @@ describe('views', () => {
     expect(ran.error).toContain('the bearer token is missing or wrong')
     expect(ran.error).toContain('--token-file <path> or ZDM_ADMIN_TOKEN_PATH')
   })
+
+  test.each([
+    ['--token-file', (path: string) => ['--token-file', path]],
+    ['ZDM_ADMIN_TOKEN_PATH', () => []],
+  ])('a wrong token is told as that, with its file: %s', async (setting, options) => {
+    const path = join(temporaryDirectory(), 'token')
+    writeFileSync(path, 'a-wrong-token-of-letters')
+    const problem = { code: 'UNAUTHORIZED', message: 'the token is not accepted' }
+    const api = await startApi({ 'GET /v1/config': [401, problem] })
+    const argv = ['--address', api.url, ...options(path), 'config']
+    const ran = await zdm(argv, { ZDM_ADMIN_TOKEN_PATH: path })
+    expect(ran.error).toContain(`The token in ${path} (${setting}) is not accepted: compare it`)
+    expect(ran.error).not.toContain('Name the file')
+  })
 })
 
 const statusIn = (phase: Phase): InstanceStatus =>
@@ -414,6 +475,7 @@ describe('changes', () => {
 
   test.each([
     ['primary', 'TARGET', { primary: 'TARGET' }],
+    ['primary', 'target', { primary: 'TARGET' }],
     ['read-mode', 'PRIMARY_ONLY', { readMode: 'PRIMARY_ONLY' }],
     ['write-mode', 'target_only', { writeMode: 'target_only' }],
   ])('set %s changes that and leaves the rest', async (name, value, changed) => {
