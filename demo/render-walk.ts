@@ -1,5 +1,6 @@
 /** The walk as lines for a person: commands, what they did, a row for each phase. Pure. */
 import type { ClusterWord } from '../src/control/phase.ts'
+import { plural } from '../src/plural.ts'
 import { formatCount } from './live-line.ts'
 import type { Changed, Lapse, StepResult } from './walk.ts'
 
@@ -62,6 +63,6 @@ export const renderChanged = (change: Changed, from: ClusterWord, to: ClusterWor
 export const renderRollback = (steps: readonly StepResult[]): string => {
   const change = steps.find(({ phase }) => phase === 'rolled-back')?.change
   if (change == null) return 'not reached'
-  const where = `on ${change.report.instances.length} instances`
+  const where = `on ${plural(change.report.instances.length, 'instance')}`
   return `all reads from Origin ${where} ${renderLapse(change.lastFromOld ?? NOTHING)}`
 }

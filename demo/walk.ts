@@ -9,7 +9,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type cassandra from 'cassandra-driver'
 import { type ClusterWord, PHASE_TABLE, type Phase } from '../src/control/phase.ts'
-import type { ChangeReport } from '../src/control/report.ts'
+import type { ChangeReport, CheckResult } from '../src/control/report.ts'
+import { plural } from '../src/plural.ts'
 import { type Comparison, compareRows } from './comparison.ts'
 import { commandLine, type Operator } from './operator.ts'
 import { ServedReads } from './served-reads.ts'
@@ -64,6 +65,19 @@ export interface Lapse {
   readonly sinceEnterMs: number
   /** Since the proxy that `zdm` has asked began with it: without the start of `zdm` itself. */
   readonly sinceAskedMs: number
+}
+
+const failuresIn = (checks: readonly CheckResult[]): string =>
+  checks
+    .filter(({ outcome }) => outcome === 'fail')
+    .map(({ id, evidence }) => `${id}: ${evidence}`)
+    .join('; ')
+
+/** Warnings apart: they are no obstacle, and no success. */
+const countOutcomes = (checks: readonly CheckResult[]): string => {
+  const warned = checks.filter(({ outcome }) => outcome === 'warn').length
+  const passed = checks.filter(({ outcome }) => outcome === 'pass').length
+  return `${plural(passed, 'check')} passed, ${plural(warned, 'warning')}`
 }
 
 /** From the reports of other processes, whose clock is the wall's. */
@@ -173,7 +187,8 @@ class Walk {
     const { content: report, startedAtMs, endedAtMs } = await operator.change(command)
     served.changeIsDone(endedAtMs)
     if (report.outcome !== 'done') {
-      throw new Error(`${commandLine(command)}: ${report.outcome}: ${report.message}`)
+      const why = [report.message, failuresIn(report.checks)].join('; ')
+      throw new Error(`${commandLine(command)}: ${report.outcome}: ${why}`)
     }
     this.#cluster = to
     const { lastFromOldAtMs: lastAtMs } = served
@@ -187,7 +202,9 @@ class Walk {
     const { operator, onCommand, onSaid } = this.#options
     onCommand(commandLine(command))
     const { content } = await operator.run<{ instances: readonly string[] }>(command)
-    onSaid(`recorded by ${content.instances.length} instances: failed writes are counted anew`)
+    onSaid(
+      `recorded by ${plural(content.instances.length, 'instance')}: failed writes are counted anew`,
+    )
   }
 
   async #untilPlanned(command: readonly string[]): Promise<void> {
@@ -196,14 +213,12 @@ class Walk {
     const deadlineMs = performance.now() + PLAN_TIMEOUT_MS
     for (;;) {
       const { content: plan } = await operator.plan(command)
-      const failed = plan.checks.filter(({ outcome }) => outcome === 'fail')
       if (plan.isAllowed) {
-        const passed = plan.checks.filter(({ outcome }) => outcome === 'pass').length
-        onSaid(`${plan.from} → ${plan.to} ${plan.message}: ${passed} checks have passed`)
+        onSaid(`${plan.from} → ${plan.to} ${plan.message}: ${countOutcomes(plan.checks)}`)
         return
       }
       if (performance.now() > deadlineMs) {
-        throw new Error(failed.map(({ id, evidence }) => `${id}: ${evidence}`).join('; '))
+        throw new Error(failuresIn(plan.checks))
       }
       await delay(PLAN_EVERY_MS, undefined, { signal })
     }

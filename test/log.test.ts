@@ -1,6 +1,6 @@
 import { prettyFactory } from 'pino-pretty'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { createLogger, ON_A_TERMINAL, type Logger, type RootLogger } from '../src/log.ts'
+import { createLogger, type Logger, ON_A_TERMINAL, type RootLogger } from '../src/log.ts'
 import { type LogLevel, logLevelOf } from '../src/log-levels.ts'
 import { FakeClock } from './support/fake-clock.ts'
 

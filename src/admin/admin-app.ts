@@ -217,10 +217,7 @@ const closeClients = async (
 
 const wishFor = async (api: AdminApi, verb: 'advance' | 'rollback', to?: Phase): Promise<Wish> => {
   if (verb === 'rollback') return { verb, leave: true }
-  const { state } = await api.status()
-  const next = to ?? nextPhase(state)
-  if (next === null) throw new ControlError('NO_SUCH_WAY', `${state.phase} is the last phase`)
-  return { verb, to: next }
+  return { verb, to: to ?? nextPhase((await api.status()).state) }
 }
 
 /** Times as the state keeps them, so that they can be compared as texts. */
@@ -276,17 +273,20 @@ const memoryOf = ({
   targetLacks,
 })
 
+const UNSUPPORTED_MEDIA_TYPE = 415
+const WANTS_JSON = 'the body must be JSON, with the header content-type: application/json'
+
 const codeOf = (status: number, error: Error): string => {
   if (error instanceof ControlError) return error.code
   if (status === 404) return 'NOT_FOUND'
-  if (status === 415) return 'CONTENT_TYPE_UNSUPPORTED'
+  if (status === UNSUPPORTED_MEDIA_TYPE) return 'CONTENT_TYPE_UNSUPPORTED'
   return status < 500 ? 'REQUEST_INVALID' : 'INTERNAL_ERROR'
 }
 
 const answerError = (reply: FastifyReply, status: number, error: Error): void => {
-  const { message } = error
   const checks = error instanceof ControlError ? error.checks : []
   const known = error instanceof ControlError ? STATUS_OF[error.code] : status
+  const message = known === UNSUPPORTED_MEDIA_TYPE ? WANTS_JSON : error.message
   const problem: Problem = { code: codeOf(known, error), message, checks }
   // Made by hand: an error may come before a route, and its schemas, are known.
   void reply
@@ -294,6 +294,18 @@ const answerError = (reply: FastifyReply, status: number, error: Error): void =>
     .header('content-type', JSON_TYPE)
     .send(Buffer.from(JSON.stringify(problem)))
 }
+
+/** A caller's mistake is told to the caller; the log is for what the operator of the proxy must mend. */
+const refuse = (reply: FastifyReply, error: ControlError, log: Logger): FastifyReply => {
+  const { code, message } = error
+  if (STATUS_OF[code] >= INTERNAL_SERVER_ERROR) {
+    log.limited(`admin ${code}`, 'warn', { code }, `admin API: ${message}`)
+  }
+  answerError(reply, STATUS_OF[code], error)
+  return reply
+}
+
+const INTERNAL_SERVER_ERROR = 500
 
 const JSON_TYPE = 'application/json; charset=utf-8'
 
@@ -365,8 +377,13 @@ export const createAdminApp = (api: AdminApi, options: AdminAppOptions): Fastify
       schema: schemaOf(operation),
       handler: async (request, reply) => {
         const { params, query, body } = request
-        const answer = await handler({ params, query, body, via: viaOf(request) })
-        return reply.code(answer.status).send(answer.body)
+        try {
+          const answer = await handler({ params, query, body, via: viaOf(request) })
+          return reply.code(answer.status).send(answer.body)
+        } catch (error) {
+          if (!(error instanceof ControlError)) throw error
+          return refuse(reply, error, log)
+        }
       },
     })
   }

@@ -54,7 +54,8 @@ export const OPERATIONS = {
       to: {
         type: 'string',
         enum: PHASES,
-        description: 'Where to advance; absent: the next phase.',
+        description:
+          'Where to advance; absent: the next phase. After a rollback it must be named where there are several.',
       },
     },
     answers: {

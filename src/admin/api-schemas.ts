@@ -131,6 +131,10 @@ const INSTANCE_STATUS = object({
     TEXT_OR_NULL,
     "Why the latest changes are not in the audit log's file, where it should have them; the next that is written brings them.",
   ),
+  unwritable: described(
+    object({ stateFile: TEXT_OR_NULL, auditLog: TEXT_OR_NULL }),
+    'Why these files cannot be written now, which would stop the next change.',
+  ),
   settingsRouting: ref('Routing'),
   next: list(PHASE),
   pending: orNull(ref('PendingChange')),

@@ -82,10 +82,13 @@ export class Guard {
     )
   }
 
-  #unauthorized({ remote }: GuardedRequest): Refusal {
+  #unauthorized({ remote, headers }: GuardedRequest): Refusal {
     const seconds = this.#failures.take(remote)
     if (seconds > 0) return rateLimited(seconds)
-    const message = 'show the token of admin_token_path: "authorization: Bearer …"'
+    const message =
+      headers.authorization === undefined
+        ? 'show the token of admin_token_path: "authorization: Bearer …"'
+        : 'the token that was shown is none of admin_token_path'
     return { status: 401, code: 'UNAUTHORIZED', message }
   }
 }

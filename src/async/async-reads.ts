@@ -12,6 +12,7 @@ import { messageOf } from '../message-of.ts'
 import type { AsyncNodeMetrics } from '../metrics/async-metrics.ts'
 import { ErrorKind, errorKindOf } from '../metrics/node-metrics.ts'
 import type { PerDropReason } from '../metrics/plane-series.ts'
+import { plural } from '../plural.ts'
 import { type Cluster, clusterLabel, clusterName, otherCluster } from '../routing/cluster.ts'
 import { Sampler } from '../sampler.ts'
 import type { ReadCopies, SessionContext } from '../session/context.ts'
@@ -210,7 +211,7 @@ export class AsyncReads implements ReadCopies, UpstreamListener {
       `lost async ${node}`,
       'warn',
       { code: 'ASYNC_CONNECTION_LOST', cluster: clusterLabel(cluster), node },
-      `connection for asynchronous reads to ${clusterName(cluster)} ${node} lost with ${indices.length} reads in flight: ${cause?.message ?? 'closed by the node'}`,
+      `connection for asynchronous reads to ${clusterName(cluster)} ${node} lost with ${plural(indices.length, 'read')} in flight: ${cause?.message ?? 'closed by the node'}`,
     )
   }
 

@@ -7,6 +7,7 @@ import { type Host, nodeInBoth } from '../cluster/host.ts'
 import { compareReleases, offeredOptions } from '../cluster/supported-options.ts'
 import { COMPRESSIONS } from '../cql/compression.ts'
 import { formatEndpoint } from '../net/dialer.ts'
+import { plural } from '../plural.ts'
 import type { ClusterFindings } from './cluster-check.ts'
 import { clockVerdict } from './cluster-check.ts'
 import { compareNodeSettings } from './node-settings.ts'
@@ -163,9 +164,9 @@ const schemas = (
 ): CheckRow => {
   const errors = countOf(differences, 'error')
   const warnings = countOf(differences, 'warning')
-  const where = `${tables} tables in ${keyspaces.length === 0 ? 'no keyspace' : `keyspaces ${listed(keyspaces)}`}`
+  const where = `${plural(tables, 'table')} in ${keyspaces.length === 0 ? 'no keyspace' : `keyspaces ${listed(keyspaces)}`}`
   const notes = countOf(differences, 'note')
-  const detail = `${where}: ${errors} errors, ${warnings} warnings, ${notes} notes`
+  const detail = `${where}: ${plural(errors, 'error')}, ${plural(warnings, 'warning')}, ${plural(notes, 'note')}`
   if (errors > 0) {
     return row('schemas', faultIs, detail, 'see the differences: writes fail or are lost')
   }

@@ -21,6 +21,7 @@ import { BodyWriter } from '../cql/writer.ts'
 import { messageOf } from '../message-of.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import { UpstreamTls } from '../net/tls.ts'
+import { plural } from '../plural.ts'
 import { clusterLabel, clusterName } from '../routing/cluster.ts'
 import type { Endpoint, UpstreamConnection } from '../upstream/connection.ts'
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
@@ -296,7 +297,7 @@ export class ClusterCheck {
     this.#set(
       'datacenter',
       isGuess ? (isStrictDatacenter ? 'fail' : 'warn') : 'pass',
-      `"${topology.localDatacenter}" of cluster "${topology.clusterName}", ${topology.localHosts.length} of ${topology.hosts.length} nodes${isGuess ? `; it has ${found.length}: ${found.join(', ')}` : ''}`,
+      `"${topology.localDatacenter}" of cluster "${topology.clusterName}", ${topology.localHosts.length} of ${plural(topology.hosts.length, 'node')}${isGuess ? `; it has ${found.length}: ${found.join(', ')}` : ''}`,
       isGuess
         ? `set ${this.#label}_local_datacenter: the first contact point that is a node decides otherwise`
         : '',
@@ -370,7 +371,8 @@ export class ClusterCheck {
       const schema = await readSchema(connection, keyspaces)
       this.#nodeSettings = await readNodeSettings(connection)
       this.#schema = schema
-      const detail = `${schema.tables.length} tables in ${schema.keyspaces.length} keyspaces can be read`
+      const where = plural(schema.keyspaces.length, 'keyspace')
+      const detail = `${plural(schema.tables.length, 'table')} in ${where} can be read`
       const versions = new Set(this.#topology?.hosts.map(({ schemaVersion }) => schemaVersion))
       if (versions.size <= 1) this.#set('schema', 'pass', detail)
       else {

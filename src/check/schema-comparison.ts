@@ -2,7 +2,7 @@
  * Whether Target's schema can take what Origin's takes: what the proxy writes to both must mean the same on
  * both. Pure; where the schemas come from is schema-query.ts.
  */
-
+import { plural } from '../plural.ts'
 import {
   bySeverity,
   type Column,
@@ -247,7 +247,7 @@ const noteCounters = ({ keyspaces, tables }: Schema): Difference[] =>
     if (counters.length === 0) return []
     const shown = counters.slice(0, COUNTER_TABLES_NAMED_MAX).join(', ')
     const more = counters.length > COUNTER_TABLES_NAMED_MAX ? ', …' : ''
-    const text = `has ${counters.length} tables of counters (${shown}${more}): an increment that is retried, or fails on one cluster, makes them differ for good`
+    const text = `has ${plural(counters.length, 'table')} of counters (${shown}${more}): an increment that is retried, or fails on one cluster, makes them differ for good`
     return [
       difference('note', name, text, 'compare them after the copy, and before Target serves reads'),
     ]

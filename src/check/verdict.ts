@@ -2,6 +2,7 @@
  * What a check found, and the tables that an operator sees of it, in the log of a start or on a terminal.
  * Pure; the checks themselves are cluster-check.ts (one cluster) and preflight.ts (all of them).
  */
+import { plural } from '../plural.ts'
 import type { Difference, Severity } from './schema.ts'
 
 /** skipped: not applicable, or an earlier failure makes it pointless; its detail says which. */
@@ -79,7 +80,7 @@ export const renderRows = (rows: readonly CheckRow[], paint: Paint = PLAIN): str
   })
   const failures = count(rows, 'fail')
   const warnings = count(rows, 'warn')
-  const summary = `${rows.length} checks: ${count(rows, 'pass')} ok, ${warnings} warnings, ${failures} failed, ${count(rows, 'skipped')} skipped`
+  const summary = `${plural(rows.length, 'check')}: ${count(rows, 'pass')} ok, ${plural(warnings, 'warning')}, ${failures} failed, ${count(rows, 'skipped')} skipped`
   return [...align(lines, paint), '', summary]
 }
 

@@ -19,6 +19,7 @@ import type {
   MismatchReport,
   Plan,
 } from '../control/report.ts'
+import { nextPhase } from '../control/transitions.ts'
 import { CliError, ExitCode } from './exit.ts'
 import { renderAudit } from './render-audit.ts'
 import { notPassed, renderChange, renderChecks, renderPlan } from './render-checks.ts'
@@ -46,8 +47,16 @@ const show = (session: Session, answer: unknown, render: () => readonly string[]
 export const status = async (session: Session): Promise<ExitCode> => {
   const deployment = await session.client.ask<DeploymentStatus>('GET', '/v1/deployment')
   show(session, deployment, () => renderStatus(deployment, session.style))
-  return exitOfDeployment(deployment)
+  return deployment.instances.every(isSound) ? exitOfDeployment(deployment) : ExitCode.FAILED
 }
+
+/** It serves clients, what it has changed outlives a restart and is recorded, and the next change can be. */
+const isSound = ({ status: one }: DeploymentStatus['instances'][number]): boolean =>
+  one !== null &&
+  [one.notReady, one.stateFault, one.auditFault, ...Object.values(one.unwritable ?? {})].every(
+    // Absent in the answer of an instance that runs an older version.
+    (fault) => fault == null,
+  )
 
 /** A deployment that cannot go on as it is, is no success: pipelines ask for it. */
 const exitOfDeployment = ({ isInAgreement, checks }: DeploymentStatus): ExitCode =>
@@ -105,14 +114,8 @@ export const advance = async (
   requester: Requester,
 ): Promise<ExitCode> => {
   if (to !== undefined) return change(session, 'POST', '/v1/advance', { to, from, ...requester })
-  const { state, next } = await currentStatus(session)
-  const [following] = next
-  if (following === undefined) {
-    throw new CliError(
-      ExitCode.REFUSED,
-      'No phase follows this one. `zdm rollback` puts reads back on Origin; `zdm status` shows where it stands.',
-    )
-  }
+  const { state } = await currentStatus(session)
+  const following = nextPhase(state)
   if (following === 'cut-over') {
     throw new CliError(
       ExitCode.REFUSED,

@@ -64,18 +64,21 @@ const WAYS_OUT: readonly (readonly [RegExp, string])[] = [
   [/^TIMEOUT/, 'Wait longer with --timeout <seconds>, or ask another instance with --address.'],
 ]
 
+const UNAUTHORIZED = 401
+
 const BY_STATUS: ReadonlyMap<number, string> = new Map([
   [
-    401,
+    UNAUTHORIZED,
     'Name the file with the token: --token-file <path> or ZDM_ADMIN_TOKEN_PATH, the same as admin_token_path of the proxies.',
   ],
   [403, 'Use its IP address or localhost in --address.'],
 ])
 
-/** What may help against it; null where its text says so already, or nobody knows. */
-export const wayOut = (error: unknown): string | null => {
+/** What may help against it; null where its text says so already, or nobody knows. `shown`: of the token, if one was. */
+export const wayOut = (error: unknown, shown: string | null): string | null => {
   if (!(error instanceof InstanceError)) return null
   const { status, reason } = error
+  if (status === UNAUTHORIZED && shown !== null) return shown
   if (status !== null) return BY_STATUS.get(status) ?? null
   return WAYS_OUT.find(([pattern]) => pattern.test(reason))?.[1] ?? null
 }

@@ -6,7 +6,7 @@ import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 
 import { PHASES, type Phase } from '../control/phase.ts'
 import { COMPONENTS } from '../log-levels.ts'
 import { messageOf } from '../message-of.ts'
-import { type AccessOptions, openClient } from './access.ts'
+import { type AccessOptions, openClient, tokenHint } from './access.ts'
 import * as commands from './commands.ts'
 import {
   type CompletedCommand,
@@ -46,7 +46,8 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace']
 const EXIT_HELP = `
 Exit status: 0 done, 1 an instance could not be reached or could not do it, 2 wrong arguments,
 3 refused, or a check failed, and nothing changed, 4 some instances have changed and some have not.
-status and instances end with 1 too where the instances do not agree or are configured differently.
+status and instances end with 1 too where the instances do not agree or are configured differently;
+status also where one is not ready, or cannot write its state file or audit log.
 
 The admin API is found by --address, else by ZDM_ADMIN_ADDRESS, ZDM_ADMIN_PORT and
 ZDM_ADMIN_TOKEN_PATH, else at http://127.0.0.1:14003.
@@ -77,8 +78,29 @@ const count = (text: string): number => {
   throw new InvalidArgumentError(`A whole number from 1 to ${LIMIT_MAX} is expected.`)
 }
 
-const asPhase = (word: string | undefined): Phase | undefined =>
-  PHASES.find((phase) => phase === word)
+/** One of these words, however it is written. */
+const oneOf =
+  <Word extends string>(words: readonly Word[]) =>
+  (text: string): Word => {
+    const word = words.find((one) => one.toLowerCase() === text.toLowerCase())
+    if (word !== undefined) return word
+    throw new InvalidArgumentError(`Allowed choices are ${words.join(', ')}.`)
+  }
+
+const wordArgument = (name: string, words: readonly string[]): Argument =>
+  new Argument(name).choices([...words]).argParser(oneOf(words))
+
+const wordOption = (flags: string, description: string, words: readonly string[]): Option =>
+  new Option(flags, description).choices([...words]).argParser(oneOf(words))
+
+/** Whoever mistypes a command is pointed to its own help. */
+const pointToHelp = (command: Command, path = ''): void => {
+  for (const sub of command.commands) {
+    const name = `${path}${sub.name()}`
+    sub.showHelpAfterError(`(zdm ${name} --help lists its arguments and options)`)
+    pointToHelp(sub, `${name} `)
+  }
+}
 
 class Zdm {
   readonly program = new Command('zdm')
@@ -104,6 +126,15 @@ class Zdm {
     this.#addViews()
     this.#addChanges()
     this.#addRest()
+    pointToHelp(this.program)
+  }
+
+  has(name: string): boolean {
+    return this.program.commands.some((command) => command.name() === name)
+  }
+
+  get tokenHint(): string | null {
+    return tokenHint(this.program.opts<GlobalOptions>(), this.#around.environment)
   }
 
   #session(): commands.Session {
@@ -164,10 +195,17 @@ class Zdm {
       .command('plan')
       .description('what a change would do, and each check; changes nothing')
       .addArgument(new Argument('<verb>').choices(['advance', 'rollback']))
-      .addOption(new Option('--to <phase>', 'where to advance').choices([...PHASES]))
-      .action((verb: 'advance' | 'rollback', { to }: { to?: string }) =>
-        this.#run((session) => commands.plan(session, verb, asPhase(to))),
-      )
+      .addArgument(wordArgument('[phase]', PHASES))
+      .addOption(wordOption('--to <phase>', 'where to advance, as the argument', PHASES))
+      .action((verb: 'advance' | 'rollback', phase: Phase | undefined, { to }: { to?: Phase }) => {
+        if (verb === 'rollback' && (phase ?? to) !== undefined) {
+          throw new CliError(ExitCode.USAGE, 'a rollback has no phase: every read goes back')
+        }
+        if (phase !== undefined && to !== undefined && phase !== to) {
+          throw new CliError(ExitCode.USAGE, `${phase} or --to ${to}? Name one phase`)
+        }
+        return this.#run((session) => commands.plan(session, verb, phase ?? to))
+      })
     this.program
       .command('instances')
       .description('every instance of the deployment, and whether they agree')
@@ -242,16 +280,14 @@ class Zdm {
   #addChanges(): void {
     this.#changing(
       'advance',
-      'goes on to the next phase, or to the one named; cut-over must be named',
+      'goes on to the next phase, or to the one named, as cut-over must be, and any after a rollback',
     )
-      .addArgument(new Argument('[phase]').choices([...PHASES]))
+      .addArgument(wordArgument('[phase]', PHASES))
       .addOption(
-        new Option('--from <phase>', 'refuse it where the deployment is in another').choices([
-          ...PHASES,
-        ]),
+        wordOption('--from <phase>', 'refuse it where the deployment is in another', PHASES),
       )
-      .action((phase: string | undefined, options: ChangeOptions & { from?: string }) => {
-        const way = { to: asPhase(phase), from: asPhase(options.from) }
+      .action((to: Phase | undefined, options: ChangeOptions & { from?: Phase }) => {
+        const way = { to, from: options.from }
         return this.#run((session) => commands.advance(session, way, this.#requester(options)))
       })
     this.#changing('rollback', 'puts every read back on Origin at once, from any phase')
@@ -285,9 +321,10 @@ class Zdm {
     this.#recorded('reconciled', 'records a comparison of both clusters: --begin, then without')
       .option('--begin', 'a comparison begins now: what fails from now on is not covered by it')
       .addOption(
-        new Option('--into <cluster>', 'the cluster that has the rows of the other now')
-          .choices(['origin', 'target'])
-          .default('target'),
+        wordOption('--into <cluster>', 'the cluster that has the rows of the other now', [
+          'origin',
+          'target',
+        ]).default('target'),
       )
       .addOption(
         new Option(
@@ -304,7 +341,7 @@ class Zdm {
     const KEYS = { primary: 'primary', 'read-mode': 'readMode', 'write-mode': 'writeMode' } as const
     const key = KEYS[name as keyof typeof KEYS]
     this.#changing(name, description, set)
-      .addArgument(new Argument('<value>').choices([...values]))
+      .addArgument(wordArgument('<value>', values))
       .action((value: string, options: ChangeOptions) =>
         this.#run((session) =>
           commands.setRouting(session, { [key]: value }, this.#requester(options)),
@@ -381,12 +418,17 @@ const completedCommands = (
 export const runZdm = async (argv: readonly string[], around: Surroundings): Promise<number> => {
   const zdm = new Zdm(around)
   try {
+    const [first, topic = ''] = argv
+    // Commander shows its general help instead.
+    if (first === 'help' && topic !== '' && !zdm.has(topic)) {
+      zdm.program.error(`error: unknown command '${topic}'`)
+    }
     await zdm.program.parseAsync(argv, { from: 'user' })
     return zdm.exitCode
   } catch (error) {
     // Commander has written its text already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : ExitCode.USAGE
-    const next = wayOut(error)
+    const next = wayOut(error, zdm.tokenHint)
     around.error(`zdm: ${messageOf(error)}\n${next === null ? '' : `     ${next}\n`}`)
     return exitCodeOf(error)
   }

@@ -6,6 +6,7 @@ import type {
   ClientSelection,
   InstanceClients,
 } from '../control/report.ts'
+import { plural } from '../plural.ts'
 import { formatCount, type Style, table } from './style.ts'
 
 const UNITS = [
@@ -54,8 +55,7 @@ const cells = (group: ClientGroup): string[] => [
 const connectionsOf = ({ groups, unlistedConnections }: InstanceClients): number =>
   groups.reduce((sum, { connections }) => sum + connections, unlistedConnections)
 
-const plural = (count: number): string =>
-  `${formatCount(count)} client connection${count === 1 ? '' : 's'}`
+const connectionsText = (count: number): string => plural(count, 'client connection', formatCount)
 
 const instanceLines = (one: InstanceClients, style: Style): string[] => {
   const { name, groups, unlistedConnections, error } = one
@@ -63,10 +63,10 @@ const instanceLines = (one: InstanceClients, style: Style): string[] => {
   const rest =
     unlistedConnections === 0
       ? []
-      : [style.warning(`  and ${plural(unlistedConnections)} of further groups`)]
+      : [style.warning(`  and ${connectionsText(unlistedConnections)} of further groups`)]
   const rows = [HEADINGS.map(style.dim), ...groups.map(cells)]
   return [
-    `${style.bold(name)}  ${plural(connectionsOf(one))}`,
+    `${style.bold(name)}  ${connectionsText(connectionsOf(one))}`,
     ...(groups.length === 0 ? [] : table(rows).map((line) => `  ${line}`)),
     ...rest,
   ]
@@ -77,7 +77,7 @@ export const renderClients = ({ instances }: ClientReport, style: Style): string
   const total = instances.reduce((sum, one) => sum + connectionsOf(one), 0)
   const silent = instances.filter(({ error }) => error !== null).length
   if (silent > 0) {
-    const how = `${plural(total)} are known of; ${silent} of ${instances.length} instances did not answer.`
+    const how = `${connectionsText(total)} ${total === 1 ? 'is' : 'are'} known of; ${silent} of ${plural(instances.length, 'instance')} did not answer.`
     return [...lines, '', style.bad(how)]
   }
   return total === 0 ? [...lines, '', style.good('Nobody uses the proxy.')] : lines
@@ -102,7 +102,7 @@ export const renderClosed = (
     return [failed.length === 0 ? style.warning(none) : none, ...failed]
   }
   return [
-    `${plural(closed)} from ${address}${whose} being closed, each when all that it asked is answered:`,
+    `${connectionsText(closed)} from ${address}${whose} being closed, each when all that it asked is answered:`,
     ...counts,
     ...failed,
     'Nothing keeps them from coming back; zdm clients shows whether they have.',

@@ -1,6 +1,7 @@
 /** What `zdm check` found, as lines of text. Pure; the tables themselves are check/verdict.ts. */
 import { type Paint, renderDifferences, renderRows, type Verdict } from '../check/verdict.ts'
 import type { CheckReport, InstanceCheck, SchemaReport } from '../control/report.ts'
+import { plural } from '../plural.ts'
 import { formatCount, type Style } from './style.ts'
 
 /** More are for machines: --json has them. */
@@ -48,11 +49,11 @@ const conclusion = (report: CheckReport): string => {
     const open = schema === null ? 0 : schema.warnings
     return open === 0
       ? 'Nothing found that stands in the way of the migration.'
-      : `Nothing found that loses writes. Settle the ${formatCount(open)} warnings before Target serves reads.`
+      : `Nothing found that loses writes. Settle ${open === 1 ? 'the warning' : `the ${formatCount(open)} warnings`} before Target serves reads.`
   }
   const parts = [
-    ...(hasFaults(report) ? [`${failedRows(report)} checks failed`] : []),
-    ...(lost > 0 ? [`${lost} instances could not be asked`] : []),
+    ...(hasFaults(report) ? [`${plural(failedRows(report), 'check')} failed`] : []),
+    ...(lost > 0 ? [`${plural(lost, 'instance')} could not be asked`] : []),
   ]
   return `${parts.join(', ')}: mend what the arrows say, then check again before the migration goes on.`
 }

@@ -1,18 +1,22 @@
 /** The samples of reads that the clusters answered differently, as lines of text. Pure. */
 import type { Mismatch, MismatchReport } from '../control/report.ts'
+import { plural } from '../plural.ts'
 import { formatCount, type Style } from './style.ts'
-
-const plural = (count: number, noun: string): string =>
-  `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`
 
 /** What differs, in words. */
 export const describeMismatch = (one: Mismatch): string => {
   const { missingOnOrigin, missingOnTarget, changedRows, columns, isOrder, isPartial } = one
   const names = columns.length === 0 ? '' : ` (${columns.join(', ')})`
   const parts = [
-    ...(missingOnTarget > 0 ? [`${plural(missingOnTarget, 'row')} missing on Target`] : []),
-    ...(missingOnOrigin > 0 ? [`${plural(missingOnOrigin, 'row')} missing on Origin`] : []),
-    ...(changedRows > 0 ? [`${plural(changedRows, 'row')} with other values${names}`] : []),
+    ...(missingOnTarget > 0
+      ? [`${plural(missingOnTarget, 'row', formatCount)} missing on Target`]
+      : []),
+    ...(missingOnOrigin > 0
+      ? [`${plural(missingOnOrigin, 'row', formatCount)} missing on Origin`]
+      : []),
+    ...(changedRows > 0
+      ? [`${plural(changedRows, 'row', formatCount)} with other values${names}`]
+      : []),
     ...(isOrder ? ['the same rows in another order'] : []),
   ]
   const text = parts.length > 0 ? parts.join(', ') : `other columns${names}`

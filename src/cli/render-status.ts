@@ -2,7 +2,7 @@
 import { describeMirroredReads } from '../control/async-read-window.ts'
 import { addTables } from '../control/deployment.ts'
 import { PHASE_TABLE, type Phase } from '../control/phase.ts'
-import { lackingIn } from '../control/reconciliation.ts'
+import { forgottenBy, lackingIn } from '../control/reconciliation.ts'
 import type {
   AsyncReadEvidence,
   DeploymentStatus,
@@ -147,7 +147,7 @@ const divergenceLines = (instances: readonly Answering[], style: Style): string[
 const reconciliationLine = ({ state }: InstanceStatus, style: Style): string =>
   state.reconciledAt === null
     ? style.warning(
-        'reconciled: never recorded (zdm reconciled, after both clusters were compared)',
+        'reconciled: not recorded in this attempt (zdm reconciled, after both clusters were compared)',
       )
     : `reconciled: ${state.reconciledAt}`
 
@@ -184,9 +184,18 @@ const pendingLines = (instances: readonly Answering[], style: Style): string[] =
 
 const nextSteps = (first: InstanceStatus, isInAgreement: boolean): string[] => {
   if (!isInAgreement) return ['zdm instances        see where they differ', rollbackStep(first)]
-  const [next] = first.next
+  const { state, next } = first
+  const onward = next.at(-1)
+  if (state.phase === 'rolled-back' && onward !== undefined && onward !== 'migrate') {
+    const forgotten = forgottenBy(state, 'migrate') ?? 'a new attempt begins'
+    return table([
+      [`zdm plan advance ${onward}`, `what ${onward} needs, going on with this attempt`],
+      ['zdm plan advance migrate', forgotten],
+    ])
+  }
+  const [following] = next
   return [
-    ...(next === undefined ? [] : [`zdm plan advance     what ${next} needs`]),
+    ...(following === undefined ? [] : [`zdm plan advance     what ${following} needs`]),
     rollbackStep(first),
   ]
 }
@@ -203,12 +212,15 @@ const keptLines = (instances: readonly Answering[], style: Style): string[] => {
     : [style.warning('a restart forgets this state: set routing_state_path')]
 }
 
-const auditLines = (instances: readonly Answering[], style: Style): string[] =>
-  instances.flatMap(({ name, status: { auditFault } }) =>
-    auditFault === null
-      ? []
-      : [style.bad(`${name} has changes that are in no file: ${auditFault}`)],
-  )
+/** What would stop the next change; a state that is not kept has been told already. */
+const fileLines = (instances: readonly Answering[], style: Style): string[] =>
+  instances.flatMap(({ name, status: { auditFault, stateFault, unwritable } }) => [
+    ...(auditFault === null ? [] : [style.bad(`${name}: ${auditFault}`)]),
+    // Absent in the answer of an instance that runs an older version.
+    ...[stateFault === null ? unwritable?.stateFile : null, unwritable?.auditLog].flatMap((why) =>
+      why == null ? [] : [style.bad(`${name} would refuse every change but a rollback: ${why}`)],
+    ),
+  ])
 
 /** Absent in the answer of an instance that runs an older version. */
 const notReadyLines = (instances: readonly Answering[], style: Style): string[] =>
@@ -236,7 +248,7 @@ export const renderStatus = (deployment: DeploymentStatus, style: Style): string
       (state.reason === '' ? '' : ` (${state.reason})`),
     reconciliationLine(first.status, style),
     ...keptLines(instances, style),
-    ...auditLines(instances, style),
+    ...fileLines(instances, style),
     ...pendingLines(instances, style),
     '',
     ...table(instanceRows(deployment, style)),

@@ -4,12 +4,15 @@
  */
 import { readFileSync } from 'node:fs'
 import { messageOf } from '../message-of.ts'
-import { appendLine } from './durable-file.ts'
+import { appendLine, writeFault } from './durable-file.ts'
 import { ControlError, ControlErrorCode } from './errors.ts'
 import { completed } from './migration-state.ts'
 import type { AuditEntry } from './report.ts'
 
 export const AUDIT_ENTRIES_MAX = 1000
+
+/** The events that go on without a record; whatever else cannot be recorded is not done. */
+const MADE: ReadonlySet<AuditEntry['event']> = new Set(['committed', 'adopted'] as const)
 
 export class AuditLog {
   readonly #path: string | null
@@ -24,9 +27,11 @@ export class AuditLog {
     if (path !== null) this.#entries.push(...readEntries(path))
   }
 
-  /** Why the latest entries are in memory only, although there is a file for them; null where they are not. */
+  /** Which of the latest entries are in memory only, although there is a file for them, and why; null where none. */
   get fault(): string | null {
-    return this.#fault
+    if (this.#fault === null) return null
+    const isMade = this.#entries.slice(-this.#unwritten).some(({ event }) => MADE.has(event))
+    return `${isMade ? 'changes that were made' : 'attempts that were refused'} are in no file: ${this.#fault}`
   }
 
   /** Throws AUDIT_NOT_WRITTEN; the entry is in memory all the same, and goes to the file with the next one. */
@@ -44,9 +49,16 @@ export class AuditLog {
       this.#fault = null
     } catch (cause) {
       const why = messageOf(cause)
-      this.#fault = `the audit log ${this.#path} (audit_log_path) cannot be written: ${why}`
+      this.#fault = notWritten(this.#path, why)
       throw new ControlError(ControlErrorCode.AUDIT_NOT_WRITTEN, this.#fault, { cause })
     }
+  }
+
+  /** Why nothing can be appended now, as far as can be told without writing; else null. Never rejects. */
+  async writeFault(): Promise<string | null> {
+    if (this.#path === null) return null
+    const why = await writeFault(this.#path, 'append')
+    return why && notWritten(this.#path, why)
   }
 
   /** The newest last. */
@@ -54,6 +66,9 @@ export class AuditLog {
     return this.#entries.slice(-limit)
   }
 }
+
+const notWritten = (path: string, why: string): string =>
+  `the audit log ${path} (audit_log_path) cannot be written: ${why}`
 
 const readEntries = (path: string): AuditEntry[] => {
   let text: string

@@ -2,6 +2,7 @@
  * What is looked at before a change: evidence → a result for each check, with what was seen and what to
  * do. Pure; the evidence is gathered by the instance (proxy/migration-control.ts) and, of the deployment, by deployment.ts.
  */
+import { plural } from '../plural.ts'
 import { describeMirroredReads } from './async-read-window.ts'
 import { hasPhaseRouting, type MigrationState } from './migration-state.ts'
 import { type EntryCheck, isSameRouting, PHASE_TABLE, type Routing } from './phase.ts'
@@ -20,6 +21,7 @@ import type {
   FailedWrites,
   InstanceStatus,
   Serving,
+  Unwritable,
 } from './report.ts'
 
 /** Of a mirrored read: more than this share failed, or differed, within the window. */
@@ -37,6 +39,9 @@ export type Evidence = {
   readonly isStateKept: boolean
   /** Why it is not, although it should be. */
   readonly stateFault: string | null
+  /** Why the latest entries are not in the audit log's file. */
+  readonly auditFault: string | null
+  readonly unwritable: Unwritable
   /** What the settings say: where the instance is after a restart without a state file. */
   readonly settingsRouting: Routing
   readonly failedWrites: FailedWrites
@@ -67,8 +72,6 @@ const warning = (evidence: string, remedy: string): Finding => ({
 const mayLack = (gaps: readonly string[]): string =>
   gaps.length === 0 ? '' : `; this may lack ${gaps.join('; ')}`
 
-const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
-
 const serving: Check = ({ serving: state }) =>
   state === 'running'
     ? pass('the instance serves clients')
@@ -85,18 +88,27 @@ const controlConnections: Check = ({ clusters }) => {
     .map((name) => `${name} ${clusters[name].endpoint ?? 'never reached'}`)
     .join(', ')
   if (down.length === 0) return pass(`both are up: ${seen}`)
-  const failures = down.map((name) => `${name} (${clusters[name].failures} failures)`).join(', ')
+  const failures = down
+    .map((name) => `${name} (${plural(clusters[name].failures, 'failure')})`)
+    .join(', ')
   return fault(
     `down: ${failures}`,
     'see the log for UPSTREAM and CONTROL lines; mend the cluster first',
   )
 }
 
-const stateKept: Check = ({ isStateKept, stateFault, settingsRouting }, _from, to) => {
+const stateKept: Check = (evidence, _from, to) => {
+  const { isStateKept, stateFault, settingsRouting, unwritable } = evidence
   if (stateFault !== null) {
     return fault(
       `a restart would forget the state in effect: ${stateFault}`,
       'mend it, then zdm rollback or zdm align again, which writes it',
+    )
+  }
+  if (unwritable.stateFile !== null) {
+    return fault(
+      'a restart would undo this change: see files-writable',
+      'mend the state file first',
     )
   }
   if (isStateKept) return pass('routing_state_path is set')
@@ -105,6 +117,19 @@ const stateKept: Check = ({ isStateKept, stateFault, settingsRouting }, _from, t
     `after a restart this instance would serve reads from ${settingsRouting.primary} with ${settingsRouting.readMode} again, while the others do not`,
     'set routing_state_path and restart this instance',
   )
+}
+
+/** What can be told without writing; what went wrong last may be mended by now, so that it only warns. */
+const filesWritable: Check = ({ unwritable, stateFault, auditFault }) => {
+  const now = [unwritable.stateFile ?? [], unwritable.auditLog ?? []].flat()
+  if (now.length > 0) {
+    return fault(now.join('; '), 'mend it: a change is refused where it cannot be written down')
+  }
+  const last = [stateFault ?? [], auditFault ?? []].flat()
+  if (last.length > 0) {
+    return warning(`when it was tried last: ${last.join('; ')}`, 'see that it is mended')
+  }
+  return pass('the state file and the audit log can be written, where they are set')
 }
 
 const failedWrites: Check = ({ failedWrites: failed }) => {
@@ -273,6 +298,7 @@ const LOCAL_CHECKS = {
   serving,
   'control-connections': controlConnections,
   'state-kept': stateKept,
+  'files-writable': filesWritable,
   'failed-writes': failedWrites,
   reconciled,
   'async-reads': asyncReads,
@@ -304,6 +330,8 @@ export const runChecks = (
   })
 }
 
+const NOTHING_UNWRITABLE: Unwritable = { stateFile: null, auditLog: null }
+
 /** What an instance tells of itself, as the checks look at it. */
 export const evidenceOf = (status: InstanceStatus, nowMs: number): Evidence => ({
   nowMs,
@@ -311,6 +339,9 @@ export const evidenceOf = (status: InstanceStatus, nowMs: number): Evidence => (
   clusters: status.clusters,
   isStateKept: status.isStateKept,
   stateFault: status.stateFault,
+  auditFault: status.auditFault,
+  // Absent in the answer of an instance that runs an older version.
+  unwritable: status.unwritable ?? NOTHING_UNWRITABLE,
   settingsRouting: status.settingsRouting,
   failedWrites: status.failedWrites,
   asyncReads: status.asyncReads,

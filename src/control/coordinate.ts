@@ -20,7 +20,8 @@ import {
 import { ControlError, ControlErrorCode } from './errors.ts'
 import { allInTime, type InTime, lookAtAll, lookInTime } from './look.ts'
 import { DEPLOYMENT_CHECKS, type Phase } from './phase.ts'
-import { doubtsAbout } from './reconciliation.ts'
+import { doubtsAbout, forgottenBy } from './reconciliation.ts'
+import { describeRefusals, isCheckFailure } from './refusals.ts'
 import type {
   ChangeReport,
   CheckReport,
@@ -157,13 +158,11 @@ class Coordination {
     this.#checks = [...this.#checks, ...prepared.flatMap(checksOf)]
     const refusals = prepared.filter(({ change }) => change === null)
     this.wasOvertaken = this.#wish.verb === 'rollback' && refusals.some(isOvertaken)
-    if (this.wasOvertaken && !isLastTry) {
+    const isToBeTriedAgain = this.wasOvertaken && !isLastTry
+    if (isToBeTriedAgain || (refusals.length > 0 && !this.#mayGoOn(prepared, refusals))) {
+      const told = refusals.map(({ client: { name }, error }) => ({ name, error }))
       await this.#abortAll(works)
-      return this.#refused(refusals.map(refusalText).join('. '))
-    }
-    if (refusals.length > 0 && !this.#mayGoOn(prepared, refusals)) {
-      await this.#abortAll(works)
-      return this.#refused(refusals.map(refusalText).join('. '))
+      return this.#refused(describeRefusals(told, prepared.length))
     }
     return this.#commitAll([...works, ...this.#lateLooks(clients, prepare)], revision)
   }
@@ -338,14 +337,15 @@ class Coordination {
       revision: changed.length === 0 ? null : revision,
       message:
         (isAll
-          ? `all ${changed.length} instances are in ${to} at revision ${revision}`
+          ? `${allOf(changed.length)} in ${to} at revision ${revision}`
           : `${changed.length} of ${instances.length} instances are in ${to}; not: ${others.map(({ name, error, phase }) => `${name} (${phase ?? 'unknown'}: ${error})`).join(', ')}`) +
         (this.#late.length === 0
           ? ''
           : `; slow to answer, and changed after the others: ${this.#late.join(', ')}`) +
         notKept(changed) +
         this.#behind.map((text) => `. But ${text}`).join('') +
-        this.#doubts(),
+        this.#doubts() +
+        this.#forgotten(),
       instances,
       skewMs: changed.length === 0 ? null : skewMs,
       finish: isPartial ? `zdm align --like ${changed[0]!.name}` : null,
@@ -360,6 +360,13 @@ class Coordination {
     return doubtsAbout(states)
       .map((doubt) => `. But ${doubt}`)
       .join('')
+  }
+
+  #forgotten(): string {
+    const [first] = statusesOf(this.#seen)
+    if (this.#wish.verb !== 'advance' || first === undefined) return ''
+    const text = forgottenBy(first.state, this.#wish.to)
+    return text === null ? '' : `. ${text}`
   }
 
   /** Those that nothing was asked of: they did not answer at all, or are another instance. */
@@ -381,7 +388,7 @@ class Coordination {
       ...this.#base(phase),
       outcome: 'unchanged',
       revision,
-      message: `all instances are in ${phase} already, at revision ${revision}`,
+      message: `${allOf(this.#seen.length)} in ${phase} already, at revision ${revision}`,
       instances: this.#asTheyAre(),
     }
   }
@@ -423,6 +430,9 @@ class Coordination {
   }
 }
 
+const allOf = (count: number): string =>
+  count === 1 ? 'the instance is' : `all ${count} instances are`
+
 const unreachable = (name: string, cause: unknown): InstanceOutcome => ({
   name,
   outcome: 'unreachable',
@@ -448,16 +458,8 @@ const isOvertaken = ({ error }: Prepared): boolean =>
   (error.code === ControlErrorCode.REVISION_MISMATCH ||
     error.code === ControlErrorCode.CHANGE_DISCARDED)
 
-const isCheckFailure = (error: unknown): error is { readonly checks: readonly CheckResult[] } =>
-  error instanceof Error &&
-  'code' in error &&
-  error.code === ControlErrorCode.CHECKS_FAILED &&
-  'checks' in error
-
 const checksOf = ({ change, error }: Prepared): readonly CheckResult[] =>
   change?.checks ?? (isCheckFailure(error) ? error.checks : [])
-
-const refusalText = ({ client, error }: Prepared): string => `${client.name}: ${messageOf(error)}`
 
 /** Of a rollback, where others change the deployment at the same time. */
 const ATTEMPTS_MAX = 3

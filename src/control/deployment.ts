@@ -2,6 +2,7 @@
  * The instances of a deployment seen together: whether they can be reached, agree, and are configured
  * alike; what leaving would take. Pure: what each instance said comes in.
  */
+import { plural } from '../plural.ts'
 import type { EntryCheck } from './phase.ts'
 import { bringInto, doubtsAbout } from './reconciliation.ts'
 import type {
@@ -106,7 +107,10 @@ const reachable = (seen: readonly Seen[]): Finding => {
   const lost = seen.filter(({ status }) => status === null)
   const strangers = seen.flatMap((one) => identityFault(one) ?? [])
   if (lost.length + strangers.length === 0) {
-    return { evidence: `all ${seen.length} answer`, remedy: null }
+    return {
+      evidence: seen.length === 1 ? 'it answers' : `all ${seen.length} answer`,
+      remedy: null,
+    }
   }
   const remedies = [
     ...(lost.length === 0
@@ -173,10 +177,10 @@ const clustersChecked = (seen: readonly Seen[]): Finding => {
     }
   }
   const { checkedAt, faults, keyspaces } = latest
-  const what = `zdm check at ${checkedAt}, of ${keyspaces.length} keyspaces,`
+  const what = `zdm check at ${checkedAt}, of ${plural(keyspaces.length, 'keyspace')},`
   if (faults === 0) return { evidence: `${what} found nothing that loses writes`, remedy: null }
   return {
-    evidence: `${what} found ${faults} faults that lose writes or stop the proxy`,
+    evidence: `${what} found ${plural(faults, 'fault')} that would lose writes or stop the proxy`,
     remedy: 'mend them and run zdm check again; with --keyspace where not all are migrated',
   }
 }
@@ -254,7 +258,7 @@ export const leaveReport = (seen: readonly Seen[]): LeaveReport => {
     gaps,
     steps: [
       ...(isComplete ? [] : [`Bring to Origin what it lacks: ${bringInto('origin')}`]),
-      `Point the clients at Origin and restart them one by one: ${clients} connections are open now`,
+      `Point the clients at Origin and restart them one by one; open now: ${plural(clients, 'connection')}`,
       isComplete
         ? 'When no connection is left, stop the proxies; empty the tables on Target before another attempt'
         : 'When no connection is left, stop the proxies. Keep what is on Target: it may have the only copy of writes that Origin lacks',

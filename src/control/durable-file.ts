@@ -3,9 +3,18 @@
  * too, or the rename itself could be lost. Synchronous: a few milliseconds, a few times a migration; but for
  * what is written while clients are served (`replaceFile`).
  */
-import { closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs'
-import { open, rename } from 'node:fs/promises'
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  openSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
+import { access, open, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { messageOf } from '../message-of.ts'
 
 const OWNER_ONLY = 0o600
 
@@ -65,6 +74,35 @@ export const discardStaged = (path: string): void => {
     unlinkSync(nextPath(path))
   } catch {
     // Never staged, or gone already: both are what is wanted.
+  }
+}
+
+/** Null where there is none. */
+const isDirectory = async (path: string): Promise<boolean | null> => {
+  try {
+    return (await stat(path)).isDirectory()
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    throw error
+  }
+}
+
+/**
+ * Why a file can be neither replaced nor, with `append`, added to; null where nothing speaks against it. Asks the
+ * system and writes nothing, so that a disk that is full is found out by the write alone.
+ */
+export const writeFault = async (
+  path: string,
+  how: 'replace' | 'append',
+): Promise<string | null> => {
+  try {
+    const kind = await isDirectory(path)
+    if (kind === true) return `${path} is a directory`
+    if (kind === false && how === 'append') await access(path, constants.W_OK)
+    else await access(dirname(path), constants.W_OK | constants.X_OK)
+    return null
+  } catch (error) {
+    return messageOf(error)
   }
 }
 

@@ -30,6 +30,7 @@ export const CHECKS = [
   'serving',
   'control-connections',
   'state-kept',
+  'files-writable',
   'failed-writes',
   'reconciled',
   'async-reads',
@@ -77,6 +78,7 @@ const HEALTHY = [
   refuse('serving'),
   refuse('control-connections'),
   refuse('safety-net'),
+  refuse('files-writable'),
   warn('certificates'),
 ] as const
 
@@ -85,7 +87,7 @@ export const PHASE_TABLE: Readonly<Record<Phase, PhaseDefinition>> = {
     meaning: 'Clients move from Origin to the proxy; what they write goes to both clusters.',
     routing: READS_ON_ORIGIN,
     next: ['migrate'],
-    entryChecks: [refuse('safety-net')],
+    entryChecks: [refuse('safety-net'), refuse('files-writable')],
     wayBack: 'Point the clients back at Origin; it has everything.',
   },
   migrate: {
@@ -140,6 +142,7 @@ export const PHASE_TABLE: Readonly<Record<Phase, PhaseDefinition>> = {
       warn('serving'),
       warn('control-connections'),
       warn('state-kept'),
+      warn('files-writable'),
       refuse('origin-complete'),
     ],
     wayBack: 'Point the clients back at Origin, or advance again when the cause is mended.',
@@ -153,6 +156,7 @@ export const ROUTE_CHECKS: readonly EntryCheck[] = [
   refuse('state-kept'),
   refuse('phase-routing'),
   refuse('safety-net'),
+  refuse('files-writable'),
 ]
 
 const withoutDoubles = (checks: readonly EntryCheck[]): readonly EntryCheck[] => [
@@ -179,6 +183,7 @@ export const CATCH_UP_CHECKS: readonly EntryCheck[] = [
   warn('control-connections'),
   warn('state-kept'),
   refuse('safety-net'),
+  refuse('files-writable'),
 ]
 
 /** Of the deployment as a whole, going forward. */

@@ -1,11 +1,14 @@
 /** What a change of the deployment would do, step by step, and every check beforehand. Changes nothing. */
 import type { Clock } from '../clock.ts'
+import { plural } from '../plural.ts'
 import { evidenceOf, hasFailed, runChecks } from './checks.ts'
 import { type InstanceClient, lookDeadline } from './coordinate.ts'
 import { leaveReport, type Seen, statusesOf } from './deployment.ts'
 import { ControlError, ControlErrorCode } from './errors.ts'
 import { lookInTime } from './look.ts'
+import type { MigrationState } from './migration-state.ts'
 import type { ClusterWord, Phase, Routing } from './phase.ts'
+import { forgottenBy } from './reconciliation.ts'
 import type { AlignedState, InstanceStatus, Plan } from './report.ts'
 import { nextState, resultOf } from './transitions.ts'
 import { deploymentChecks, transitionFor, type Wish } from './wish.ts'
@@ -53,7 +56,7 @@ export const planChange = async (
     routing: to.routing,
     isAllowed,
     message: planMessage(change !== undefined, isAllowed, to.phase, pending),
-    steps: change === undefined ? [] : stepsOf(seen, first.state.routing, to),
+    steps: change === undefined ? [] : stepsOf(seen, first.state, wish, to),
     checks,
     leave: wish.verb === 'rollback' && wish.leave ? leaveReport(seen) : null,
   }
@@ -69,7 +72,7 @@ const planMessage = (
     const { verb, by, expiresAt } = pending.pending
     return `would be refused: ${by || 'somebody'} is making a change (${verb}) on ${pending.name}; it is done, or forgotten, by ${expiresAt}`
   }
-  if (!isChange) return `all instances are in ${to} already`
+  if (!isChange) return `already in ${to}, everywhere`
   return isAllowed ? 'would be done' : 'would be refused: see the checks that failed'
 }
 
@@ -94,15 +97,22 @@ const describeRoutingChange = (from: Routing, to: Routing): string => {
   return `${reads} and ${copies}; ${writes}`
 }
 
-const stepsOf = (seen: readonly Seen[], from: Routing, to: AlignedState): readonly string[] => {
+const stepsOf = (
+  seen: readonly Seen[],
+  from: MigrationState,
+  wish: Wish,
+  to: AlignedState,
+): readonly string[] => {
   const all = statusesOf(seen)
   const lost = seen.filter(({ status }) => status === null).map(({ name }) => name)
   const revisions = all.map(({ state }) => state.revision)
   const without = lost.length === 0 ? '' : `; without ${lost.join(', ')}`
-  const count = `${all.length} instance${all.length === 1 ? '' : 's'}`
+  const forgotten = wish.verb === 'advance' ? forgottenBy(from, wish.to) : null
+  const count = plural(all.length, 'instance')
   return [
     `prepare on ${count} at revision ${[...new Set(revisions)].join(' and ')}: the checks below, and the new state written beside the old${without}`,
-    `commit on ${all.length === 1 ? 'it' : `all ${all.length}`} at revision ${Math.max(...revisions) + 1}: ${describeRoutingChange(from, to.routing)}; connections stay`,
+    `commit on ${all.length === 1 ? 'it' : `all ${all.length}`} at revision ${Math.max(...revisions) + 1}: ${describeRoutingChange(from.routing, to.routing)}; connections stay`,
     'wait until every request that was routed before has been answered',
+    ...(forgotten === null ? [] : [forgotten]),
   ]
 }

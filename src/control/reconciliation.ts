@@ -4,11 +4,16 @@
  * what happened before it began is dealt with by it.
  */
 import { describeLack, type Lack, type MigrationState, missingOfAll } from './migration-state.ts'
+import type { Phase } from './phase.ts'
 import type { Reconciliation } from './report.ts'
 
 export type Into = 'origin' | 'target'
 
 const COMMANDS = { origin: 'zdm reconciled --into origin', target: 'zdm reconciled' } as const
+const WRITTEN = {
+  origin: 'Target’s rows written into Origin',
+  target: 'Origin’s rows written into Target',
+} as const
 const ROWS = { origin: 'Target’s rows into Origin', target: 'Origin’s rows into Target' } as const
 
 /** What to do so that a cluster has what the other has. */
@@ -40,6 +45,15 @@ export const lackingIn = (states: readonly MigrationState[]): readonly string[] 
   const { targetLacks } = missingOfAll(states)
   return [...doubtsAbout(states), ...(targetLacks === null ? [] : [targetIsLacking(targetLacks)])]
 }
+
+/** What entering a phase forgets of what was recorded, a sentence; null where nothing. */
+export const forgottenBy = (
+  { phase, reconciledAt }: Pick<MigrationState, 'phase' | 'reconciledAt'>,
+  to: Phase,
+): string | null =>
+  to !== 'migrate' || phase === 'migrate' || reconciledAt === null
+    ? null
+    : `a new attempt begins: the reconciliation of ${reconciledAt} counts no more`
 
 type Fault = { readonly fault: string }
 
@@ -108,5 +122,5 @@ export const describeReconciliation = (by: string, reconciliation: Reconciliatio
   if (reconciliation.step === 'begin') return `${who} begins to compare both clusters`
   const { into, since } = reconciliation
   const began = since === null ? '' : `, as of ${since}`
-  return `${who} recorded that ${ROWS[into]} were compared and written${began}`
+  return `${who} recorded that both clusters were compared, and ${WRITTEN[into]}${began}`
 }

@@ -127,6 +127,9 @@ export type Traffic = {
 /** stuck: a thread of it does not answer, and its clients wait. */
 export type Serving = 'starting' | 'running' | 'stuck' | 'draining' | 'stopped'
 
+/** Why a file cannot be written now, as far as can be told without writing; null where it can, or none is set. */
+export type Unwritable = { readonly stateFile: string | null; readonly auditLog: string | null }
+
 export type InstanceStatus = {
   /** How the deployment calls it: the address of its admin API. */
   readonly name: string
@@ -146,9 +149,11 @@ export type InstanceStatus = {
   readonly stateFault: string | null
   /** Why the latest changes are not in the audit log's file, where it should have them. */
   readonly auditFault: string | null
+  /** What would stop the next change. */
+  readonly unwritable: Unwritable
   /** Where it would be after a restart without a state file. */
   readonly settingsRouting: Routing
-  /** Where `advance` may go from here; the first unless told otherwise. */
+  /** Where `advance` may go from here; the first unless told otherwise, which after a rollback it must be. */
   readonly next: readonly Phase[]
   readonly pending: PendingChange | null
   readonly clusters: { readonly origin: ClusterStatus; readonly target: ClusterStatus }

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { messageOf } from '../message-of.ts'
 import { type Fields, isFields, parseChecked, renderChecked } from './checked-file.ts'
-import { commitFile, discardStaged, stageFile } from './durable-file.ts'
+import { commitFile, discardStaged, stageFile, writeFault } from './durable-file.ts'
 import { ControlError, ControlErrorCode } from './errors.ts'
 import { completed, type Memory, type MigrationState } from './migration-state.ts'
 import { PHASES } from './phase.ts'
@@ -20,6 +20,8 @@ export interface StateStore {
   commit(): void
   /** Forgets what was staged. */
   discard(): void
+  /** Why nothing can be staged now, as far as can be told without writing; else null. Never rejects. */
+  writeFault(): Promise<string | null>
 }
 
 /** Where no path is set. */
@@ -28,6 +30,7 @@ export const FORGETFUL_STORE: StateStore = {
   stage: () => undefined,
   commit: () => undefined,
   discard: () => undefined,
+  writeFault: () => Promise.resolve(null),
 }
 
 /** The state's compact JSON is what its checksum is over. */
@@ -130,16 +133,21 @@ export class FileStateStore implements StateStore {
     discardStaged(this.#path)
   }
 
+  async writeFault(): Promise<string | null> {
+    const why = await writeFault(this.#path, 'replace')
+    return why && notWritten(this.#path, why)
+  }
+
   #orThrow(work: () => void): void {
     try {
       work()
     } catch (cause) {
       const why = messageOf(cause)
-      throw new ControlError(
-        ControlErrorCode.STATE_NOT_WRITTEN,
-        `the state file ${this.#path} (routing_state_path) cannot be written: ${why}`,
-        { cause },
-      )
+      const text = notWritten(this.#path, why)
+      throw new ControlError(ControlErrorCode.STATE_NOT_WRITTEN, text, { cause })
     }
   }
 }
+
+const notWritten = (path: string, why: string): string =>
+  `the state file ${path} (routing_state_path) cannot be written: ${why}`

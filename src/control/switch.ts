@@ -201,7 +201,7 @@ export class MigrationSwitch {
     } catch (error) {
       store.discard()
       this.#stateFault = messageOf(error)
-      this.#complain(error)
+      this.#complain('adopted', error)
     }
     this.#state = state
     await apply(state)
@@ -219,7 +219,7 @@ export class MigrationSwitch {
     try {
       this.#tools.audit.append({ ...entry, event: 'refused', from: this.#state })
     } catch (error) {
-      this.#complain(error)
+      this.#complain('refused', error)
     }
   }
 
@@ -410,7 +410,7 @@ export class MigrationSwitch {
       this.#tools.audit.append({ ...entry, changeId: id, verb: transition.verb, isForced: force })
     } catch (error) {
       if (!mayFail) throw error
-      this.#complain(error)
+      this.#complain(event, error)
     }
   }
 
@@ -436,9 +436,11 @@ export class MigrationSwitch {
     )
   }
 
-  #complain(error: unknown): void {
+  #complain(event: AuditEntry['event'], error: unknown): void {
+    const { log } = this.#tools
     const text = messageOf(error)
-    this.#tools.log.error({ code: 'CHANGE_NOT_RECORDED', error }, text)
+    if (event !== 'refused') log.error({ code: 'CHANGE_NOT_RECORDED' }, `${event}, but ${text}`)
+    else log.warn({ code: 'AUDIT_NOT_WRITTEN' }, `a refused attempt is in no file: ${text}`)
   }
 }
 

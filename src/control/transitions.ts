@@ -2,6 +2,7 @@
  * Which changes there are (migration-lifecycle §7): state × transition → the new state and what must be
  * checked before. Pure and total. Every transition names its end, so that doing it again changes nothing.
  */
+import { ControlError } from './errors.ts'
 import {
   hasPhaseRouting,
   type MigrationState,
@@ -78,13 +79,12 @@ const alignChecks = (own: MigrationState, model: MigrationState): readonly Entry
 const advance = (state: MigrationState, to: Phase): TransitionResult => {
   const { phase, rolledBackFrom } = state
   if (to === phase && hasPhaseRouting(state)) return { kind: 'unchanged' }
-  const { next, routing, entryChecks } = { ...PHASE_TABLE[to], next: PHASE_TABLE[phase].next }
+  const { next } = PHASE_TABLE[phase]
+  const { routing, entryChecks } = PHASE_TABLE[to]
   if (to !== phase && !next.includes(to)) {
     return { kind: 'refused', message: noWay(phase, to, next) }
   }
-  // After a rollback the way leads back to where it had come, not beyond.
-  const isBeyond = rolledBackFrom !== null && phaseRank(to) > phaseRank(rolledBackFrom)
-  if (phase === 'rolled-back' && isBeyond && to !== 'migrate') {
+  if (to !== phase && !waysFrom(state).includes(to)) {
     return {
       kind: 'refused',
       message: `the rollback came from ${rolledBackFrom}, so that ${to} was never reached: advance to ${rolledBackFrom} at most, one phase at a time`,
@@ -136,6 +136,32 @@ const route = (
   return { kind: 'change', to: { phase, rolledBackFrom, routing }, checks: ROUTE_CHECKS }
 }
 
-/** Where a bare `advance` goes from here, or null at the end. */
-export const nextPhase = (state: MigrationState): Phase | null =>
-  PHASE_TABLE[state.phase].next[0] ?? null
+/** Where `advance` may go from here, whatever the checks say; after a rollback back to where it had come, not beyond. */
+export const waysFrom = ({ phase, rolledBackFrom }: MigrationState): readonly Phase[] => {
+  const { next } = PHASE_TABLE[phase]
+  if (phase !== 'rolled-back' || rolledBackFrom === null) return next
+  return next.filter((to) => to === 'migrate' || phaseRank(to) <= phaseRank(rolledBackFrom))
+}
+
+/**
+ * Where a bare `advance` goes from here. Throws NO_SUCH_WAY at the end, and after a rollback where the ways differ
+ * in what they forget: whoever goes on says which.
+ */
+export const nextPhase = (state: MigrationState): Phase => {
+  const { phase, reconciledAt } = state
+  const [first, ...others] = waysFrom(state)
+  const refuse = (text: string): ControlError => new ControlError('NO_SUCH_WAY', text)
+  if (first === undefined) {
+    throw refuse(
+      `no phase follows ${phase}: zdm rollback puts reads back on Origin, zdm status shows where it stands`,
+    )
+  }
+  if (phase !== 'rolled-back' || (others.length === 0 && reconciledAt === null)) return first
+  const forgotten =
+    reconciledAt === null ? '' : `, which forgets the reconciliation of ${reconciledAt}`
+  const onward = others.map((to) => `zdm advance ${to}`).join(' or ')
+  const choices = `zdm advance migrate begins a new attempt${forgotten}`
+  throw refuse(
+    `after a rollback the phase must be named: ${choices}${onward && `; ${onward} goes on with this one`}`,
+  )
+}

@@ -25,6 +25,7 @@ import type { LogLevel } from '../log-levels.ts'
 import type { ControlConnectionSeries } from '../metrics/control-connection-series.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import type { TlsMaterial } from '../net/tls.ts'
+import { plural } from '../plural.ts'
 import { CLUSTERS, Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { ClusterView, Snapshot } from '../session/context.ts'
@@ -357,7 +358,7 @@ export class ControlPlane implements ControlConnectionListener {
         hosts: topology.hosts.map(labelOf),
         assigned,
       },
-      `${name} is "${topology.clusterName}": ${topology.hosts.length} nodes, of which this instance uses ${assigned.length} in ${topology.localDatacenter}${others}; protocol version ${version}`,
+      `${name} is "${topology.clusterName}": ${plural(topology.hosts.length, 'node')}, of which this instance uses ${assigned.length} in ${topology.localDatacenter}${others}; protocol version ${version}`,
     )
     if (requiresAuthentication) return
     tell(

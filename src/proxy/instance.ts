@@ -22,6 +22,7 @@ import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { TracingSeries } from '../metrics/tracing-series.ts'
 import { Dialer, formatEndpoint } from '../net/dialer.ts'
 import { tryConnect } from '../net/reach.ts'
+import { plural } from '../plural.ts'
 import type { Reach } from '../reach/connection-settings.ts'
 import { describeTls, legSources, openAstraContacts, tlsMaterial } from '../reach/tls-legs.ts'
 import { Cluster } from '../routing/cluster.ts'
@@ -418,7 +419,7 @@ export class ProxyInstance {
     const shown = addresses ?? [implicitAddress]
     this.#log.info(
       { code: 'TOPOLOGY_ADVERTISED', addresses: shown, port: advertisedPort, index, numTokens },
-      `drivers see ${shown.length} instances: ${shown.join(', ')}, port ${advertisedPort}; this is number ${index}, with ${numTokens} tokens`,
+      `drivers see ${plural(shown.length, 'instance')}: ${shown.join(', ')}, port ${advertisedPort}; this is number ${index}, with ${numTokens} tokens`,
     )
     const address = dataPlaneSettings(this.#settings).listenAddress
     this.#log.info(

@@ -19,7 +19,6 @@ import { FailureStore, failuresPath } from '../control/failure-store.ts'
 import { lookAtAll } from '../control/look.ts'
 import { hasPhaseRouting, type MigrationState, routingStateOf } from '../control/migration-state.ts'
 import { MissingWritesLog } from '../control/missing-writes-log.ts'
-import { PHASE_TABLE } from '../control/phase.ts'
 import { beganAt } from '../control/reconciliation.ts'
 import type {
   AsyncReadEvidence,
@@ -39,10 +38,12 @@ import type {
   PrepareRequest,
   Reconciliation,
   Requester,
+  Unwritable,
 } from '../control/report.ts'
 import type { StateStore } from '../control/state-store.ts'
 import { MigrationSwitch } from '../control/switch.ts'
 import { TrafficWindow } from '../control/traffic-window.ts'
+import { waysFrom } from '../control/transitions.ts'
 import type { Logger } from '../log.ts'
 import { type Component, type LogLevel, type LogLevels, levelOf, withLevel } from '../log-levels.ts'
 import type { ControlSeries } from '../metrics/control-series.ts'
@@ -179,7 +180,7 @@ export class MigrationControl implements AdminApi {
 
   async status(): Promise<InstanceStatus> {
     const { instance, version, settings, evidence } = this.#options
-    const planes = await this.#planes()
+    const [planes, unwritable] = await Promise.all([this.#planes(), this.#unwritable()])
     const { state } = this.#switch
     if (planes !== null) this.#take(planes)
     return {
@@ -195,8 +196,9 @@ export class MigrationControl implements AdminApi {
       isStateKept: this.#switch.isStateKept,
       stateFault: this.#switch.stateFault,
       auditFault: this.#options.audit.fault,
+      unwritable,
       settingsRouting: routingSetting(settings),
-      next: PHASE_TABLE[state.phase].next,
+      next: waysFrom(state),
       pending: this.#switch.pending,
       clusters: {
         origin: this.#cluster(Cluster.ORIGIN),
@@ -380,6 +382,12 @@ export class MigrationControl implements AdminApi {
     if (health === null) return { isUp: false, endpoint: null, failures: 0 }
     const { endpoint, failures } = health
     return { isUp: failures < instance.settings.heartbeatFailureThreshold, endpoint, failures }
+  }
+
+  async #unwritable(): Promise<Unwritable> {
+    const { store, audit } = this.#options
+    const [stateFile, auditLog] = await Promise.all([store.writeFault(), audit.writeFault()])
+    return { stateFile, auditLog }
   }
 
   async #planes(): Promise<readonly PlaneSeries[] | null> {

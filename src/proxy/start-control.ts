@@ -9,11 +9,17 @@ import type { Clock } from '../clock.ts'
 import { bindAddress } from '../config/address.ts'
 import type { Settings } from '../config/settings.ts'
 import { AuditLog } from '../control/audit-log.ts'
+import { ControlErrorCode } from '../control/errors.ts'
 import { firstState, type MigrationState } from '../control/migration-state.ts'
 import type { ConfigEntry } from '../control/report.ts'
 import { claimStateFile } from '../control/state-owner.ts'
-import { FileStateStore, FORGETFUL_STORE, readStateFile } from '../control/state-store.ts'
-import type { RootLogger } from '../log.ts'
+import {
+  FileStateStore,
+  FORGETFUL_STORE,
+  readStateFile,
+  type StateStore,
+} from '../control/state-store.ts'
+import type { Logger, RootLogger } from '../log.ts'
 import { messageOf } from '../message-of.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import { quiescenceBoundMs } from '../session/quiescence.ts'
@@ -57,10 +63,13 @@ export type ControlOptions = Tools & {
 export const createControl = (options: ControlOptions): MigrationControl => {
   const { settings, serverStore, instance } = options
   const { routingStatePath, auditLogPath } = settings
+  const store = routingStatePath === '' ? FORGETFUL_STORE : new FileStateStore(routingStatePath)
+  const audit = new AuditLog(auditLogPath === '' ? null : auditLogPath)
+  void tellUnwritable(store, audit, options.log)
   return new MigrationControl({
     ...options,
-    store: routingStatePath === '' ? FORGETFUL_STORE : new FileStateStore(routingStatePath),
-    audit: new AuditLog(auditLogPath === '' ? null : auditLogPath),
+    store,
+    audit,
     isTls: serverCredentials(serverStore, 'admin').tls !== null,
     access: () => ({
       ...peerAccess(serverStore),
@@ -68,6 +77,20 @@ export const createControl = (options: ControlOptions): MigrationControl => {
       commitTimeoutMs: quiescenceBoundMs(instance.settings.proxyRequestTimeoutMs) + COMMIT_GRACE_MS,
     }),
   })
+}
+
+const WAY_OUT =
+  'Until it can be, every change but a rollback is refused: make its directory and let the proxy write there, or set another path and restart'
+
+/** Now, and not with the first change, which may be urgent. */
+const tellUnwritable = async (store: StateStore, audit: AuditLog, log: Logger): Promise<void> => {
+  const faults = [
+    [ControlErrorCode.STATE_NOT_WRITTEN, await store.writeFault()],
+    [ControlErrorCode.AUDIT_NOT_WRITTEN, await audit.writeFault()],
+  ] as const
+  for (const [code, fault] of faults) {
+    if (fault !== null) log.warn({ code }, `${fault}. ${WAY_OUT}`)
+  }
 }
 
 /**

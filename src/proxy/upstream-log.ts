@@ -1,6 +1,7 @@
 /** The log lines of a data plane's connections to nodes: opened, closed, lost, not to be had. */
 import type { Logger } from '../log.ts'
 import { messageOf } from '../message-of.ts'
+import { plural } from '../plural.ts'
 import { type Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 
@@ -32,7 +33,7 @@ export class UpstreamLog {
       `lost ${node}`,
       'warn',
       { code: 'UPSTREAM_LOST', cluster: clusterLabel(cluster), node },
-      `connection to ${clusterName(cluster)} ${node} lost with ${requests} requests in flight: ${cause?.message ?? 'closed by the node'}`,
+      `connection to ${clusterName(cluster)} ${node} lost with ${plural(requests, 'request')} in flight: ${cause?.message ?? 'closed by the node'}`,
     )
   }
 

@@ -1,5 +1,6 @@
 /** The admin API: who gets in, what it answers, and that both are as its document says. */
 import { request as httpRequest } from 'node:http'
+import { join } from 'node:path'
 import { Ajv } from 'ajv'
 import type { FastifyInstance } from 'fastify'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
@@ -10,10 +11,12 @@ import { HttpInstanceClient } from '../../src/admin/instance-client.ts'
 import { ref } from '../../src/admin/json-schema.ts'
 import { systemClock } from '../../src/clock.ts'
 import type { CheckReport } from '../../src/control/report.ts'
+import { createLogger } from '../../src/log.ts'
 import type { MigrationControl } from '../../src/proxy/migration-control.ts'
 import { ask, startTestControl, testApp } from '../support/controlled.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { type Rig, settingsFor, startRig } from '../support/instance.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 let rig: Rig
 let control: MigrationControl
@@ -92,6 +95,7 @@ describe('who gets in', () => {
         payload: JSON.stringify(ADVANCE),
       })
       expect(answer.statusCode).toBe(415)
+      expect(answer.body).toContain('content-type: application/json')
       expect(control.state.revision).toBe(0)
     },
   )
@@ -104,7 +108,10 @@ describe('who gets in', () => {
         ...(authorization === undefined ? {} : { authorization }),
       })
     for (const wrong of [undefined, 'Bearer', `Bearer ${TOKEN}x`, `Basic ${TOKEN}`, TOKEN]) {
-      expect((await get(wrong)).status).toBe(401)
+      const { status, body } = await get(wrong)
+      expect(status).toBe(401)
+      const said = wrong === undefined ? 'show the token' : 'the token that was shown is none'
+      expect(JSON.stringify(body)).toContain(said)
     }
     expect((await get(`Bearer ${TOKEN}`)).status).toBe(200)
     // The document is no secret.
@@ -260,6 +267,37 @@ describe('a change', () => {
     expect(committed).toMatchObject({ status: 200, body: { state: { revision: 5 } } })
     expect((await ask(app, 'POST', `/v1/changes/${id}/commit`, {})).status).toBe(404)
     expect((await ask(app, 'DELETE', `/v1/changes/${id}`)).status).toBe(200)
+  })
+})
+
+describe('what a caller asked in vain', () => {
+  const REFUSED = [
+    ['POST', '/v1/reconciliations', { step: 'done' }, 409],
+    ['POST', '/v1/reconciliations', { since: 'yesterday' }, 409],
+    ['POST', '/v1/clients/close', { address: 'hostname', reason: 'x' }, 400],
+    ['POST', '/v1/drain', { reason: 'x' }, 409],
+    ['GET', '/v1/plan?verb=advance&to=cut-over', undefined, 409],
+  ] as const
+
+  test.each(REFUSED)('is answered and not logged: %s %s %j', async (method, path, body, status) => {
+    const lines: string[] = []
+    const sink = { write: (line: string) => void lines.push(line) }
+    const log = createLogger({ level: 'debug', clock: systemClock, sink })
+    expect((await ask(testApp(control, { log }), method, path, body)).status).toBe(status)
+    expect(lines).toEqual([])
+  })
+
+  test('is logged under its own code where the proxy could not do it', async () => {
+    const lines: unknown[] = []
+    const sink = { write: (line: string) => void lines.push(JSON.parse(line)) }
+    const log = createLogger({ level: 'debug', clock: systemClock, sink })
+    const settings = settingsFor(rig.origin, rig.target)
+    const auditLogPath = join(temporaryDirectory(), 'nowhere', 'audit.jsonl')
+    const own = startTestControl({ ...settings, auditLogPath }, rig.instance)
+    const answer = await ask(testApp(own, { log }), 'PUT', '/v1/log-level', { level: 'info' })
+    expect(answer).toMatchObject({ status: 503, body: { code: 'AUDIT_NOT_WRITTEN' } })
+    expect(lines).toMatchObject([{ code: 'AUDIT_NOT_WRITTEN', level: 'warn' }])
+    expect(JSON.stringify(lines)).not.toContain('stack')
   })
 })
 

@@ -162,7 +162,7 @@ describe('two clusters that are well', () => {
     expect(find(rows, 'Both', 'schemas').detail).toBe(
       '2 tables in keyspaces ks: 0 errors, 0 warnings, 2 notes',
     )
-    expect(find(rows, 'Origin', 'schema').detail).toBe('2 tables in 1 keyspaces can be read')
+    expect(find(rows, 'Origin', 'schema').detail).toBe('2 tables in 1 keyspace can be read')
     expect(find(rows, 'Origin', 'protocol version').detail).toBe('version 5')
   })
 
@@ -468,7 +468,7 @@ describe('both clusters', () => {
     const found = await examine(settings)
     expect(find(found.rows, 'Both', 'schemas')).toMatchObject({
       verdict: 'fail',
-      detail: '2 tables in keyspaces ks: 1 errors, 0 warnings, 2 notes',
+      detail: '2 tables in keyspaces ks: 1 error, 0 warnings, 2 notes',
     })
     expect(found.schema?.differences[0]).toMatchObject({ severity: 'error', subject: 'ks.b' })
     const before = await examine(settings, { faultIs: 'warn' })

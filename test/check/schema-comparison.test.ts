@@ -354,7 +354,7 @@ describe('views, functions and counters', () => {
       'counters, which are the same',
       { tables: [table([KEY, column('n', 'counter')], 'hits')] },
       { tables: [table([KEY, column('n', 'counter')], 'hits')] },
-      /^note ks has 1 tables of counters \(hits\)/,
+      /^note ks has 1 table of counters \(hits\)/,
     ],
   ])('%s', (_, origin, target, expected) => {
     const found = compare(origin, target)

@@ -41,7 +41,7 @@ describe('renderRows', () => {
       'Origin    schema  skipped  needs "TCP" first',
       'Origin    clock   WARNING  found',
       '',
-      '4 checks: 1 ok, 1 warnings, 1 failed, 1 skipped',
+      '4 checks: 1 ok, 1 warning, 1 failed, 1 skipped',
     ])
   })
 

@@ -54,6 +54,7 @@ export const statusOf = (overrides: Partial<InstanceStatus> = {}): InstanceStatu
   notReady: null,
   stateFault: null,
   auditFault: null,
+  unwritable: { stateFile: null, auditLog: null },
   next: ['target-reads'],
   pending: null,
   clusters: {

@@ -7,7 +7,10 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { adminUrl } from '../../src/cli/access.ts'
+import type { Phase } from '../../src/control/phase.ts'
+import type { InstanceStatus } from '../../src/control/report.ts'
 import { afterTest } from '../support/after-test.ts'
+import { Authority, Files } from '../support/certificates.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { ZDM_USER, ZDM_VERSION, zdm } from '../support/zdm.ts'
 import {
@@ -51,6 +54,8 @@ const startApi = async (answers: Answers): Promise<{ url: string; asked: Asked[]
 
 const STATUS = { 'GET /v1/status': [200, statusOf()] } as const
 
+const README = new URL('../../README.md', import.meta.url).pathname
+
 describe('arguments', () => {
   test.each([
     [['--version'], 0, ZDM_VERSION],
@@ -72,6 +77,19 @@ describe('arguments', () => {
     [['reconciled', '--force', '--reason', 'x'], 2, "unknown option '--force'"],
     [['--address', 'http://', 'status'], 2, '--address'],
     [['--token-file', '/does/not/exist', 'status'], 2, '/does/not/exist cannot be read'],
+    [['--token-file', '/dev/null', 'status'], 2, '--token-file /dev/null holds no token'],
+    [['--address', 'ftp://x', 'status'], 2, '--address ftp://x: an address such as'],
+    [['--ca', README, 'status'], 2, `--ca: ${README} holds no certificate`],
+    [['--cert', README, '--key', README, 'status'], 2, `--cert: ${README} holds no certificate`],
+    [['--cert', README, 'status'], 2, `--cert ${README} needs --key`],
+    [['--key', README, 'status'], 2, 'needs --cert'],
+    [['plan', 'rollback', 'migrate'], 2, 'a rollback has no phase'],
+    [['plan', 'advance', 'migrate', '--to', 'connect'], 2, 'Name one phase'],
+    [['plan', 'advance', 'migrate', 'x'], 2, '(zdm plan --help lists'],
+    [['status', '--foo'], 2, '(zdm status --help lists'],
+    [['set', 'primary', 'nobody'], 2, '(zdm set primary --help lists'],
+    [['help', 'nonsense'], 2, "unknown command 'nonsense'"],
+    [['help', 'plan'], 0, 'what a change would do'],
   ])('zdm %j ends with %i', async (argv, status, said) => {
     const ran = await zdm(argv)
     expect(ran.out + ran.error).toContain(said)
@@ -95,6 +113,28 @@ describe('the address', () => {
   ])('%o with %o is %s', (options, environment, url) => {
     expect(adminUrl({ timeout: 1, ...options }, environment)).toBe(url)
   })
+})
+
+test.each([
+  [{ ZDM_ADMIN_PORT: 'abc' }, 'ZDM_ADMIN_PORT=abc: a port from 1 to 65535'],
+  [{ ZDM_ADMIN_PORT: '70000' }, 'ZDM_ADMIN_PORT=70000'],
+  [{ ZDM_ADMIN_ADDRESS: 'ftp://x' }, 'ZDM_ADMIN_ADDRESS=ftp://x: an address'],
+  [{ ZDM_ADMIN_TOKEN_PATH: '/does/not/exist' }, 'ZDM_ADMIN_TOKEN_PATH /does/not/exist cannot be'],
+])('what is wrong in the environment is named by its variable: %j', async (environment, said) => {
+  expect(await zdm(['status'], environment)).toMatchObject({
+    status: 2,
+    error: expect.stringContaining(said),
+  })
+})
+
+test('the key of another certificate is told before anybody is asked', async () => {
+  const authority = await Authority.create()
+  const files = new Files()
+  const one = await files.writePair('one', await authority.issue('one'))
+  const other = await files.writePair('other', await authority.issue('other'))
+  const ran = await zdm(['--cert', one.cert, '--key', other.key, 'status'])
+  expect(ran.status).toBe(2)
+  expect(ran.error).toContain(`--key: ${other.key} is not the key of the certificate in`)
 })
 
 describe('views', () => {
@@ -135,6 +175,20 @@ describe('views', () => {
     expect(ran.out).toContain('✗ configuration-equal')
   })
 
+  test.each([
+    [{ notReady: 'no start has succeeded yet', serving: 'starting' }, 1],
+    [{ stateFault: 'the disk is full', isStateKept: false }, 1],
+    [{ auditFault: 'changes that were made are in no file' }, 1],
+    [{ unwritable: { stateFile: null, auditLog: 'it cannot be written' } }, 1],
+    // Not to keep the state is somebody's choice.
+    [{ isStateKept: false }, 0],
+  ] as const)('status with %j ends with %i', async (changes, exit) => {
+    const answer = deploymentOf([statusOf(), statusOf(changes)])
+    const api = await startApi({ 'GET /v1/deployment': [200, answer] })
+    const ran = await zdm(['--address', api.url, 'status'])
+    expect(ran.status).toBe(exit)
+  })
+
   test('a plan for a way that there is not ends with 3, as the change does', async () => {
     const problem = { code: 'NO_SUCH_WAY', message: 'there is no way from migrate to cut-over' }
     const api = await startApi({ 'GET /v1/plan': [409, problem] })
@@ -155,6 +209,15 @@ describe('views', () => {
     expect(ran.out).toContain('writes both → target_only  ada via 10.0.0.9  leaving\n')
     expect(ran.out).toContain('refused: safety-net: misses writes')
   })
+
+  test.each([['target-reads'], ['--to', 'target-reads'], ['Target-Reads']])(
+    'plan advance %s names the phase as advance does',
+    async (...phase) => {
+      const api = await startApi({ 'GET /v1/plan': [200, planOf()] })
+      expect((await zdm(['--address', api.url, 'plan', 'advance', ...phase])).status).toBe(0)
+      expect(api.asked[0]?.path).toBe('/v1/plan?verb=advance&to=target-reads')
+    },
+  )
 
   test('a plan that is refused ends with 3', async () => {
     const plan = planOf({ isAllowed: false, checks: [FAILED], message: 'A check failed.' })
@@ -326,7 +389,24 @@ describe('views', () => {
     expect(ran.error).toContain('the bearer token is missing or wrong')
     expect(ran.error).toContain('--token-file <path> or ZDM_ADMIN_TOKEN_PATH')
   })
+
+  test.each([
+    ['--token-file', (path: string) => ['--token-file', path]],
+    ['ZDM_ADMIN_TOKEN_PATH', () => []],
+  ])('a wrong token is told as that, with its file: %s', async (setting, options) => {
+    const path = join(temporaryDirectory(), 'token')
+    writeFileSync(path, 'a-wrong-token-of-letters')
+    const problem = { code: 'UNAUTHORIZED', message: 'the token is not accepted' }
+    const api = await startApi({ 'GET /v1/config': [401, problem] })
+    const argv = ['--address', api.url, ...options(path), 'config']
+    const ran = await zdm(argv, { ZDM_ADMIN_TOKEN_PATH: path })
+    expect(ran.error).toContain(`The token in ${path} (${setting}) is not accepted: compare it`)
+    expect(ran.error).not.toContain('Name the file')
+  })
 })
+
+const statusIn = (phase: Phase): InstanceStatus =>
+  statusOf({ state: { ...statusOf().state, phase, rolledBackFrom: 'target-reads' } })
 
 describe('changes', () => {
   test('advance without a phase asks for the one that follows, by name', async () => {
@@ -343,7 +423,7 @@ describe('changes', () => {
   })
 
   test('advance gets to cut-over by its name alone, and says from where it was planned', async () => {
-    const onTarget = statusOf({ next: ['cut-over'] })
+    const onTarget = statusIn('target-reads')
     const api = await startApi({
       'GET /v1/status': [200, onTarget],
       'POST /v1/advance': [200, reportOf()],
@@ -358,10 +438,19 @@ describe('changes', () => {
   })
 
   test('advance where nothing follows is refused with the way back', async () => {
-    const api = await startApi({ 'GET /v1/status': [200, statusOf({ next: [] })] })
+    const api = await startApi({ 'GET /v1/status': [200, statusIn('cut-over')] })
     const ran = await zdm(['--address', api.url, 'advance'])
     expect(ran.status).toBe(3)
     expect(ran.error).toContain('zdm rollback')
+  })
+
+  test('advance after a rollback must be named, for one way forgets the reconciliation', async () => {
+    const api = await startApi({ 'GET /v1/status': [200, statusIn('rolled-back')] })
+    const ran = await zdm(['--address', api.url, 'advance'])
+    expect(ran.status).toBe(3)
+    expect(ran.error).toContain('forgets the reconciliation of 2026-01-01T12:00:00.000Z')
+    expect(ran.error).toContain('zdm advance target-reads')
+    expect(api.asked.length).toBe(1)
   })
 
   test.each([
@@ -386,6 +475,7 @@ describe('changes', () => {
 
   test.each([
     ['primary', 'TARGET', { primary: 'TARGET' }],
+    ['primary', 'target', { primary: 'TARGET' }],
     ['read-mode', 'PRIMARY_ONLY', { readMode: 'PRIMARY_ONLY' }],
     ['write-mode', 'target_only', { writeMode: 'target_only' }],
   ])('set %s changes that and leaves the rest', async (name, value, changed) => {

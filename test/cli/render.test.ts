@@ -165,7 +165,7 @@ describe('status outside of the ordinary', () => {
     const { state } = statusOf()
     const pending = { id: '1', verb: 'advance', by: 'bob', expiresAt: '2026-01-02' } as const
     const lines = shown(statusOf({ state: { ...state, reconciledAt: null }, pending }))
-    expect(lines).toContain('reconciled: never recorded')
+    expect(lines).toContain('reconciled: not recorded in this attempt')
     expect(lines).toContain('bob is making a change (advance), until 2026-01-02 at most')
   })
 
@@ -198,12 +198,27 @@ test('status tells what holds a change up, and what a restart would undo', () =>
     pending,
     isStateKept: false,
     stateFault: 'the disk is full',
-    auditFault: 'the disk of the log is full',
+    auditFault: 'changes that were made are in no file: the disk of the log is full',
+    unwritable: { stateFile: null, auditLog: 'the audit log x cannot be written' },
   })
   const lines = text(renderStatus(deploymentOf([status]), PLAIN))
   expect(lines).toContain('bob is making a change (advance)')
   expect(lines).toContain('forgets this state with a restart: the disk is full')
-  expect(lines).toContain('has changes that are in no file: the disk of the log is full')
+  expect(lines).toContain('changes that were made are in no file: the disk of the log is full')
+  expect(lines).toContain('would refuse every change but a rollback: the audit log x cannot')
+})
+
+test('status after a rollback shows both ways, and what one of them forgets', () => {
+  const { state } = statusOf()
+  const status = statusOf({
+    state: { ...state, phase: 'rolled-back', rolledBackFrom: 'target-reads' },
+    next: ['migrate', 'dual-read', 'target-reads'],
+  })
+  const lines = text(renderStatus(deploymentOf([status]), PLAIN))
+  expect(lines).toContain('zdm plan advance target-reads  what target-reads needs, going on')
+  expect(lines).toMatch(
+    /zdm plan advance migrate +a new attempt begins: the reconciliation of 2026/,
+  )
 })
 
 test('status tells once what a cluster lacks, as far as any instance knows', () => {
@@ -450,7 +465,7 @@ describe('a check of both clusters', () => {
     expect(lines).toContain('fine  ok')
     expect(shown).toMatch(/odd\nOrigin {2}TCP {2}FAILED {2}refused\n/)
     expect(shown).toMatch(/lost\nno answer\n/)
-    expect(shown).toContain('1 checks failed, 1 instances could not be asked')
+    expect(shown).toContain('1 check failed, 1 instance could not be asked')
   })
 
   test('paints words by how bad they are', () => {

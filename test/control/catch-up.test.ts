@@ -111,6 +111,7 @@ describe('what is taken over', () => {
       stage: ({ phase }) => staged.push(`staged ${phase}`),
       commit: () => staged.push('committed'),
       discard: () => staged.push('discarded'),
+      writeFault: () => Promise.resolve(null),
     }
     const own = fakeInstance('own', { state: stateOf('target-reads@5'), store })
     await own.switch.adopt(newer, 'peer0, peer1')
@@ -130,6 +131,7 @@ describe('what is taken over', () => {
       },
       commit: () => undefined,
       discard: () => undefined,
+      writeFault: () => Promise.resolve(null),
     }
     const own = fakeInstance('own', { state: stateOf('target-reads@5'), store })
     await own.switch.adopt(newer, 'peer0')

@@ -44,6 +44,10 @@ const mirrored = (
   asyncReads: { windowSeconds: 600, reads, errors, compared, mismatches, dropped: 7 },
 })
 
+const unwritable = (file: keyof Evidence['unwritable']): Partial<Evidence> => ({
+  unwritable: { ...goodEvidence().unwritable, [file]: 'it cannot be written' },
+})
+
 /** Check, what is seen, the state before, the phase to enter, the outcome where it may refuse. */
 const CASES: readonly (readonly [CheckId, Partial<Evidence>, MigrationState, Phase, string])[] = [
   ['serving', {}, stateIn('connect'), 'migrate', 'pass'],
@@ -67,6 +71,14 @@ const CASES: readonly (readonly [CheckId, Partial<Evidence>, MigrationState, Pha
   ['state-kept', {}, stateIn('dual-read'), 'target-reads', 'pass'],
   ['state-kept', { isStateKept: false }, stateIn('dual-read'), 'target-reads', 'fail'],
   ['state-kept', { isStateKept: false }, stateIn('connect'), 'migrate', 'pass'],
+  ['state-kept', unwritable('stateFile'), stateIn('dual-read'), 'target-reads', 'fail'],
+  ['state-kept', unwritable('auditLog'), stateIn('dual-read'), 'target-reads', 'pass'],
+  ['files-writable', {}, stateIn('connect'), 'migrate', 'pass'],
+  ['files-writable', unwritable('stateFile'), stateIn('connect'), 'migrate', 'fail'],
+  ['files-writable', unwritable('auditLog'), stateIn('connect'), 'migrate', 'fail'],
+  // It may be mended by now, and is tried again with the change.
+  ['files-writable', { auditFault: 'full' }, stateIn('connect'), 'migrate', 'warn'],
+  ['files-writable', { stateFault: 'full' }, stateIn('connect'), 'migrate', 'warn'],
   ['failed-writes', {}, stateIn('dual-read'), 'target-reads', 'pass'],
   [
     'failed-writes',

@@ -15,6 +15,7 @@ import {
   failuresOf,
   fakeInstance,
   noFailures,
+  START,
   stateIn,
 } from './instances.ts'
 
@@ -144,6 +145,28 @@ describe('three instances', () => {
     expect(
       all[2]!.audit.latest(1)[0]!.checks.filter(({ outcome }) => outcome === 'fail').length,
     ).toBe(1)
+  })
+
+  test.each([
+    [['a', 'b', 'c'], 'refused by all 3: serving, failed-writes'],
+    [['a', 'c'], 'refused by a, c: serving, failed-writes'],
+  ] as const)('%j that refuse alike are told once', async (names, message) => {
+    const all = three()
+    for (const instance of all.filter(({ name }) => names.some((one) => one === name))) {
+      instance.evidence = { serving: 'stuck', failedWrites: failuresOf(0, 7) }
+    }
+    const report = await coordinateChange(all, TO_TARGET, WHO, clock)
+    expect(report.message).toBe(`${message} (nothing was changed)`)
+    // The reasons are where the checks are.
+    expect(JSON.stringify(report.checks)).toContain('7 on Target only')
+  })
+
+  test('that have no such way say so once', async () => {
+    const wish = { verb: 'advance', to: 'connect' } as const
+    const { message } = await coordinateChange(three(), wish, WHO, clock)
+    expect(message).toMatch(/^all 3: there is no way from dual-read to connect.*changed\)$/)
+    const one = three().slice(0, 1)
+    expect((await coordinateChange(one, wish, WHO, clock)).message).toMatch(/^there is no way/)
   })
 
   test('do not go on from where nobody has planned it', async () => {
@@ -407,6 +430,22 @@ describe('what was found of the deployment', () => {
 })
 
 describe('the plan', () => {
+  test('tells of a file that cannot be written, as the change does', async () => {
+    const all = three('connect')
+    const stateFile = 'the state file x cannot be written'
+    all[1]!.evidence = { unwritable: { stateFile, auditLog: null } }
+    const wish = { verb: 'advance', to: 'migrate' } as const
+    const plan = await planChange(all, wish, clock)
+    expect(plan.isAllowed).toBe(false)
+    const found = plan.checks.filter(({ outcome }) => outcome === 'fail')
+    expect(found).toMatchObject([{ id: 'files-writable', evidence: stateFile, instance: 'b' }])
+    expect((await coordinateChange(all, wish, WHO, clock)).outcome).toBe('refused')
+    const back = await coordinateChange(all, BACK, WHO, clock)
+    expect(back.outcome).toBe('done')
+    const told = back.checks.filter(({ outcome }) => outcome !== 'pass')
+    expect(told.map(({ id }) => id)).toEqual(['state-kept', 'files-writable'])
+  })
+
   test('names the steps, in order', async () => {
     const { steps } = await planChange(three(), TO_TARGET, clock)
     expect(steps).toEqual([
@@ -414,6 +453,14 @@ describe('the plan', () => {
       'commit on all 3 at revision 5: reads go Origin → Target and are no longer copied; writes stay as they are (both); connections stay',
       'wait until every request that was routed before has been answered',
     ])
+  })
+
+  test('of a new attempt says what it forgets, and so does the change', async () => {
+    const all = three('rolled-back')
+    const wish = { verb: 'advance', to: 'migrate' } as const
+    const forgotten = `a new attempt begins: the reconciliation of ${START} counts no more`
+    expect((await planChange(all, wish, clock)).steps.at(-1)).toBe(forgotten)
+    expect((await coordinateChange(all, wish, WHO, clock)).message).toContain(forgotten)
   })
 
   test('sees a change that is being made', async () => {
@@ -479,7 +526,7 @@ describe('before the data is copied', () => {
     all[2]!.lastCheck = lastCheck('2026-01-03T00:00:00.000Z', 2)
     const refused = await coordinateChange(all, TO_MIGRATE, WHO, clock)
     expect(refused.outcome).toBe('refused')
-    expect(refused.message).toContain('2026-01-03T00:00:00.000Z, of 1 keyspaces, found 2 faults')
+    expect(refused.message).toContain('2026-01-03T00:00:00.000Z, of 1 keyspace, found 2 faults')
     all[1]!.lastCheck = lastCheck('2026-01-04T00:00:00.000Z', 0)
     expect(await coordinateChange(all, TO_MIGRATE, WHO, clock)).toMatchObject({ outcome: 'done' })
   })

@@ -17,6 +17,7 @@ import type {
 } from '../../src/control/report.ts'
 import { FORGETFUL_STORE, type StateStore } from '../../src/control/state-store.ts'
 import { MigrationSwitch } from '../../src/control/switch.ts'
+import { waysFrom } from '../../src/control/transitions.ts'
 import { createLogger } from '../../src/log.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
@@ -61,6 +62,8 @@ export const goodEvidence = (changes: Partial<Evidence> = {}): Evidence => ({
   },
   isStateKept: true,
   stateFault: null,
+  auditFault: null,
+  unwritable: { stateFile: null, auditLog: null },
   settingsRouting: ON_ORIGIN,
   failedWrites: noFailures,
   asyncReads: {
@@ -100,6 +103,8 @@ export type FakeInstanceOptions = {
   readonly auditPath?: string
   /** Why a change does not reach every thread. */
   readonly applyFault?: string
+  /** Takes the lines of its log; nobody if absent. */
+  readonly sink?: { write(line: string): void }
 }
 
 export const fakeInstance = (name: string, options: FakeInstanceOptions = {}): FakeInstance => {
@@ -114,7 +119,10 @@ export const fakeInstance = (name: string, options: FakeInstanceOptions = {}): F
     store: options.store ?? FORGETFUL_STORE,
     audit,
     clock,
-    log: createLogger({ level: 'fatal', clock }),
+    log: createLogger({
+      clock,
+      ...(options.sink === undefined ? { level: 'fatal' } : { level: 'debug', sink: options.sink }),
+    }),
     newId: () => `${name}-${++changes}`,
     evidence: () => Promise.resolve(evidence()),
     apply: (state) => {
@@ -191,8 +199,9 @@ const statusOf = (name: string, own: MigrationSwitch, evidence: Evidence): Insta
     isStateKept: isStateKept && own.stateFault === null,
     stateFault: own.stateFault,
     auditFault: null,
+    unwritable: evidence.unwritable,
     settingsRouting,
-    next: PHASE_TABLE[own.state.phase].next,
+    next: waysFrom(own.state),
     pending: own.pending,
     clusters,
     traffic: {

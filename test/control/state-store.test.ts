@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -68,6 +68,16 @@ describe('the state file', () => {
     const path = newPath()
     mkdirSync(path)
     expect(() => new FileStateStore(path).stage(STATE)).toThrow(/cannot be written: EISDIR/)
+  })
+
+  test('is said to be unwritable beforehand, and nothing is written for that', async () => {
+    const path = newPath()
+    expect(await new FileStateStore(path).writeFault()).toBeNull()
+    expect(existsSync(path)).toBe(false)
+    const nowhere = new FileStateStore(join(path, 'nowhere', 'state.json'))
+    expect(await nowhere.writeFault()).toMatch(/state file .* cannot be written: ENOENT/)
+    mkdirSync(path)
+    expect(await new FileStateStore(path).writeFault()).toContain('is a directory')
   })
 
   test.each([

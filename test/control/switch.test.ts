@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from '
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { AUDIT_ENTRIES_MAX, AuditLog } from '../../src/control/audit-log.ts'
+import { coordinateChange } from '../../src/control/coordinate.ts'
 import { ControlError, ControlErrorCode } from '../../src/control/errors.ts'
 import type { PrepareRequest } from '../../src/control/report.ts'
 import { FileStateStore, FORGETFUL_STORE, type StateStore } from '../../src/control/state-store.ts'
@@ -138,6 +139,24 @@ describe('a disk that cannot be written', () => {
     expect(readdirSync(directory)).toEqual(['audit'])
   })
 
+  test('leaves a refused attempt in no file, which is told as that and as no change', async () => {
+    const lines: Record<string, unknown>[] = []
+    const sink = { write: (line: string) => void lines.push(JSON.parse(line)) }
+    const auditPath = temporaryDirectory()
+    const { audit, switch: own, ...instance } = fakeInstance('a', { auditPath, sink })
+    const wish = { verb: 'advance', to: 'migrate' } as const
+    const who = { by: 'ada', reason: '', force: false }
+    const client = { ...instance, audit, switch: own }
+    const report = await coordinateChange([client], wish, who, new FakeClock())
+    expect(report).toMatchObject({ outcome: 'refused' })
+    own.refused(report, who, 'x')
+    expect(audit.fault).toContain('attempts that were refused are in no file')
+    expect(lines).toMatchObject([
+      { code: 'AUDIT_NOT_WRITTEN', level: 'warn', msg: expect.stringContaining('refused attempt') },
+    ])
+    expect(JSON.stringify(lines)).not.toContain('stack')
+  })
+
   test('keeps what a rollback could not record until it can be, and says so', async () => {
     const directory = temporaryDirectory()
     const path = join(directory, 'audit.jsonl')
@@ -145,7 +164,9 @@ describe('a disk that cannot be written', () => {
     const { audit, switch: own } = fakeInstance('a', { auditPath: path })
     const { id } = await own.prepare(request(back), 'x')
     await own.commit(id, 'x')
-    expect(audit.fault).toContain(`${path} (audit_log_path) cannot be written: `)
+    expect(audit.fault).toContain(
+      `changes that were made are in no file: the audit log ${path} (audit_log_path) cannot be`,
+    )
     rmdirSync(path)
     own.note('log-level', { by: 'ada', reason: '' }, 'x', 'debug')
     expect(audit.fault).toBeNull()
@@ -232,6 +253,18 @@ test('what an older release has recorded can be read', async () => {
   const { comparisonBegunAt: _, originLacks: __, targetLacks: ___, ...older } = entry!.to!
   writeFileSync(path, `${JSON.stringify({ ...entry, to: older })}\n`)
   expect(new AuditLog(path).latest(1)).toEqual([entry])
+})
+
+test('an audit log that cannot be written is found out beforehand', async () => {
+  const path = join(temporaryDirectory(), 'audit.jsonl')
+  const audit = new AuditLog(path)
+  expect(await audit.writeFault()).toBeNull()
+  expect(await new AuditLog(null).writeFault()).toBeNull()
+  writeFileSync(path, '')
+  expect(await audit.writeFault()).toBeNull()
+  expect(await new AuditLog(join(path, 'x')).writeFault()).toMatch(/audit log .* ENOTDIR/)
+  mkdirSync(`${path}.d`)
+  expect(await new AuditLog(`${path}.d`).writeFault()).toContain('is a directory')
 })
 
 test('the audit log outlives the process, a line that was cut off included', async () => {

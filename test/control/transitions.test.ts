@@ -7,7 +7,9 @@ import {
   nextState,
   resultOf,
   type TransitionResult,
+  waysFrom,
 } from '../../src/control/transitions.ts'
+import { messageOf } from '../../src/message-of.ts'
 import { ON_ORIGIN, START, stateIn } from './instances.ts'
 
 /** Where `advance` leads, whole: every pair that is not here is refused. */
@@ -56,6 +58,7 @@ describe('advance', () => {
     const state = stateIn('rolled-back', { rolledBackFrom })
     const ways = PHASES.filter((to) => resultOf(state, { verb: 'advance', to }).kind === 'change')
     expect(ways).toEqual(expected)
+    expect(waysFrom(state)).toEqual(expected)
   })
 
   test('to where it is puts right a routing that was changed outside the phases', () => {
@@ -108,7 +111,7 @@ describe('aligning', () => {
 
   test('with those that have gone on meanwhile needs no evidence but for the data', () => {
     const model = stateIn('target-reads', { revision: 7 })
-    expect(refusing(stateIn('connect'), model)).toEqual(['safety-net'])
+    expect(refusing(stateIn('connect'), model)).toEqual(['safety-net', 'files-writable'])
   })
 
   test('with reads on Target outside the phases is going on', () => {
@@ -163,13 +166,35 @@ describe('a routing of its own', () => {
   })
 })
 
-test('the next phase is the first of the table', () => {
-  expect(PHASES.map((phase) => nextPhase(stateIn(phase)))).toEqual([
-    'migrate',
-    'dual-read',
+const followsIn = (state: MigrationState): string => {
+  try {
+    return nextPhase(state)
+  } catch (error) {
+    return messageOf(error)
+  }
+}
+
+test('a bare advance goes to the first of the table, and says what to do where there is none', () => {
+  const followers = PHASES.map((phase) => followsIn(stateIn(phase, { rolledBackFrom: 'connect' })))
+  expect(followers.slice(0, 4)).toEqual(['migrate', 'dual-read', 'target-reads', 'cut-over'])
+  expect(followers[4]).toMatch(/no phase follows cut-over: zdm rollback/)
+})
+
+test.each([
+  [
     'target-reads',
-    'cut-over',
-    null,
+    START,
+    /forgets the reconciliation of 2026.*zdm advance dual-read or zdm advance target-reads goes on/,
+  ],
+  ['target-reads', null, /zdm advance migrate begins a new attempt; zdm advance dual-read or/],
+  [
     'migrate',
-  ])
+    START,
+    /zdm advance migrate begins a new attempt, which forgets the reconciliation of/,
+  ],
+  ['migrate', null, /^migrate$/],
+  ['connect', null, /^migrate$/],
+] as const)('after a rollback from %s, reconciled at %s, a bare advance: %s', (from, at, said) => {
+  const state = stateIn('rolled-back', { rolledBackFrom: from, reconciledAt: at })
+  expect(followsIn(state)).toMatch(said)
 })

@@ -171,7 +171,7 @@ describe('the command', () => {
     expect(ran.out).toContain(`Origin ${origin.version}, Target ${target.version}`)
     expect(ran.out).toMatch(/Both +client protocol +ok +versions 3\/v3, 4\/v4, 5\/v5; /)
     expect(ran.out).toMatch(/Both +node settings +ok/)
-    expect(ran.out).toMatch(new RegExp(`1 tables in keyspaces ${SAME}: 0 errors, 0 warnings`))
+    expect(ran.out).toMatch(new RegExp(`1 table in keyspaces ${SAME}: 0 errors, 0 warnings`))
     expect(ran.out).toContain('Nothing found that stands in the way of the migration.')
   })
 

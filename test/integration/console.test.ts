@@ -203,7 +203,7 @@ describe('the console', () => {
     expect(await page.locator('#summary').textContent()).toContain('the instances differ')
     expect(await page.locator('#traffic').textContent()).toContain('Reads from Origin0 /s')
     expect(await page.locator('#next').textContent()).toContain('what migrate needs')
-    expect(await page.locator('#routing').textContent()).toContain('never recorded')
+    expect(await page.locator('#routing').textContent()).toContain('not recorded')
     expect(await page.locator('.axes').first().textContent()).toBe('1 ms0 ms5 min agonow')
   })
 
@@ -324,6 +324,32 @@ describe('the console', () => {
     await token.fill('a-token-of-many-letters')
     await page.keyboard.press('Enter')
     await isCurrent(page, 'connect')
+  })
+
+  test('after a rollback the phase to advance to is chosen, the furthest first', async () => {
+    const { page, control } = await openConsole()
+    const [own] = control.deployment('test')
+    const who = { by: 'ada', reason: 'a test', force: true }
+    const verbs = [
+      { verb: 'advance', to: 'migrate' },
+      { verb: 'advance', to: 'dual-read' },
+      { verb: 'rollback' },
+    ] as const
+    for (const [revision, transition] of verbs.entries()) {
+      const change = { ...who, transition, expectedRevision: revision, revision: revision + 1 }
+      await own!.prepare(change).then(({ id }) => own!.commit(id))
+    }
+    await isCurrent(page, 'rolled-back')
+    const choice = page.getByLabel('Phase to advance to')
+    expect(await choice.locator('option').allTextContents()).toEqual(['dual-read', 'migrate'])
+    await page.getByRole('button', { name: 'Plan: advance…' }).click()
+    await page.locator('#plan-title', { hasText: 'advance: rolled-back → dual-read' }).waitFor()
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await choice.selectOption('migrate')
+    await page.getByRole('button', { name: 'Plan: advance…' }).click()
+    await page.getByRole('button', { name: 'Confirm: advance to migrate' }).click()
+    await isCurrent(page, 'migrate')
+    expect(await choice.isVisible()).toBe(false)
   })
 
   test('a rollback from anywhere is two keys away', async () => {

@@ -25,8 +25,9 @@ export const startTestControl = (
   instance: ProxyInstance,
   evidence: EvidenceSources = NO_EVIDENCE,
   leave: () => void = () => undefined,
+  log: RootLogger = silentLog(),
 ): MigrationControl => {
-  const tools = { clock: systemClock, log: silentLog() }
+  const tools = { clock: systemClock, log }
   const state = loadState(settings, tools)
   const control = createControl({
     settings,
@@ -43,12 +44,18 @@ export const startTestControl = (
   return control
 }
 
+type TestAppOptions = {
+  readonly token?: string | null
+  readonly clock?: Clock
+  readonly log?: RootLogger
+}
+
 export const testApp = (
   control: MigrationControl,
-  { token = null, clock = systemClock }: { token?: string | null; clock?: Clock } = {},
+  { token = null, clock = systemClock, log = silentLog() }: TestAppOptions = {},
 ): FastifyInstance => {
   const credentials = { ...OPEN, tokens: token === null ? null : [token] }
-  const app = createAdminApp(control, { credentials: () => credentials, clock, log: silentLog() })
+  const app = createAdminApp(control, { credentials: () => credentials, clock, log })
   afterTest(() => app.close())
   return app
 }

@@ -73,7 +73,9 @@ const render = (plan) => {
 const showPlan = async (verb) => {
   setText('plan-error', '')
   try {
-    planned = await ask('GET', `/v1/plan?verb=${verb}`)
+    const choice = byId('plan-to')
+    const to = verb === 'advance' && !choice.hidden ? `&to=${choice.value}` : ''
+    planned = await ask('GET', `/v1/plan?verb=${verb}${to}`)
   } catch (error) {
     planned = null
     if (!(error instanceof NoTokenError)) setText('notice', `No plan: ${error.message}`)

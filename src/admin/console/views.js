@@ -96,6 +96,15 @@ const nextSteps = (status, deployment) => {
     return ['Make them alike: zdm align --like the instance that is right.', 'Or roll back.']
   }
   const [next] = status.next
+  if (isChoice(status)) {
+    const { reconciledAt } = status.state
+    const forgotten =
+      reconciledAt === null ? '' : `; it forgets the reconciliation of ${reconciledAt}`
+    return [
+      'Choose the phase, then Plan: advance… shows what it needs.',
+      `migrate begins a new attempt${forgotten}. The others go on with this one.`,
+    ]
+  }
   const isOriginOld = status.state.routing.writeMode === 'target_only'
   return [
     ...(next === undefined ? [] : [`Plan: advance… shows what ${next} needs.`]),
@@ -103,6 +112,18 @@ const nextSteps = (status, deployment) => {
       ? 'A rollback is refused: Origin lacks what was written to Target alone.'
       : 'Plan: rollback… puts every read back on Origin at once.',
   ]
+}
+
+/** After a rollback the ways differ in what they forget: the phase is chosen. */
+const isChoice = ({ state, next }) => state.phase === 'rolled-back' && next.length > 1
+
+const renderChoice = (status) => {
+  const choice = byId('plan-to')
+  choice.hidden = !isChoice(status)
+  // The furthest first; what is chosen already stays.
+  const phases = [...status.next].reverse()
+  if ([...choice.options].map(({ value }) => value).join() === phases.join()) return
+  choice.replaceChildren(...phases.map((text) => make('option', { text })))
 }
 
 export const renderState = (status, deployment, phases) => {
@@ -120,7 +141,7 @@ export const renderState = (status, deployment, phases) => {
     ],
     ['Revision', String(state.revision)],
     state.reconciledAt === null
-      ? ['Reconciled', 'never recorded (zdm reconciled)', 'warning']
+      ? ['Reconciled', 'not recorded in this attempt (zdm reconciled)', 'warning']
       : ['Reconciled', state.reconciledAt],
     ...(status.isStateKept
       ? []
@@ -134,6 +155,7 @@ export const renderState = (status, deployment, phases) => {
     ...(status.auditFault === null ? [] : [['Audit log', status.auditFault, 'bad']]),
   ])
   byId('next').replaceChildren(...nextSteps(status, deployment).map((text) => make('li', { text })))
+  renderChoice(status)
   byId('plan-advance').disabled = status.next.length === 0
   const isDrifting = deployment.checks.some(({ outcome }) => outcome === 'fail')
   setText(
