@@ -12,6 +12,7 @@ import {
   type StartedTestContainer,
   Wait,
 } from 'testcontainers'
+import { unlessAborted } from '../src/unless-aborted.ts'
 import { cassandraYaml } from './cassandra-yaml.ts'
 import {
   ClusterError,
@@ -24,7 +25,6 @@ import {
 import { FAST_START } from './java.ts'
 import { takeLoopbackPlace } from './loopback.ts'
 import { acceptsDefaultRole, answersOptions, waitUntil } from './readiness.ts'
-import { unlessAborted } from './unless-aborted.ts'
 
 const PROBE_TIMEOUT_MS = 5000
 const BOOT_TIMEOUT_MS = 180_000

@@ -1,11 +1,20 @@
-/** What comes of the work, or a rejection as soon as the signal is aborted: nobody waits for the work then. */
-export const unlessAborted = async <T>(work: Promise<T>, signal: AbortSignal): Promise<T> => {
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const onAbort = (): void => reject(signal.reason)
+/** For work that knows no signal: whoever waits for it is let go, and what still comes of it is not lost. */
+
+/** Rejects as soon as the signal says so, with its reason; what then still arrives goes to `discard`. */
+export const unlessAborted = async <T>(
+  work: Promise<T>,
+  signal: AbortSignal,
+  discard: (late: T) => unknown = () => undefined,
+): Promise<T> => {
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = () => aborted.reject(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
   if (signal.aborted) onAbort()
-  signal.addEventListener('abort', onAbort)
   try {
-    return await Promise.race([work, aborted])
+    return await Promise.race([aborted.promise, work])
+  } catch (error) {
+    if (signal.aborted) work.then(discard).catch(() => undefined)
+    throw error
   } finally {
     signal.removeEventListener('abort', onAbort)
   }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { unlessAborted } from '../../clusters/unless-aborted.ts'
+import { unlessAborted } from '../src/unless-aborted.ts'
 
 const neverAborted = new AbortController().signal
 
