@@ -250,9 +250,10 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
         list(ref('CheckResult')),
         'What whoever coordinates has found of the deployment as a whole, for the record.',
       ),
+      at: described(TIME, 'When the change is made, for all instances; absent: now.'),
       ...REQUESTER,
     },
-    ['deployment', ...REQUESTER_OPTIONAL],
+    ['deployment', 'at', ...REQUESTER_OPTIONAL],
   ),
   PreparedChange: object({
     id: TEXT,
