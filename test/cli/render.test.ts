@@ -240,7 +240,7 @@ test('status tells that answers were not compared, and how to compare them', () 
   const nothing = { errors: 0, compared: 0, mismatches: 0, dropped: 3 }
   const status = statusOf({ asyncReads: { windowSeconds: 60, reads: 1000, ...nothing } })
   expect(text(renderStatus(deploymentOf([status, status]), PLAIN))).toContain(
-    '2,000 mirrored reads, 0 failed; answers not compared: compare_async_reads: true compares them; 6 copies dropped',
+    '2,000 mirrored reads, 0 failed; answers not compared (compare_async_reads: true compares them); 6 copies dropped',
   )
 })
 
