@@ -11,6 +11,7 @@ export default defineConfig({
           exclude: ['test/integration/**'],
           // Waiting for what must happen is bounded by the test's own time, also on a busy machine.
           expect: { poll: { interval: 10, timeout: 60_000 } },
+          testTimeout: 60_000,
           // One less, which is the default, is one on two cores; and group 0 with one worker is run last.
           maxWorkers: availableParallelism(),
           sequence: { groupOrder: 1 },

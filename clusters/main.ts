@@ -1,6 +1,6 @@
 /**
- * Starts Origin and Target and keeps them until Ctrl-C, for whoever develops against real clusters:
- * prints their addresses and the environment that lets tests use them instead of their own pair.
+ * `npm run clusters`: starts Origin and Target and keeps them until Ctrl-C, for whoever develops against
+ * real clusters: prints their addresses and the environment that lets tests use them instead of their own pair.
  */
 import { once } from 'node:events'
 import { ClusterError, type RunningCluster } from './cluster.ts'
@@ -11,7 +11,18 @@ import { StatusLine, standardError } from './status-line.ts'
 const describe = (cluster: RunningCluster): string =>
   `${cluster.contactPoints[0]?.address}:${cluster.contactPoints[0]?.port}`
 
+const USAGE = `Usage: npm run clusters
+
+Starts two Cassandra clusters, Origin and Target, prints where they are, and stops them at Ctrl-C.
+ZDM_CLUSTERS=docker or jvm chooses what they run on. No options.`
+
 const main = async (): Promise<number> => {
+  const [first] = process.argv.slice(2)
+  if (first !== undefined) {
+    const isHelp = first === '--help' || first === '-h'
+    console.error(isHelp ? USAGE : `There is no option ${first}.\n\n${USAGE}`)
+    return isHelp ? 0 : 2
+  }
   const interrupted = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => interrupted.abort())

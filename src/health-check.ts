@@ -9,7 +9,7 @@ import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { bindAddress, isAnyAddress } from './config/address.ts'
 import { parseCommandLine } from './config/command-line.ts'
-import { loadFrom, type SettingsPlaces } from './config/load.ts'
+import { readableSettings, type SettingsPlaces } from './config/load.ts'
 import type { Settings } from './config/settings.ts'
 import { formatEndpoint } from './net/dialer.ts'
 
@@ -86,10 +86,10 @@ const request = (
 
 /** Says why not, if not. */
 const ask = async ({ places, path }: Question): Promise<string | null> => {
+  // Settings that are being edited, or wrong, must not make a proxy look dead that serves on with what it has read.
+  const { settings, faults } = readableSettings(places, process.env)
+  const address = reachableAddress(settings.metricsAddress)
   try {
-    // A secret that is being replaced must not make a proxy look dead.
-    const { settings } = loadFrom(places, process.env, { readFile: null })
-    const address = reachableAddress(settings.metricsAddress)
     const response = await request(address, settings, `/health/${path}`)
     const body = await text(response)
     if (response.statusCode === 200) return null
@@ -97,7 +97,7 @@ const ask = async ({ places, path }: Question): Promise<string | null> => {
   } catch (error) {
     if (!(error instanceof Error)) throw error
     const cause = error.cause instanceof Error ? `: ${error.cause.message}` : ''
-    return `${error.message}${cause}`
+    return [`${error.message}${cause}`, ...faults].join('\n')
   }
 }
 

@@ -57,6 +57,16 @@ export const logLevelsOf = (logLevel: string, logLevels: readonly string[]): Log
   ),
 })
 
+/** With another level of one component, or (null) of whatever has none of its own. */
+export const withLevel = (
+  { base, components }: LogLevels,
+  component: Component | null,
+  level: LogLevel,
+): LogLevels =>
+  component === null
+    ? { base: level, components }
+    : { base, components: { ...components, [component]: level } }
+
 export const levelOf = (levels: LogLevels, component: string | null): LogLevel =>
   component !== null && isComponent(component)
     ? (levels.components[component] ?? levels.base)

@@ -175,9 +175,17 @@ class PinoLogger implements RootLogger {
   }
 }
 
+/** For people: an event is a line, with its date and code; what an error brings along comes below. */
+export const ON_A_TERMINAL = {
+  translateTime: 'SYS:standard',
+  messageFormat: '{code} {msg}',
+  ignore: 'code',
+  singleLine: true,
+} as const
+
 const stderrSink = (): { write(line: string): void } =>
   isatty(STDERR)
-    ? pretty({ destination: STDERR, sync: true, colorize: true })
+    ? pretty({ ...ON_A_TERMINAL, destination: STDERR, sync: true, colorize: true })
     : destination({ fd: STDERR, sync: true })
 
 export const createLogger = (options: LoggerOptions): RootLogger => {

@@ -16,6 +16,7 @@ import { type DescribedSetting, describeSettings, type Settings } from './config
 import { valueText } from './config/value.ts'
 import { ControlError } from './control/errors.ts'
 import { type MigrationState, routingStateOf } from './control/migration-state.ts'
+import { endProcess } from './end-process.ts'
 import { createLogger, type Logger, type RootLogger } from './log.ts'
 import { logLevelsOf } from './log-levels.ts'
 import { systemResolve } from './net/resolve.ts'
@@ -27,6 +28,7 @@ import { serveHealth } from './proxy/serve-health.ts'
 import { loadServerStore, serverCredentials } from './proxy/server-credentials.ts'
 import type { GivenUp } from './proxy/start-attempts.ts'
 import { createControl, loadState, serveAdmin } from './proxy/start-control.ts'
+import { Hangups, StopSignals } from './signals.ts'
 import { readVersion } from './version.ts'
 
 const EXIT_FAULT = 1
@@ -77,6 +79,7 @@ const run = async (
   load: LoadAgain,
   version: string,
   log: RootLogger,
+  hangups: Hangups,
 ): Promise<number> => {
   const { settings } = loaded
   const stop = new AbortController()
@@ -102,9 +105,9 @@ const run = async (
   const configuration = new Configuration({ instance, loaded, load, lookAtFiles, ...tools })
   const config = (): readonly DescribedSetting[] => configuration.describe()
   const given = { settings, config, version, instance, state, serverStore }
-  let isDrained = false
+  const stopSignals = new StopSignals()
   const leave = (): void => {
-    isDrained = true
+    stopSignals.onDrained()
     stop.abort()
   }
   const evidence = measuredEvidence(instance)
@@ -112,21 +115,25 @@ const run = async (
   const control = createControl(controlOptions)
   const onSignal = (signal: NodeJS.Signals): void => {
     log.info({ code: 'SIGNAL', signal }, `${signal} received`)
-    // Whoever has it drained and then ends it wants no more than that.
-    if (stop.signal.aborted && !isDrained) force.abort()
-    isDrained = false
+    const isSecond = stopSignals.isSecond(signal, systemClock.now())
+    if (stop.signal.aborted && isSecond) force.abort()
     stop.abort()
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
-  process.on('SIGHUP', () => {
+  hangups.follow(() => {
     log.info({ code: 'SIGNAL', signal: 'SIGHUP' }, 'SIGHUP received: reading files again')
     configuration.reload()
   })
   const stopped = new Promise<void>((resolve) => {
     stop.signal.addEventListener('abort', () => resolve(instance.stop(force.signal)))
   })
-  const series = { control: () => control.series(), reloads: () => configuration.series() }
-  const metrics = await serveHealth(settings, version, instance, series, controlOptions)
+  const metrics = await serveHealth(
+    settings,
+    version,
+    instance,
+    { control: (planes) => control.series(planes), reloads: () => configuration.series() },
+    controlOptions,
+  )
   if (metrics === null && settings.metricsBindRequired) return EXIT_FAULT
   const admin = await serveAdmin(control, controlOptions)
   followServerFiles(serverStore, { admin, metrics })
@@ -194,6 +201,8 @@ const withSettings = async (
       ? loadFrom(command, process.env, { isStrict })
       : loadSettings(layers, { isStrict })
   const early = createLogger({ level: 'info', clock: systemClock })
+  // Before the settings are read: whoever asks for it later gets them read again.
+  const hangups = new Hangups()
   if (kind === 'run') {
     early.info({ code: 'STARTING', version }, `Starting ZDM proxy version ${version}`)
   }
@@ -206,7 +215,7 @@ const withSettings = async (
   const log = createLogger({ level, clock: systemClock })
   const beginning = await readBeginning(loaded.settings, log)
   if (beginning === null) return EXIT_SETTINGS
-  return run(loaded, beginning, load, version, log)
+  return run(loaded, beginning, load, version, log, hangups)
 }
 
 const main = async (): Promise<number> => {
@@ -229,4 +238,4 @@ const main = async (): Promise<number> => {
   }
 }
 
-process.exit(await main())
+endProcess(await main())

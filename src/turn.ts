@@ -1,6 +1,6 @@
 /**
- * The time of the current turn of the event loop: read once at the beginning of every read callback
- * and shared by all that happens in it. Reading a clock per request would cost more than the request.
+ * The time of the current turn of the event loop: read once at the beginning of every callback that leads
+ * to an answer (a read, a lost connection, a timer, another thread's word) and shared by all that happens in it. Reading a clock per request would cost more than the request.
  */
 import type { Clock } from './clock.ts'
 

@@ -146,10 +146,18 @@ describe('the health check', { timeout: 30_000 }, () => {
     }
   })
 
-  test('fails with settings that the proxy would refuse', async () => {
-    const { status, error } = await check([], {})
+  test('finds a proxy that serves on although its file has become wrong', async () => {
+    const path = join(directory, 'edited.yaml')
+    writeFileSync(path, `metrics_port: ${port}\nproxy_request_timeout_ms: -1\nread_mode: ALL\n`)
+    expect(await check(['--config', path], {})).toEqual({ status: 0, error: '' })
+  })
+
+  test('says where it fails what is wrong with the settings', async () => {
+    const path = join(directory, 'wrong.yaml')
+    writeFileSync(path, 'metrics_port: 1\norigin_port: x\n')
+    const { status, error } = await check(['--config', path], {})
     expect(status).toBe(1)
-    expect(error).toContain('ZDM_ORIGIN_CONTACT_POINTS')
+    expect(error).toMatch(/ECONNREFUSED.*\norigin_port /)
   })
 
   test.each([[['health']], [['liveness', 'readiness']], [['--port', '1']]])(

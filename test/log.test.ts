@@ -1,5 +1,6 @@
+import { prettyFactory } from 'pino-pretty'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { createLogger, type Logger, type RootLogger } from '../src/log.ts'
+import { createLogger, type Logger, ON_A_TERMINAL, type RootLogger } from '../src/log.ts'
 import { type LogLevel, logLevelOf } from '../src/log-levels.ts'
 import { FakeClock } from './support/fake-clock.ts'
 
@@ -63,6 +64,13 @@ describe('a line', () => {
     logAt('info', { thread: 2 }).child({ component: 'pool' }).info({ code: 'A' }, 'a')
     expect(lines()[0]).toMatchObject({ thread: 2, component: 'pool', code: 'A' })
   })
+})
+
+test('on a terminal an event is one line, with its date and code', () => {
+  logAt('info').warn({ code: 'SOME_EVENT', hosts: ['a', 'b'], count: 2 }, 'it happened {here}')
+  expect(prettyFactory({ ...ON_A_TERMINAL, colorize: false })(text.join(''))).toMatch(
+    /^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [+-]\d{4}\] WARN: SOME_EVENT it happened \{here\} \{"hosts":\["a","b"\],"count":2\}\n$/,
+  )
 })
 
 describe('levels', () => {

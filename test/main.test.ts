@@ -158,12 +158,15 @@ describe('zdm-proxy', { timeout: TIMEOUT_MS }, () => {
     expect(output()).toMatch(/ 0 failed/)
   })
 
-  test('--check ends with 255 where the settings are wrong', async () => {
-    const { path } = await settingsFile({ origin_port: 'x' })
-    const { log, exited } = start(['--config', path, '--check'])
-    expect(await exited).toBe(255)
-    expect(log()).toContain('CONFIG_INVALID')
-  })
+  test.each([[[]], [['--check']]])(
+    '%j ends with 255 where the settings are wrong',
+    async (flags) => {
+      const { path } = await settingsFile({ origin_port: 'x' })
+      const { log, exited } = start(['--config', path, ...flags])
+      expect(await exited).toBe(255)
+      expect(log()).toContain('CONFIG_INVALID')
+    },
+  )
 
   test('a token that is replaced is read again, at SIGHUP at once', async () => {
     const files = new Files()
@@ -263,6 +266,24 @@ describe('zdm-proxy', { timeout: TIMEOUT_MS }, () => {
     const { log, exited } = start(['--config', path])
     expect(await exited).toBe(4)
     expect(log()).toMatch(/START_FAILED/)
+  })
+
+  test('SIGHUP while it starts does not end it, and is done when it can be', async () => {
+    const { path } = await settingsFile()
+    // As soon as anything of the proxy is loaded.
+    const hook = `import { registerHooks } from 'node:module'
+      registerHooks({ load(url, context, next) {
+        if (url.endsWith('/src/main.ts')) process.kill(process.pid, 'SIGHUP')
+        return next(url, context)
+      } })`
+    const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(hook)}`
+    const { child, logged, exited } = start(['--config', path], { NODE_OPTIONS })
+    await logged('STARTING')
+    child.kill('SIGHUP')
+    await logged('CONFIG_RELOADED')
+    await logged('PROXY_READY')
+    child.kill('SIGTERM')
+    expect(await exited).toBe(0)
   })
 
   test('SIGHUP reads the file again, a wrong file changes nothing, SIGTERM ends it', async () => {

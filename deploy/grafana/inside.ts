@@ -12,6 +12,7 @@ import {
   stat,
   sumBy,
 } from './dashboard.ts'
+import { nodes } from './nodes.ts'
 
 const DURATION = 'zdm_proxy_request_duration_seconds'
 
@@ -91,6 +92,64 @@ const CLIENTS: Row = {
   ],
 }
 
+/** Lines at half and at 99 of 100, of each value of a label. */
+const halfAndMost = (histogram: string, label: string): readonly Query[] =>
+  ([0.5, 0.99] as const).map((share) => [
+    quantile(share, histogram, '', label),
+    `{{${label}}} p${share * 100}`,
+  ])
+
+const ADDED: Row = {
+  title: 'What the proxy adds',
+  panels: [
+    lines(
+      'Time in the proxy',
+      'From reading bytes to writing what they have caused. A request passes through two such turns, there and back.',
+      ([0.5, 0.99, 0.999] as const).map((share) => [
+        quantile(share, 'zdm_turn_duration_seconds'),
+        `p${share * 100}`,
+      ]),
+      { unit: 's' },
+    ),
+    lines(
+      'How late event loops are',
+      'What was due ran this much later; everything on that thread waited.',
+      [
+        [series('zdm_event_loop_delay_seconds', 'statistic="p99"'), '{{instance}} {{thread}} p99'],
+        [series('zdm_event_loop_delay_seconds', 'statistic="max"'), '{{instance}} {{thread}} max'],
+      ],
+      { unit: 's' },
+    ),
+    lines(
+      'Latency in fine buckets',
+      'The same time as above, told apart from 0.1 ms on.',
+      halfAndMost('zdm_request_duration_seconds', 'type'),
+      { unit: 's' },
+    ),
+    lines(
+      'What a write waits for the slower cluster',
+      'Between the two answers, by the cluster that was first.',
+      halfAndMost('zdm_write_answer_gap_seconds', 'first'),
+      { unit: 's' },
+    ),
+    lines(
+      'Calls replaced, write times set',
+      'Calls of non-deterministic functions that became one value (replace_cql_functions), and requests that got their write time here (unify_write_timestamps).',
+      [
+        [`sum(${rate('zdm_functions_replaced_total')})`, 'calls'],
+        [`sum(${rate('zdm_write_timestamps_set_total')})`, 'write times'],
+      ],
+      { unit: 'ops' },
+    ),
+    stat(
+      'Functions left to the clusters',
+      "Statements, in the dashboard's time range, in which each cluster evaluates a non-deterministic function for itself, by the reason. FUNCTION_NOT_REPLACED in the log has them.",
+      [[sumBy('reason', increase('zdm_functions_unreplaced_statements_total')), '{{reason}}']],
+      { height: 8, thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
+    ),
+  ],
+}
+
 const PREPARED: Row = {
   title: 'Prepared statements',
   panels: [
@@ -121,104 +180,6 @@ const PREPARED: Row = {
   ],
 }
 
-const lateness = (name: string, cluster: string) =>
-  lines(
-    `${name}: time-outs and late answers`,
-    'A late answer came after its request had timed out.',
-    [
-      [`sum(${rate('zdm_requests_timed_out_total', cluster)})`, 'timed out'],
-      [`sum(${rate('zdm_late_answers_total', cluster)})`, 'answered late'],
-    ],
-    { width: 12, height: 6, unit: 'reqps' },
-  )
-
-const bytes = (name: string, cluster: string) =>
-  lines(
-    `${name}: bytes`,
-    'To and from its nodes, copies of reads included, control connections left out.',
-    [
-      [`sum(${rate('zdm_upstream_sent_bytes_total', cluster)})`, 'sent'],
-      [`sum(${rate('zdm_upstream_received_bytes_total', cluster)})`, 'received'],
-    ],
-    { width: 12, height: 6, unit: 'Bps' },
-  )
-
-const nodes = (name: 'Origin' | 'Target'): Row => {
-  const prefix = `zdm_${name.toLowerCase()}`
-  const cluster = `cluster="${name.toLowerCase()}"`
-  return {
-    title: `Nodes of ${name}`,
-    panels: [
-      lines(
-        `${name}: requests`,
-        'By node and kind.',
-        [
-          [
-            sumBy('node, type', rate(`${prefix}_request_duration_seconds_count`)),
-            '{{node}} {{type}}',
-          ],
-        ],
-        { unit: 'reqps' },
-      ),
-      lines(
-        `${name}: latency p99`,
-        "By node and kind, up to the node's answer.",
-        [
-          [
-            quantile(0.99, `${prefix}_request_duration_seconds`, '', 'node, type'),
-            '{{node}} {{type}}',
-          ],
-        ],
-        { unit: 's' },
-      ),
-      lines(
-        `${name}: errors`,
-        'By node and kind of error; client_timeout is no answer in time.',
-        [
-          [
-            `${sumBy('node, error', rate(`${prefix}_requests_failed_total`))} > 0`,
-            '{{node}} {{error}}',
-          ],
-        ],
-        { unit: 'reqps' },
-      ),
-      lines(
-        `${name}: connections`,
-        'Open request connections by node.',
-        [[sumBy('node', series(`${prefix}_connections_total`)), '{{node}}']],
-        { width: 6 },
-      ),
-      lines(
-        `${name}: connections not opened`,
-        'Failed attempts by node.',
-        [[sumBy('node', rate(`${prefix}_failed_connections_total`)), '{{node}}']],
-        { width: 6, unit: 'cps' },
-      ),
-      lines(
-        `${name}: connections opened and lost`,
-        "Lost: ended without the proxy's wish.",
-        [
-          [`sum(${rate('zdm_upstream_connections_opened_total', cluster)})`, 'opened'],
-          [`sum(${rate('zdm_upstream_connections_lost_total', cluster)})`, 'lost'],
-          [
-            `sum(${rate('zdm_upstream_orphaned_connections_replaced_total', cluster)})`,
-            'replaced, answers overdue',
-          ],
-        ],
-        { width: 6, unit: 'cps' },
-      ),
-      lines(
-        `${name}: stream ids`,
-        'Answers that each node owes.',
-        [[sumBy('node', series(`${prefix}_used_stream_ids_total`)), '{{node}}']],
-        { width: 6 },
-      ),
-      lateness(name, cluster),
-      bytes(name, cluster),
-    ],
-  }
-}
-
 const age = (name: string): string => `time() - ${series(name)}`
 
 const CONTROL: Row = {
@@ -226,7 +187,7 @@ const CONTROL: Row = {
   panels: [
     stat(
       'Control connections',
-      'Whether each instance has one to each cluster. Without it the instance is not ready and hears of no node that comes or goes.',
+      'Whether each instance has one to each cluster. Without it the instance hears of no node that comes or goes, and after 5 s, or with no node left, it is not ready; with readiness_policy primary only where that cluster serves the reads.',
       [[series('zdm_control_connection_up'), '{{instance}} {{cluster}}']],
       {
         width: 6,
@@ -284,6 +245,47 @@ const CONTROL: Row = {
         ],
       ],
       { width: 3, height: 8, thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
+    ),
+  ],
+}
+
+const DAY_SECONDS = 86_400
+/** As the alerts have it: a ticket three weeks before, a page three days before. */
+const EXPIRY = [
+  ['red', null],
+  ['yellow', 3 * DAY_SECONDS],
+  ['green', 21 * DAY_SECONDS],
+] as const
+const left = (expiry: string): string => `${series(expiry)} - time()`
+
+const CERTIFICATES: Row = {
+  title: 'Certificates',
+  panels: [
+    stat(
+      'Certificates: time left',
+      "Until the first of the proxy's own chain (certificate) or of what it trusts (authority) expires.",
+      [[left('zdm_tls_certificate_expiry_timestamp_seconds'), '{{instance}} {{leg}} {{role}}']],
+      { width: 12, unit: 's', thresholds: EXPIRY, defaults: { noValue: 'No TLS' } },
+    ),
+    stat(
+      'Revocation lists: time left',
+      'Until every certificate of the authority is refused. The alert is a day before.',
+      [[left('zdm_tls_crl_expiry_timestamp_seconds'), '{{instance}} {{leg}}']],
+      {
+        width: 6,
+        unit: 's',
+        thresholds: [
+          ['red', null],
+          ['green', DAY_SECONDS],
+        ],
+        defaults: { noValue: 'None' },
+      },
+    ),
+    stat(
+      'Files that cannot be used',
+      'Certificates, keys, revocation lists or tokens that are wrong now; what was read before stays in force.',
+      [[`${series('zdm_tls_certificate_files_rejected')} > 0`, '{{instance}} {{leg}}']],
+      { width: 6, thresholds: NONE_IS_GOOD, defaults: { noValue: 'None' } },
     ),
   ],
 }
@@ -373,5 +375,14 @@ export const INSIDE: Dashboard = {
   title: 'ZDM proxy: inside',
   description:
     'What the proxy itself does: clients, requests, connections to the clusters, threads, memory.',
-  rows: [CLIENTS, PREPARED, nodes('Origin'), nodes('Target'), CONTROL, PROCESS],
+  rows: [
+    CLIENTS,
+    ADDED,
+    PREPARED,
+    nodes('Origin'),
+    nodes('Target'),
+    CONTROL,
+    CERTIFICATES,
+    PROCESS,
+  ],
 }

@@ -19,6 +19,29 @@ import {
 const ONE_CLUSTER = 'failed_on=~"origin|target"'
 const DURATION = 'zdm_proxy_request_duration_seconds_count'
 
+/**
+ * Totals and no increase over the time range: a table's series begins with its first event, which increase() does not
+ * see.
+ */
+const byTable = (
+  title: string,
+  description: string,
+  [metric, labels]: readonly [metric: string, labels: string],
+  options: Parameters<typeof table>[3],
+) =>
+  table(title, description, [[sumBy(labels, series(metric)), '']], {
+    defaults: { noValue: 'None' },
+    extra: {
+      transformations: [
+        {
+          id: 'organize',
+          options: { excludeByName: { Time: true }, renameByName: { Value: 'times' } },
+        },
+      ],
+    },
+    ...options,
+  })
+
 const ANSWER: Row = {
   title: 'The answer',
   panels: [
@@ -90,40 +113,48 @@ const AGREEMENT: Row = {
   title: 'Do both clusters hold the same?',
   panels: [
     stat(
-      'Writes that failed on one cluster',
-      "In the dashboard's time range, on one alone. Each is a difference unless its client retried with success; choose the range to begin at the last validation.",
-      [
-        [
-          sumBy('failed_on', increase('zdm_proxy_failed_writes_total', ONE_CLUSTER)),
-          '{{failed_on}}',
-        ],
-      ],
-      { thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
+      'Writes to be reconciled',
+      'What each cluster lacks since it was last made equal, as zdm status and zdm advance have it, over restarts too. Each is a difference unless its client retried with success.',
+      [[sumBy('cluster', series('zdm_writes_unreconciled')), '{{cluster}}']],
+      { width: 6, thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
+    ),
+    stat(
+      'Writes that one cluster lacks',
+      "In the dashboard's time range: failed or unanswered on one cluster alone, or conditional and applied on the other alone. Choose the range to begin at the last validation.",
+      [[sumBy('cluster', increase('zdm_one_sided_writes_total')), '{{cluster}}']],
+      { width: 6, thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
     ),
     stat(
       'Requests that timed out',
       "In the dashboard's time range. Nobody knows whether a write that timed out was carried out.",
       [[sumBy('cluster', increase('zdm_requests_timed_out_total')), '{{cluster}}']],
-      { thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
+      { width: 6, thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
     ),
     stat(
       'Share of writes on which the clusters agreed',
       "In the dashboard's time range: both took them, or both refused them. Time-outs are not counted.",
       [
         [
-          `1 - sum(${increase('zdm_proxy_failed_writes_total', ONE_CLUSTER)}) / sum(${increase(DURATION, 'type="writes"')})`,
+          `1 - sum(${increase('zdm_proxy_failed_writes_total', ONE_CLUSTER)}) / (sum(${increase(DURATION, 'type="writes"')}) > 0)`,
           'writes',
         ],
       ],
       {
+        width: 6,
         unit: 'percentunit',
         thresholds: [
           ['red', null],
           ['yellow', 0.999],
           ['green', 0.99999],
         ],
-        defaults: { max: 1, decimals: 4 },
+        defaults: { max: 1, decimals: 4, noValue: 'No writes' },
       },
+    ),
+    byTable(
+      'Tables that one cluster lacks writes of',
+      'Since the start of each instance, by the cluster that lacks them; what was reconciled is still among them. zdm status has those since.',
+      ['zdm_writes_missing_total', 'cluster, keyspace, table'],
+      { width: 24, height: 7 },
     ),
     lines(
       'Failed writes',
@@ -273,6 +304,24 @@ const ROUTING: Row = {
       [[`time() - ${series('zdm_routing_last_change_timestamp_seconds')}`, '{{instance}}']],
       { width: 6, unit: 's' },
     ),
+    stat(
+      'Changes of the routing',
+      "In the dashboard's time range, by what was asked for; each counts on every instance.",
+      [[sumBy('verb', increase('zdm_routing_changes_total')), '{{verb}}']],
+      { width: 8, defaults: { decimals: 0 } },
+    ),
+    stat(
+      'The last change took',
+      'From it until the last request that was routed before it was answered.',
+      [[series('zdm_routing_last_quiescence_seconds'), '{{instance}}']],
+      { width: 8, unit: 's' },
+    ),
+    byTable(
+      'Checks that failed',
+      'When a step was asked for, since the start of each instance, forced ones included. zdm status says how they are now.',
+      ['zdm_routing_checks_failed_total', 'check'],
+      { height: 6 },
+    ),
   ],
 }
 
@@ -281,20 +330,21 @@ const MIRRORED_READS: Row = {
   panels: [
     stat(
       'Reads answered differently',
-      "In the dashboard's time range, by table. Both clusters were asked twice.",
-      [
-        [
-          `${sumBy('keyspace, table', increase('zdm_async_read_mismatches_total'))} > 0`,
-          '{{keyspace}}.{{table}}',
-        ],
-      ],
-      { thresholds: NONE_IS_GOOD, defaults: { decimals: 0, noValue: 'None' } },
+      "In the dashboard's time range. Both clusters were asked twice.",
+      [[`sum(${increase('zdm_async_read_comparisons_total', 'result="mismatch"')})`, 'reads']],
+      { width: 4, thresholds: NONE_IS_GOOD, defaults: { decimals: 0 } },
+    ),
+    byTable(
+      'Tables whose reads were answered differently',
+      'Since the start of each instance.',
+      ['zdm_async_read_mismatches_total', 'keyspace, table'],
+      { width: 8, height: 6 },
     ),
     lines(
       'Comparisons',
       'By their result.',
       [[sumBy('result', rate('zdm_async_read_comparisons_total')), '{{result}}']],
-      { unit: 'reqps', height: 6 },
+      { unit: 'reqps', width: 6, height: 6 },
     ),
     lines(
       'Mirrored reads that were not sent or not compared',
@@ -306,7 +356,7 @@ const MIRRORED_READS: Row = {
           'not compared: {{reason}}',
         ],
       ],
-      { unit: 'reqps', height: 6 },
+      { unit: 'reqps', width: 6, height: 6 },
     ),
     lines(
       'Mirrored reads: latency',
@@ -338,7 +388,7 @@ const STEPS: Row = {
 |---|---|---|
 | Clients move to the proxies | every instance up, same version, same settings; Target accepts writes | Instances, Versions, Clients by instance |
 | Existing data is copied | **no** writer is left on Origin directly; writes failing on Target are next to none | Failed writes; Origin's own list of clients |
-| Reads are tried on Target | validation clean in both directions; no write has failed on one cluster since | Writes that failed on one cluster, from the validation on |
+| Reads are tried on Target | validation clean in both directions; no write has failed on one cluster since | Writes to be reconciled |
 | Reads move to Target | Target has carried them for a whole business day: errors, latency, answers owed | Origin against Target, Answers that Target owes |
 | Clients move to Target | all instances read from Target, held for the agreed time; validation clean again; backups | Reads from Target by instance |
 | The proxies go | no client on any instance for the agreed time | Clients by instance |

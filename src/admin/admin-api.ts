@@ -15,7 +15,7 @@ import type {
   Reconciliation,
   Requester,
 } from '../control/report.ts'
-import type { LogLevel } from '../log-levels.ts'
+import type { Component, LogLevel, LogLevels } from '../log-levels.ts'
 
 /** Who asks: a remote address, and the name on its certificate where it has shown one. */
 export type Via = string
@@ -57,8 +57,14 @@ export interface AdminApi {
    * LAST_INSTANCE unless forced.
    */
   drain(requester: Requester, via: Via): Promise<void>
-  readonly logLevel: LogLevel
-  setLogLevel(level: LogLevel, requester: Omit<Requester, 'force'>, via: Via): void
+  readonly logLevels: LogLevels
+  /** Of one component; null: of all that have none of their own. Throws AUDIT_NOT_WRITTEN. */
+  setLogLevel(
+    level: LogLevel,
+    component: Component | null,
+    requester: Omit<Requester, 'force'>,
+    via: Via,
+  ): void
   /** All instances of the deployment, this one first; `via` is who asks through this one. */
   deployment(via: Via): readonly InstanceClient[]
 }

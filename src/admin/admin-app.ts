@@ -17,6 +17,7 @@ import type { Into } from '../control/reconciliation.ts'
 import type {
   ChangeReport,
   ClientSelection,
+  LogLevelReport,
   PrepareRequest,
   Problem,
   Reconciliation,
@@ -25,7 +26,7 @@ import type {
 import { nextPhase } from '../control/transitions.ts'
 import type { Wish } from '../control/wish.ts'
 import type { Logger } from '../log.ts'
-import type { LogLevel } from '../log-levels.ts'
+import type { Component, LogLevel } from '../log-levels.ts'
 import { messageOf } from '../message-of.ts'
 import type { AdminApi } from './admin-api.ts'
 import { OPERATIONS, type Operation, type OperationId } from './api-operations.ts'
@@ -56,6 +57,7 @@ const STATUS_OF: Readonly<Record<ControlErrorCode, number>> = {
   STATE_IN_USE: 503,
   STATE_NOT_WRITTEN: 503,
   AUDIT_NOT_WRITTEN: 503,
+  THREAD_BEHIND: 502,
 }
 
 const STATUS_OF_OUTCOME: Readonly<Record<ChangeReport['outcome'], number>> = {
@@ -97,6 +99,7 @@ type ReconciliationRequest = Named & {
 }
 type Scoped = { readonly scope: 'instance' | 'deployment' }
 type CloseRequest = Named & Scoped & ClientSelection
+type LogLevelRequest = Named & { readonly level: LogLevel; readonly component: Component | null }
 type PlanQuery = { readonly verb: 'advance' | 'rollback'; readonly to?: Phase }
 
 const ok = (body: unknown): Answer => ({ status: 200, body })
@@ -163,14 +166,19 @@ const handlersFor = (api: AdminApi, clock: Clock): Record<OperationId, Handler> 
       return ok({ instance: api.name })
     },
     getConfig: async () => ok(api.config()),
-    getLogLevel: async () => ok({ level: api.logLevel }),
+    getLogLevel: async () => ok(logLevelReport(api)),
     setLogLevel: async ({ body, via }) => {
-      const { level, ...requester } = checked<Named & { level: LogLevel }>(body)
-      api.setLogLevel(level, requester, via)
-      return ok({ level: api.logLevel })
+      const { level, component, ...requester } = checked<LogLevelRequest>(body)
+      api.setLogLevel(level, component, requester, via)
+      return ok(logLevelReport(api))
     },
   }
 }
+
+const logLevelReport = ({ logLevels: { base, components } }: AdminApi): LogLevelReport => ({
+  level: base,
+  components,
+})
 
 /** This one first. */
 const instancesOf = (

@@ -124,7 +124,9 @@ export const OPERATIONS = {
     body: 'PrepareRequest',
     answers: {
       201: { schema: ref('PreparedChange'), when: 'Ready to be committed.' },
-      409: problem('REVISION_MISMATCH, CHANGE_IN_PROGRESS, CHECKS_FAILED, NO_SUCH_WAY.'),
+      409: problem(
+        'REVISION_MISMATCH, CHANGE_IN_PROGRESS, CHANGE_DISCARDED, CHECKS_FAILED, NO_SUCH_WAY.',
+      ),
       503: problem('STATE_IN_USE, STATE_NOT_WRITTEN, AUDIT_NOT_WRITTEN.'),
     },
   },
@@ -138,6 +140,9 @@ export const OPERATIONS = {
       200: { schema: ref('CommittedChange'), when: 'In effect.' },
       404: problem('CHANGE_UNKNOWN: not prepared, or too long ago.'),
       409: problem('CHANGE_DISCARDED: a rollback took its place.'),
+      502: problem(
+        'THREAD_BEHIND: in effect and recorded, but a thread does not answer; restart the instance if it stays so.',
+      ),
       503: problem('STATE_NOT_WRITTEN: nothing has changed.'),
     },
   },
@@ -177,9 +182,11 @@ export const OPERATIONS = {
         },
         when: 'Recorded by these instances.',
       },
-      409: problem('RECONCILIATION_REFUSED: no comparison was begun, or the phase forbids it.'),
+      409: problem(
+        'RECONCILIATION_REFUSED: no comparison was begun, or the phase forbids it. CHANGE_IN_PROGRESS.',
+      ),
       502: problem('An instance could not record it; asking again is safe.'),
-      503: problem('STATE_NOT_WRITTEN, AUDIT_NOT_WRITTEN.'),
+      503: problem('STATE_IN_USE, STATE_NOT_WRITTEN, AUDIT_NOT_WRITTEN.'),
     },
   },
   getAudit: {
@@ -280,7 +287,10 @@ export const OPERATIONS = {
     path: '/v1/log-level',
     summary: 'Changes it until the next restart.',
     body: 'LogLevelRequest',
-    answers: { 200: { schema: ref('LogLevelReport'), when: 'In effect.' } },
+    answers: {
+      200: { schema: ref('LogLevelReport'), when: 'In effect.' },
+      503: problem('AUDIT_NOT_WRITTEN: nothing has changed.'),
+    },
   },
 } as const satisfies Readonly<Record<string, Operation>>
 

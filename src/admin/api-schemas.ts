@@ -3,6 +3,7 @@
  * what the OpenAPI document shows. One for each type of src/control/report.ts, under its name.
  */
 import { CHECKS, PHASES } from '../control/phase.ts'
+import { COMPONENTS } from '../log-levels.ts'
 import {
   COUNT,
   COUNT_OR_NULL,
@@ -30,9 +31,9 @@ const PHASE_OR_NULL: Schema = { type: ['string', 'null'], enum: [...PHASES, null
 const VERB: Schema = word('advance', 'rollback', 'route', 'align')
 const LOG_LEVEL: Schema = word('fatal', 'error', 'warn', 'info', 'debug', 'trace')
 
+const NAME: Schema = { type: 'string', maxLength: NAME_LENGTH_MAX }
 const BY: Schema = {
-  type: 'string',
-  maxLength: NAME_LENGTH_MAX,
+  ...NAME,
   default: '',
   description: 'Who wants it, for the audit log: a person, a pipeline.',
 }
@@ -393,12 +394,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   ClientReport: object({ instances: list(ref('InstanceClients')) }),
   ClientCloseRequest: object(
     {
-      address: {
-        ...TEXT,
-        minLength: 1,
-        maxLength: NAME_LENGTH_MAX,
-        description: 'Without a port.',
-      },
+      address: { ...described(NAME, 'Without a port.'), minLength: 1 },
       user: {
         type: ['string', 'null'],
         default: null,
@@ -430,7 +426,10 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     },
     REQUESTER_OPTIONAL,
   ),
-  LogLevelReport: object({ level: LOG_LEVEL }),
+  LogLevelReport: object({
+    level: LOG_LEVEL,
+    components: object(Object.fromEntries(COMPONENTS.map((name) => [name, LOG_LEVEL])), COMPONENTS),
+  }),
   Problem: object({ code: TEXT, message: TEXT, checks: list(ref('CheckResult')) }, ['checks']),
   AdvanceRequest: object(
     {
@@ -491,6 +490,19 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     },
     ['step', 'into', 'since', 'at', 'by', 'reason', 'scope'],
   ),
-  LogLevelRequest: object({ level: LOG_LEVEL, by: BY, reason: REASON }, ['by', 'reason']),
+  LogLevelRequest: object(
+    {
+      level: LOG_LEVEL,
+      component: {
+        type: ['string', 'null'],
+        enum: [...COMPONENTS, null],
+        default: null,
+        description: 'Of what alone; null: of all that have no level of their own.',
+      },
+      by: BY,
+      reason: REASON,
+    },
+    ['component', 'by', 'reason'],
+  ),
   Empty: { type: 'object', additionalProperties: false },
 }

@@ -13,7 +13,7 @@ import type { ProfilePools } from '../upstream/profile-registry.ts'
 const OPEN_DELAY_MIN_MS = 100
 const OPEN_DELAY_MAX_MS = 10_000
 /** Kept so long after the last client of the profile, or after copying was switched off. */
-const COPY_POOLS_LINGER_MS = 30_000
+export const COPY_POOLS_LINGER_MS = 30_000
 
 /** How the first connection of one pool is coming on. */
 type Opening = { isUnderWay: boolean; failures: number; notBeforeMs: number }
@@ -98,7 +98,11 @@ export class CopyPoolsRegistry {
   /** The pools for the reads of the clients that use `user`. */
   of(user: ProfilePools, nowMs: number): CopyPools {
     const known = this.#byUser.get(user)
-    if (known?.isClosed === false) return known
+    if (known?.isClosed === false) {
+      // The sweep forgets a user without clients, and clients may come back to it.
+      known.users.add(user)
+      return known
+    }
     // Copies need no connection of one's own, also where each client has one.
     const pools = this.forProfile({ ...user.profile, exclusiveTo: null }, nowMs)
     pools.users.add(user)

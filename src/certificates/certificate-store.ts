@@ -65,13 +65,18 @@ export class CertificateStore {
   #timer: Timer | null = null
   #onChange: (legs: readonly Leg[]) => void = () => {}
   #looking: Promise<void> | null = null
-  /** By what was said of which leg: when. */
-  readonly #warnedAtMs = new Map<string, number>()
+  readonly #warnedAtMs: Map<string, number>
 
-  constructor(sources: LegSources, tools: { readonly clock: Clock; readonly log: Logger }) {
+  /** `warnedAtMs`: what the daily warnings are counted in; the stores of several start attempts share one. */
+  constructor(
+    sources: LegSources,
+    tools: { readonly clock: Clock; readonly log: Logger },
+    warnedAtMs = new Map<string, number>(),
+  ) {
     this.#sources = sources
     this.#clock = tools.clock
     this.#log = tools.log
+    this.#warnedAtMs = warnedAtMs
   }
 
   /** Reads everything anew. Rejects with the CertificateError of the first leg that cannot be used. */

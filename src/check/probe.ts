@@ -53,7 +53,7 @@ export const withProbe = async <T>(
       metrics: new NodeMetrics(clusterLabel(cluster), 'check', []),
       streamIdsMax: STREAM_IDS_MAX,
       connectTimeoutMs,
-      callTimeoutMs,
+      callTimeoutMs: () => callTimeoutMs,
     },
     {
       dialer: new Dialer(clock),

@@ -237,13 +237,24 @@ export const check = async (
 export const logLevel = async (
   session: Session,
   level: string | undefined,
+  component: string | null,
   { by, reason }: Requester,
 ): Promise<ExitCode> => {
+  const { client } = session
+  if (level === undefined && component !== null) {
+    throw new CliError(
+      ExitCode.USAGE,
+      '--component needs a level: zdm log-level debug --component …',
+    )
+  }
   const answer =
     level === undefined
-      ? await session.client.ask<LogLevelReport>('GET', '/v1/log-level')
-      : await session.client.ask<LogLevelReport>('PUT', '/v1/log-level', { level, by, reason })
-  show(session, answer, () => [`${session.client.name}: ${answer.level}`])
+      ? await client.ask<LogLevelReport>('GET', '/v1/log-level')
+      : await client.ask<LogLevelReport>('PUT', '/v1/log-level', { level, component, by, reason })
+  show(session, answer, () => {
+    const own = Object.entries(answer.components).map(([name, its]) => `${name} ${its}`)
+    return [`${client.name}: ${[answer.level, ...own].join(', ')}`]
+  })
   return ExitCode.OK
 }
 

@@ -4,6 +4,7 @@
  */
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { PHASES, type Phase } from '../control/phase.ts'
+import { COMPONENTS } from '../log-levels.ts'
 import { messageOf } from '../message-of.ts'
 import { type AccessOptions, openClient, tokenHint } from './access.ts'
 import * as commands from './commands.ts'
@@ -353,8 +354,13 @@ class Zdm {
       .command('log-level')
       .description('the least severe events that one instance logs; sets it until a restart')
       .addArgument(new Argument('[level]').choices(LOG_LEVELS))
-      .action((level: string | undefined) =>
-        this.#run((session) => commands.logLevel(session, level, this.#requester({}))),
+      .addOption(
+        new Option('--component <name>', 'of this alone; without: of all that have none').choices([
+          ...COMPONENTS,
+        ]),
+      )
+      .action((level: string | undefined, { component = null }: { component?: string | null }) =>
+        this.#run((session) => commands.logLevel(session, level, component, this.#requester({}))),
       )
     this.program
       .command('completion')

@@ -56,7 +56,7 @@ export class ControlDialer {
         metrics: new NodeMetrics(clusterLabel(cluster), node, []),
         streamIdsMax: STREAM_IDS_MAX,
         connectTimeoutMs,
-        callTimeoutMs: CALL_TIMEOUT_MS,
+        callTimeoutMs: () => CALL_TIMEOUT_MS,
       },
       { dialer: this.#dialer, flusher: this.#flusher, turn: this.#turn, tls: this.#tls },
       this.#listener,

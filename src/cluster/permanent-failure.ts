@@ -12,6 +12,17 @@ import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
 const COULD_NOT_LOOK_UP = 'Unable to perform authentication'
 const TEXT_LENGTH_MAX = 300
 
+/** Neither cluster could be opened: each failure says why. */
+export class BothFailed extends Error {
+  readonly failures: readonly unknown[]
+
+  constructor(failures: readonly unknown[]) {
+    super(failures.map(messageOf).join('; '))
+    this.name = 'BothFailed'
+    this.failures = failures
+  }
+}
+
 /** What was thrown and what caused it, outermost first. */
 const causesOf = (error: unknown): Error[] =>
   error instanceof Error ? [error, ...causesOf(error.cause)] : []
@@ -60,6 +71,10 @@ const isPortRefused = (error: Error): boolean =>
 
 /** What mends a failure that waiting will not; null where it may pass by itself. */
 export const remedyFor = (failure: unknown): string | null => {
+  if (failure instanceof BothFailed) {
+    const remedies = failure.failures.flatMap((one) => remedyFor(one) ?? [])
+    return remedies.length === 0 ? null : [...new Set(remedies)].join('; ')
+  }
   const causes = causesOf(failure)
   const cluster = causes.find((cause) => cause instanceof ClusterError)
   if (cluster !== undefined && isRefusedForGood(cluster)) return remedyForRefusal(cluster)
@@ -88,6 +103,7 @@ export const tellingFailure = (failures: readonly unknown[]): unknown =>
 
 /** For those who may ask without a password: on one line, and without a node's own words, which name users. */
 export const publicText = (failure: unknown): string => {
+  if (failure instanceof BothFailed) return failure.failures.map(publicText).join('; ')
   const isNodesWord = failure instanceof ClusterError && failure.envelope !== null
   const text = isNodesWord
     ? `${clusterName(failure.cluster)}: ${failure.detail.split(': ')[0]}`

@@ -46,8 +46,12 @@ export class SchemaAgreement {
   async wait(before: string | null): Promise<void> {
     const { clock, closing, cluster, log } = this.#tools
     const over = new AbortController()
-    const timer = clock.setTimeout(() => over.abort(), WAIT_MAX_MS)
-    const signal = AbortSignal.any([over.signal, closing])
+    const { signal } = over
+    const end = (): void => over.abort()
+    const timer = clock.setTimeout(end, WAIT_MAX_MS)
+    // Taken away again: AbortSignal.any would stay with `closing`, one more for each change of the schema.
+    closing.addEventListener('abort', end)
+    if (closing.aborted) end()
     const ended = whenAborted(signal)
     const startMs = clock.now()
     for (const [hostId, untilMs] of this.#unreachable) {
@@ -66,6 +70,7 @@ export class SchemaAgreement {
       }
     } finally {
       clock.clearTimeout(timer)
+      closing.removeEventListener('abort', end)
     }
     if (closing.aborted) return
     const name = clusterName(cluster)

@@ -82,6 +82,9 @@ type Said = {
 const faultOf = ({ configPaths, flags }: Said): string | null => {
   const twice = configPaths.find((path, at) => configPaths.indexOf(path) !== at)
   if (twice !== undefined) return `--config ${twice} is given twice`
+  if (flags.has('check') && flags.has('print-config')) {
+    return '--check and --print-config are two questions: ask one at a time'
+  }
   return flags.has('with-environment') && configPaths.length === 0
     ? '--with-environment needs --config; without a file the settings come from the environment anyway'
     : null
@@ -92,11 +95,8 @@ const commandOf = (said: Said): CommandLine => {
   if (flags.has('version')) return { kind: 'version' }
   const fault = faultOf(said)
   if (fault !== null) return usageError(fault)
-  // The later one counts.
-  const kind =
-    [...flags].reverse().find((flag) => flag === 'check' || flag === 'print-config') ?? 'run'
   return {
-    kind: kind === 'print-config' ? 'print config' : kind,
+    kind: flags.has('check') ? 'check' : flags.has('print-config') ? 'print config' : 'run',
     configPaths,
     withEnvironment: flags.has('with-environment'),
     isStrict: flags.has('strict-config'),
@@ -117,7 +117,6 @@ export const parseCommandLine = (argv: readonly string[]): CommandLine => {
       return usageError(`--${flag} takes no value`)
     }
     if (flag === 'help') return { kind: 'help' }
-    said.flags.delete(flag)
     said.flags.add(flag)
     if (flag !== 'config') continue
     const path = attached ?? argv[++at] ?? ''

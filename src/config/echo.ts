@@ -1,5 +1,5 @@
 /** The configuration as one line for the log at the start, as the Go proxy writes it (operations §1.1). */
-import { camelCase, DEFINITIONS, type Settings } from './settings.ts'
+import { camelCase, DEFINITIONS, type Settings, shownValue } from './settings.ts'
 import { valueText } from './value.ts'
 
 const pascalCase = (key: string): string => {
@@ -10,11 +10,11 @@ const pascalCase = (key: string): string => {
 /** JSON on one line, `primary_cluster` as `PrimaryCluster`, lists as comma strings; no passwords. */
 export const echoSettings = (settings: Settings): string => {
   const values = new Map(Object.entries(settings))
-  const shown = DEFINITIONS.filter(
-    (definition) => !(definition.type === 'string' && definition.isSecret === true),
-  ).map(({ key }) => {
-    const value = values.get(camelCase(key)) ?? ''
-    return [pascalCase(key), typeof value === 'object' ? valueText(value) : value] as const
+  const shown = DEFINITIONS.flatMap((definition) => {
+    const { key } = definition
+    const value = shownValue(definition, values.get(camelCase(key)) ?? '')
+    if (value === null) return []
+    return [[pascalCase(key), typeof value === 'object' ? valueText(value) : value] as const]
   })
   return JSON.stringify(Object.fromEntries(shown))
 }

@@ -24,7 +24,7 @@ import {
   type UnknownName,
 } from './raw.ts'
 import { adminGivesWay, findContradictions, findOddities, type RuleInput } from './rules.ts'
-import { fillFromSecretFiles, NO_FILES, type ReadFile } from './secret-file.ts'
+import { fillFromSecretFiles, type ReadFile } from './secret-file.ts'
 import {
   DEFINITIONS,
   environmentName,
@@ -55,8 +55,8 @@ export type LoadOptions = {
   readonly isStrict?: boolean
   /** Variables that are not among the layers: settings among them are warned of. */
   readonly unused?: Variables
-  /** How secret files are read; null: not at all, for who needs none of the secrets. */
-  readonly readFile?: ReadFile | null
+  /** How secret files are read. */
+  readonly readFile?: ReadFile
 }
 
 /** Where the command line says that settings are. */
@@ -231,16 +231,16 @@ export const loadSettings = (
   { isStrict = false, unused = {}, readFile = readFileSync }: LoadOptions = {},
 ): LoadedSettings => {
   const { values: own, unknown, problems: unread } = merge(layers)
-  const secrets =
-    readFile === null ? { values: own, ...NO_FILES } : fillFromSecretFiles(own, readFile)
+  const secrets = fillFromSecretFiles(own, readFile)
   const given = secrets.values
   const spell = spellingOf(layers, given)
   const { values, problems, warnings } = readValues(given)
   const faults = [...unread, ...secrets.problems, ...problems]
   const broken = new Set(faults.map(({ key }) => key))
-  const missing = readFile === null ? [] : missingNames(layers, given, broken)
+  const missing = missingNames(layers, given, broken)
   const sound = [...values].filter(([key]) => !broken.has(key))
-  const input: RuleInput = { settings: partialSettingsOf(new Map(sound)), spell }
+  const isGiven = (key: string): boolean => given.has(key)
+  const input: RuleInput = { settings: partialSettingsOf(new Map(sound)), isGiven, spell }
   const wrong = [...unread, ...missing, ...secrets.problems, ...problems]
   wrong.push(...findContradictions(input))
   // Unknown names are told with the rest: one of them may be the misspelt cause of it.
@@ -251,7 +251,7 @@ export const loadSettings = (
   const chosen = DEFINITIONS.filter(({ key }) => given.has(key))
   return {
     settings: settingsOf(
-      adminGivesWay(input.settings) ? new Map([...values, ['admin_enabled', false]]) : values,
+      adminGivesWay(input) ? new Map([...values, ['admin_enabled', false]]) : values,
     ),
     sources: new Map(chosen.flatMap(({ key }) => [[key, given.get(key)!.source] as const])),
     warnings: [
@@ -263,5 +263,38 @@ export const loadSettings = (
     ],
     layers,
     secretFiles: secrets.files,
+  }
+}
+
+/** The settings as far as they can be read, and what is wrong with the rest. */
+export type ReadableSettings = { readonly settings: Settings; readonly faults: readonly string[] }
+
+/**
+ * For who only looks for a proxy, which may serve on with what it has read before: wrong values and files that cannot be
+ * read count as not given, secret files are not read, and nothing is checked between settings.
+ */
+export const readableSettings = (
+  places: SettingsPlaces,
+  variables: Variables,
+): ReadableSettings => {
+  const faults: string[] = []
+  const given = new Map<string, RawValue>()
+  const addLayer = (read: () => readonly SettingsLayer[]): void => {
+    try {
+      const { values, problems } = merge(read())
+      for (const [key, value] of values) given.set(key, value)
+      faults.push(...problems.map(({ text }) => text))
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      faults.push(...error.problems.map(({ text }) => text))
+    }
+  }
+  for (const path of places.configPaths) addLayer(() => [readLayer(path)])
+  if (takesEnvironment(places)) addLayer(() => [{ kind: 'environment', variables }])
+  const { values, problems } = readValues(given)
+  const defaults = DEFINITIONS.map(({ key, default: value }) => [key, value] as const)
+  return {
+    settings: settingsOf(new Map([...defaults, ...values])),
+    faults: [...faults, ...problems.map(({ text }) => text)],
   }
 }

@@ -2,9 +2,10 @@
 import type { ConfigProblem } from './errors.ts'
 import type { SettingKey, Settings } from './settings.ts'
 
-/** The values that are right in themselves, and how their source spells a key. */
+/** The values that are right in themselves, which of them are no defaults, and how their source spells a key. */
 export type RuleInput = {
   readonly settings: Partial<Settings>
+  readonly isGiven: (key: SettingKey) => boolean
   readonly spell: (key: SettingKey) => string
 }
 

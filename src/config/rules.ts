@@ -205,8 +205,6 @@ const adminIsProtected: Rule = (input) => {
   )
 }
 
-const ADMIN_PORT_DEFAULT = 14_003
-
 /** The setting that has the port of the admin API, or null. */
 const holderOfAdminPort = (settings: Partial<Settings>): SettingKey | null => {
   const { adminEnabled, adminPort, metricsPort, proxyListenPort } = settings
@@ -219,12 +217,12 @@ const holderOfAdminPort = (settings: Partial<Settings>): SettingKey | null => {
  * Whether the admin API is not served because another setting has its default port: a configuration of the Go
  * proxy, which knows no such API, may use any port.
  */
-export const adminGivesWay = (settings: Partial<Settings>): boolean =>
-  settings.adminPort === ADMIN_PORT_DEFAULT && holderOfAdminPort(settings) !== null
+export const adminGivesWay = ({ settings, isGiven }: RuleInput): boolean =>
+  !isGiven('admin_port') && holderOfAdminPort(settings) !== null
 
 const adminPortIsFree: Rule = (input) => {
   const other = holderOfAdminPort(input.settings)
-  if (other === null || adminGivesWay(input.settings)) return null
+  if (other === null || adminGivesWay(input)) return null
   const { adminPort } = input.settings
   return problem(input, 'admin_port', `${adminPort} is ${input.spell(other)} too; they need two`)
 }
@@ -319,7 +317,7 @@ export const findOddities = (input: RuleInput): readonly ConfigWarning[] => {
 
 const adminPortOddity = (input: RuleInput): readonly ConfigWarning[] => {
   const other = holderOfAdminPort(input.settings)
-  if (other === null || !adminGivesWay(input.settings)) return []
+  if (other === null || !adminGivesWay(input)) return []
   const text = `${input.settings.adminPort}, the default, is ${input.spell(other)} too: the admin API is switched off; give it another port`
   return [suspect(input, 'admin_port', text)]
 }

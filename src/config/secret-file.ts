@@ -57,8 +57,6 @@ export type FilledValues = {
   readonly problems: readonly RawProblem[]
 }
 
-export const NO_FILES: Pick<FilledValues, 'files' | 'problems'> = { files: new Map(), problems: [] }
-
 /** An empty text is nothing given: a value and a path beside it do not contradict each other then. */
 const isGiven = (value: RawValue | undefined): value is RawValue =>
   value !== undefined && value.scalar.text !== ''

@@ -11,6 +11,7 @@ import { METRICS } from './table/metrics.ts'
 import { ADMIN, EXTENSIONS, HEARTBEATS, LISTENER } from './table/serving.ts'
 import { TLS } from './table/tls.ts'
 import { TUNING } from './table/tuning.ts'
+import { withoutQuery } from './value.ts'
 
 const TABLE = [
   GLOBAL,
@@ -118,6 +119,16 @@ export type DescribedSetting = {
   readonly path: string | null
 }
 
+/** As people may see it; null: not at all. */
+export const shownValue = (
+  definition: SettingDefinition,
+  value: SettingValue,
+): SettingValue | null => {
+  if (definition.type !== 'string' || typeof value !== 'string') return value
+  if (definition.isSecret === true) return null
+  return definition.format === 'HTTP URL' ? withoutQuery(value) : value
+}
+
 /** Every setting with its value in effect and its source; secrets hidden. For the log and the admin API. */
 export const describeSettings = (
   settings: Settings,
@@ -126,11 +137,10 @@ export const describeSettings = (
   const values = new Map<string, SettingValue>(Object.entries(settings))
   return DEFINITIONS.map((definition) => {
     const value = values.get(camelCase(definition.key)) ?? ''
-    const isHidden = definition.type === 'string' && definition.isSecret === true && value !== ''
     const source = sources.get(definition.key) ?? { kind: 'default' }
     return {
       key: definition.key,
-      value: isHidden ? '(hidden)' : value,
+      value: value === '' ? '' : (shownValue(definition, value) ?? '(hidden)'),
       source: source.kind,
       path: 'path' in source ? source.path : null,
     }

@@ -144,10 +144,13 @@ const parseString = ({ format }: StringDefinition, { text }: Scalar): ParsedValu
   return format === 'HTTP URL' && text !== '' ? parseHttpUrl(text) : { value: text }
 }
 
+/** As people may see it: the query of an address often has a key in it. */
+export const withoutQuery = (url: string): string => url.replace(/\?.*$/s, '?(hidden)')
+
 const parseHttpUrl = (text: string): ParsedValue<string> => {
   const url = URL.parse(text)
   if (url === null || !/^https?:$/.test(url.protocol)) {
-    return { fault: `${quoted(text)} is no URL like http://127.0.0.1:4318/v1/traces` }
+    return { fault: `${quoted(withoutQuery(text))} is no URL like http://127.0.0.1:4318/v1/traces` }
   }
   return url.username === '' && url.password === ''
     ? { value: text }

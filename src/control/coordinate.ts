@@ -104,6 +104,8 @@ class Coordination {
   readonly #askedAt: string
   /** Names of those that answered later than the others were changed. */
   readonly #late: string[] = []
+  /** What those say whose threads have not all followed. */
+  readonly #behind: string[] = []
   #checks: readonly CheckResult[] = []
   #lastFlipMs = 0
   /** Somebody else's change came in between; a rollback looks again then. */
@@ -290,6 +292,9 @@ class Coordination {
       const fault = stateFault === null ? null : `${NOT_KEPT}: ${stateFault}`
       return { name, outcome: 'changed', phase, revision: reached, quiescence, error: fault }
     } catch (cause) {
+      if (cause instanceof ControlError && cause.code === ControlErrorCode.THREAD_BEHIND) {
+        this.#behind.push(`${client.name}: ${cause.message}`)
+      }
       // Else it would hold up whoever finishes or reverts, until it expires.
       await client.abort(change.id).catch(() => undefined)
       return this.#whereItIs(client, cause, revision)
@@ -339,6 +344,7 @@ class Coordination {
           ? ''
           : `; slow to answer, and changed after the others: ${this.#late.join(', ')}`) +
         notKept(changed) +
+        this.#behind.map((text) => `. But ${text}`).join('') +
         this.#doubts() +
         this.#forgotten(),
       instances,

@@ -10,6 +10,8 @@ export const ControlErrorCode = {
   CHECK_IN_PROGRESS: 'CHECK_IN_PROGRESS',
   /** A rollback took its place. */
   CHANGE_DISCARDED: 'CHANGE_DISCARDED',
+  /** The change is in effect, but for a thread that does not answer. */
+  THREAD_BEHIND: 'THREAD_BEHIND',
   CHECKS_FAILED: 'CHECKS_FAILED',
   REASON_MISSING: 'REASON_MISSING',
   /** It would leave its clients with nobody to serve them. */

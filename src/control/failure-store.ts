@@ -72,6 +72,7 @@ export class FailureStore {
   /** Of the last sample. */
   #rows: readonly FailedTable[] = []
   #savedText = ''
+  /** The last that was asked for, while it is under way. */
   #saving: Promise<void> | null = null
   #isFailing = false
   #isClosed = false
@@ -112,7 +113,6 @@ export class FailureStore {
   async forget(into: Into, rows: readonly FailedTable[], beganMs: number): Promise<void> {
     this.#rows = rows
     this.#book.forget(into, rows, beganMs)
-    await this.#saving
     await this.#save(true)
   }
 
@@ -125,7 +125,6 @@ export class FailureStore {
   async close(rows: readonly FailedTable[] | null): Promise<void> {
     this.#isClosed = true
     if (rows !== null) this.#rows = rows
-    await this.#saving
     await this.#save(false)
   }
 
@@ -158,19 +157,29 @@ export class FailureStore {
     return renderChecked(NAME, { isOpen, ...this.#book.keep(this.#rows) } satisfies FailureFile)
   }
 
+  /** One after the other: they are written beside the file under one name. */
   #save(isOpen: boolean): Promise<void> {
-    if (this.#path === null) return Promise.resolve()
-    const text = this.#render(isOpen)
-    this.#saving = replaceFile(this.#path, text)
-      .then(() => {
-        this.#savedText = text
-        this.#isFailing = false
-      })
-      .catch((error: unknown) => this.#complain(error))
+    const before = this.#saving ?? Promise.resolve()
+    const saving = before
+      .then(() => this.#write(isOpen))
       .finally(() => {
-        this.#saving = null
+        if (this.#saving === saving) this.#saving = null
       })
-    return this.#saving
+    this.#saving = saving
+    return saving
+  }
+
+  /** What is known by then. Never rejects. */
+  async #write(isOpen: boolean): Promise<void> {
+    if (this.#path === null) return
+    const text = this.#render(isOpen)
+    try {
+      await replaceFile(this.#path, text)
+      this.#savedText = text
+      this.#isFailing = false
+    } catch (error) {
+      this.#complain(error)
+    }
   }
 
   /** Once until it can be written again. */

@@ -5,7 +5,7 @@
  */
 import type { Difference } from '../check/schema.ts'
 import type { CheckRow } from '../check/verdict.ts'
-import type { LogLevel } from '../log-levels.ts'
+import type { LogLevel, LogLevels } from '../log-levels.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import type { MigrationState } from './migration-state.ts'
 import type { CheckId, ClusterWord, Phase, Routing } from './phase.ts'
@@ -465,7 +465,11 @@ export type ClientCloseReport = {
   }[]
 }
 
-export type LogLevelReport = { readonly level: LogLevel }
+export type LogLevelReport = {
+  /** Of whatever `components` does not name. */
+  readonly level: LogLevel
+  readonly components: LogLevels['components']
+}
 
 /** Every answer that is no success, but for a change that was refused or is partial. */
 export type Problem = {

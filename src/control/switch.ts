@@ -133,7 +133,10 @@ export class MigrationSwitch {
     }
   }
 
-  /** Throws CHANGE_UNKNOWN, CHANGE_DISCARDED or STATE_NOT_WRITTEN; nothing is changed then. */
+  /**
+   * Throws CHANGE_UNKNOWN, CHANGE_DISCARDED or STATE_NOT_WRITTEN, and nothing is changed then; or THREAD_BEHIND: the
+   * change is in effect, but for a thread that does not answer.
+   */
   async commit(id: string, via: string): Promise<CommittedChange> {
     const prepared = this.#current()
     if (this.#discarded?.id === id) throw discarded(id, this.#discarded.by)
@@ -164,8 +167,11 @@ export class MigrationSwitch {
     try {
       return await this.#tools.apply(prepared.change.to)
     } catch (error) {
-      this.#record('committed', prepared, via, `not by all threads: ${messageOf(error)}`, true)
-      throw error
+      const { phase, revision } = prepared.change.to
+      const text = `${phase}, revision ${revision}, is in effect, but not on every thread: ${messageOf(error)}`
+      this.#record('committed', prepared, via, text, true)
+      this.#tools.log.error({ code: ControlErrorCode.THREAD_BEHIND, error }, text)
+      throw new ControlError(ControlErrorCode.THREAD_BEHIND, text, { cause: error })
     }
   }
 
@@ -232,22 +238,28 @@ export class MigrationSwitch {
     if ('fault' in state) {
       throw new ControlError(ControlErrorCode.RECONCILIATION_REFUSED, state.fault)
     }
-    this.#tools.store.stage(state)
+    const { store, audit, log } = this.#tools
     const text = describeReconciliation(by, reconciliation)
-    this.#tools.audit.append({
-      ...this.#blank(via),
-      event: reconciliation.step === 'begin' ? 'comparison-begun' : 'reconciled',
-      by,
-      reason,
-      from: before,
-      to: state,
-      message: text,
-    })
-    this.#tools.store.commit()
+    try {
+      store.stage(state)
+      audit.append({
+        ...this.#blank(via),
+        event: reconciliation.step === 'begin' ? 'comparison-begun' : 'reconciled',
+        by,
+        reason,
+        from: before,
+        to: state,
+        message: text,
+      })
+      store.commit()
+    } catch (error) {
+      store.discard()
+      throw error
+    }
     this.#stateFault = null
     this.#state = state
     this.#kept = state
-    this.#tools.log.info({ code: 'RECONCILED', by }, text)
+    log.info({ code: 'RECONCILED', by }, text)
   }
 
   /** For what is worth a line but changes no state. */

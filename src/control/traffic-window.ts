@@ -50,16 +50,22 @@ const clusterCounts = (planes: readonly PlaneSeries[], cluster: ClusterKey): Clu
 
 const total = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0)
 
+/** Of the durations' buckets, in seconds. */
+export type TrafficBounds = {
+  /** Of Origin's nodes, and of the proxy's own durations but for the next. */
+  readonly origin: readonly number[]
+  /** Of the proxy's own durations of reads from Target. */
+  readonly readsTarget: readonly number[]
+  /** Of Target's nodes. */
+  readonly target: readonly number[]
+}
+
 export class TrafficWindow {
-  /** Of the proxy's own durations too. */
-  readonly #originBounds: readonly number[]
-  readonly #targetBounds: readonly number[]
+  readonly #bounds: TrafficBounds
   readonly #samples: Sample[] = []
 
-  /** The bounds of the durations' buckets, in seconds, per cluster. */
-  constructor(originBounds: readonly number[], targetBounds: readonly number[] = originBounds) {
-    this.#originBounds = originBounds
-    this.#targetBounds = targetBounds
+  constructor(bounds: TrafficBounds) {
+    this.#bounds = bounds
   }
 
   /** Takes the counters of all planes as they were at `nowMs`, monotonic. */
@@ -113,9 +119,9 @@ export class TrafficWindow {
         failedWrites: perSecond(last.failedWrites - first.failedWrites),
       },
       latency: {
-        readsOrigin: latencyOf(readsOrigin!, this.#originBounds, limitMs),
-        readsTarget: latencyOf(readsTarget!, this.#originBounds, limitMs),
-        writes: latencyOf(writes!, this.#originBounds, limitMs),
+        readsOrigin: latencyOf(readsOrigin!, this.#bounds.origin, limitMs),
+        readsTarget: latencyOf(readsTarget!, this.#bounds.readsTarget, limitMs),
+        writes: latencyOf(writes!, this.#bounds.origin, limitMs),
       },
       clusters: {
         origin: this.#cluster('origin', first, last, perSecond, limitMs),
@@ -133,11 +139,10 @@ export class TrafficWindow {
   ): ClusterTraffic {
     const [before, after] = [first.clusters[cluster], last.clusters[cluster]]
     const grown = after.buckets.map((count, index) => count - (before.buckets[index] ?? 0))
-    const bounds = cluster === 'origin' ? this.#originBounds : this.#targetBounds
     return {
       requestsPerSecond: perSecond(total(grown)),
       errorsPerSecond: perSecond(after.errors - before.errors),
-      latency: latencyOf(grown, bounds, limitMs),
+      latency: latencyOf(grown, this.#bounds[cluster], limitMs),
     }
   }
 }

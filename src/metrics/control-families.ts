@@ -1,6 +1,7 @@
 /** The families of the routing state and of the writes that one cluster lacks. None is the Go proxy's. */
 import type { ControlSeries } from './control-series.ts'
-import type { Gathered, MetricFamily, Point } from './family.ts'
+import { type Gathered, type MetricFamily, type Point, total } from './family.ts'
+import type { FailedTable } from './plane-series.ts'
 
 const OWN = { isPrefixed: true, isReference: false } as const
 
@@ -17,19 +18,29 @@ const of =
 const oneOf = (label: string, words: readonly string[], current: string): readonly Point[] =>
   words.map((word) => ({ labels: { [label]: word }, value: word === current ? 1 : 0 }))
 
-const failedTables = ({ planes }: Gathered): readonly Point[] => {
+const CLUSTERS = [
+  ['origin', 'originOnly'],
+  ['target', 'targetOnly'],
+] as const satisfies readonly (readonly [string, keyof FailedTable])[]
+
+const missingWrites = ({ planes }: Gathered): readonly Point[] =>
+  CLUSTERS.map(([cluster, key]) => ({
+    labels: { cluster },
+    value: total(planes, ({ failedTables: rows }) => rows.reduce((sum, row) => sum + row[key], 0)),
+  }))
+
+const missingWritesByTable = ({ planes }: Gathered): readonly Point[] => {
   const sums = new Map<string, { labels: Record<string, string>; value: number }>()
   for (const { failedTables: rows } of planes) {
-    for (const { keyspace, table, originOnly, targetOnly } of rows) {
-      for (const [cluster, count] of [
-        ['origin', originOnly],
-        ['target', targetOnly],
-      ] as const) {
+    for (const row of rows) {
+      const { keyspace, table } = row
+      for (const [cluster, key] of CLUSTERS) {
+        const count = row[key]
         if (count === 0) continue
         const labels = { cluster, keyspace, table }
-        const key = JSON.stringify(labels)
-        const value = (sums.get(key)?.value ?? 0) + count
-        sums.set(key, { labels, value })
+        const name = JSON.stringify(labels)
+        const value = (sums.get(name)?.value ?? 0) + count
+        sums.set(name, { labels, value })
       }
     }
   }
@@ -125,6 +136,24 @@ export const CONTROL_FAMILIES: readonly MetricFamily[] = [
       table: 'empty where the statement names none',
     },
     help: 'Writes that succeeded on the other cluster only, conditional ones that only it applied, or were not answered in time by this one alone; at most 500 tables per thread are told apart.',
-    read: failedTables,
+    read: missingWritesByTable,
+  },
+  {
+    ...OWN,
+    name: 'writes_unreconciled',
+    type: 'gauge',
+    labels: { cluster: CLUSTERS.map(([cluster]) => cluster) },
+    help: 'Writes that this cluster lacks since it was last made equal (zdm reconciled), as zdm status has them and the check failed-writes; over restarts too where routing_state_path is set.',
+    read: of(({ unreconciled }) =>
+      CLUSTERS.map(([cluster]) => ({ labels: { cluster }, value: unreconciled[cluster] })),
+    ),
+  },
+  {
+    ...OWN,
+    name: 'one_sided_writes_total',
+    type: 'counter',
+    labels: { cluster: CLUSTERS.map(([cluster]) => cluster) },
+    help: 'All of writes_missing_total together, by the cluster that lacks them. It is there from the start, with 0, so that rate() and increase() see the first one.',
+    read: missingWrites,
   },
 ]

@@ -12,4 +12,6 @@ export type ControlSeries = {
   readonly failedChecks: readonly (readonly [string, number])[]
   /** Of the last change: until the last request routed before it was answered. */
   readonly quiescenceSeconds: number
+  /** Writes that each cluster lacks since it was last made equal, those of earlier runs among them. */
+  readonly unreconciled: { readonly origin: number; readonly target: number }
 }

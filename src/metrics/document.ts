@@ -9,6 +9,7 @@ import { NODE_FAMILIES } from './node-families.ts'
 import { PROXY_FAMILIES } from './proxy-families.ts'
 import { RELOAD_FAMILIES } from './reload-families.ts'
 import { RUNTIME_FAMILIES } from './runtime-families.ts'
+import { SCRAPE_FAMILIES } from './scrape-families.ts'
 import { TLS_FAMILIES } from './tls-families.ts'
 import { TRACING_FAMILIES } from './tracing-families.ts'
 import { TRAFFIC_FAMILIES } from './traffic-families.ts'
@@ -67,6 +68,11 @@ const SECTIONS: readonly { title: string; text: string; families: readonly Metri
     families: RELOAD_FAMILIES,
   },
   {
+    title: 'Scrapes',
+    text: 'As the handler of the Go proxy counts them.',
+    families: SCRAPE_FAMILIES,
+  },
+  {
     title: 'The process',
     text: 'Of all threads together, unless a label tells them apart.',
     families: RUNTIME_FAMILIES,
@@ -108,8 +114,8 @@ const opening = (): string => {
 # Metrics
 
 \`GET /metrics\` on \`metrics_address\`:\`metrics_port\`, Prometheus' text format 0.0.4, gzip where the client accepts it. It answers 503
-until both clusters have been reached for the first time, 404 with \`metrics_enabled: false\`, and 500 if a data plane does not hand
-over its counters within 5 s. Nothing is kept over a restart.
+until both clusters have been reached for the first time, and 404 with \`metrics_enabled: false\`. Of a thread that does not answer it
+shows what the thread counted last, and that it does not answer. Nothing is kept over a restart.
 
 Names are shown with the default \`metrics_prefix\`, \`${DEFAULT_PREFIX}\`. The last column tells whether the Go proxy has the same name, type and
 labels: ${shared} of these families, so that its dashboards and rules go on working. Several gauges end in \`_total\` for that reason.

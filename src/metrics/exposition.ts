@@ -5,6 +5,7 @@
  */
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client'
 import type { Clock } from '../clock.ts'
+import { readAddressSpaceMax } from './address-space.ts'
 import { type CertificateSeries, NO_CERTIFICATES } from './certificate-series.ts'
 import type { ControlConnectionSeries } from './control-connection-series.ts'
 import type { ControlSeries } from './control-series.ts'
@@ -16,26 +17,8 @@ import type { ReloadSeries } from './reload-series.ts'
 import { readThread, type ThreadSeries, watchThread } from './thread-series.ts'
 import type { TracingSeries } from './tracing-series.ts'
 
-/** Half of the time that Prometheus waits by default, so that it hears the error. */
-const SCRAPE_TIMEOUT_MS = 5000
 /** prom-client's event loop monitor wakes up this often and cannot be left out. Its result is not used. */
 const EVENT_LOOP_PRECISION_MS = 1000
-
-const MetricsErrorCode = {
-  /** A data plane did not hand over its counters in time. */
-  PLANE_SILENT: 'METRICS_PLANE_SILENT',
-} as const
-export type MetricsErrorCode = (typeof MetricsErrorCode)[keyof typeof MetricsErrorCode]
-
-export class MetricsError extends Error {
-  readonly code: MetricsErrorCode
-
-  constructor(code: MetricsErrorCode, message: string) {
-    super(message)
-    this.name = 'MetricsError'
-    this.code = code
-  }
-}
 
 export type Exposition = { readonly contentType: string; readonly body: string }
 
@@ -48,10 +31,12 @@ export type MetricsExpositionOptions = {
   readonly targetBoundsSeconds: readonly number[]
   readonly asyncBoundsSeconds: readonly number[]
   readonly honoursTargetBuckets?: boolean
-  /** The counters of all data planes. */
+  /** The counters of all data planes; has to answer within the time that Prometheus waits, 10 s by default. */
   readonly series: () => Promise<readonly PlaneSeries[]>
-  /** The routing state; absent where there is no switch. */
-  readonly control?: () => ControlSeries
+  /** How many threads of theirs do not answer. Without it: none. */
+  readonly stuckThreads?: () => number
+  /** The routing state, and what the data planes' counts mean for it; absent where there is no switch. */
+  readonly control?: (planes: readonly PlaneSeries[]) => ControlSeries
   /** As they are now. Without it: none. */
   readonly certificates?: () => CertificateSeries
   /** As they are now. Without it: none. */
@@ -69,8 +54,9 @@ export class MetricsExposition {
   readonly #options: MetricsExpositionOptions
   readonly #registry = new Registry()
   readonly #departed = new DepartedNodes()
-  #gathering: Promise<readonly PlaneSeries[]> | null = null
   #gathered: Gathered | null = null
+  readonly #addressSpaceMaxBytes = readAddressSpaceMax()
+  readonly #scrapes = { answered: 0, failed: 0, inFlight: 0 }
 
   constructor(options: MetricsExpositionOptions) {
     this.#options = options
@@ -79,62 +65,48 @@ export class MetricsExposition {
     this.#registerProcess()
   }
 
-  /**
-   * All metrics as they are now. Rejects with a MetricsError when a data plane does not answer within 5 s,
-   * and with its own error when it fails.
-   */
+  /** All metrics as they are now. Rejects when the data planes' counters cannot be had. */
   async exposition(): Promise<Exposition> {
+    this.#scrapes.inFlight++
+    try {
+      const exposition = await this.#expose()
+      this.#scrapes.answered++
+      return exposition
+    } catch (error) {
+      this.#scrapes.failed++
+      throw error
+    } finally {
+      this.#scrapes.inFlight--
+    }
+  }
+
+  async #expose(): Promise<Exposition> {
     const options = this.#options
     const current = options.nodes?.() ?? null
-    const all = await this.#bounded(this.#gather())
+    const all = await options.series()
     const nowMs = options.clock.now()
     const planes = current === null ? all : this.#departed.shown(all, current, nowMs)
     const { version, originBoundsSeconds, targetBoundsSeconds, asyncBoundsSeconds } = options
     this.#gathered = {
       planes,
       threads: distinct([readThread(), ...planes.map((plane) => plane.thread)]),
+      stuckThreads: options.stuckThreads?.() ?? 0,
       version,
       originBoundsSeconds,
       targetBoundsSeconds,
       asyncBoundsSeconds,
       honoursTargetBuckets: options.honoursTargetBuckets ?? false,
-      control: options.control?.() ?? null,
+      control: options.control?.(planes) ?? null,
       certificates: options.certificates?.() ?? NO_CERTIFICATES,
       controlConnections: options.controlConnections?.() ?? [],
       tracing: options.tracing?.() ?? null,
       reloads: options.reloads?.() ?? null,
+      scrapes: { ...this.#scrapes },
+      addressSpaceMaxBytes: this.#addressSpaceMaxBytes,
     }
     // The registry calls every family's get() before it waits for anything, so a scrape that comes
     // in between cannot mix its values into these.
     return { contentType: this.#registry.contentType, body: await this.#registry.metrics() }
-  }
-
-  /** One question at a time: a data plane that hangs must not collect one per scrape. */
-  #gather(): Promise<readonly PlaneSeries[]> {
-    this.#gathering ??= this.#options.series().finally(() => {
-      this.#gathering = null
-    })
-    return this.#gathering
-  }
-
-  async #bounded<T>(answer: Promise<T>): Promise<T> {
-    const { clock } = this.#options
-    const { promise: deadline, reject } = Promise.withResolvers<never>()
-    const timer = clock.setTimeout(
-      () =>
-        reject(
-          new MetricsError(
-            MetricsErrorCode.PLANE_SILENT,
-            `a data plane did not hand over its metrics within ${SCRAPE_TIMEOUT_MS} ms: its thread is busy or stuck`,
-          ),
-        ),
-      SCRAPE_TIMEOUT_MS,
-    )
-    try {
-      return await Promise.race([answer, deadline])
-    } finally {
-      clock.clearTimeout(timer)
-    }
   }
 
   #register(family: MetricFamily): void {

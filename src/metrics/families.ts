@@ -11,6 +11,7 @@ import { NODE_FAMILIES } from './node-families.ts'
 import { PROXY_FAMILIES } from './proxy-families.ts'
 import { RELOAD_FAMILIES } from './reload-families.ts'
 import { RUNTIME_FAMILIES } from './runtime-families.ts'
+import { SCRAPE_FAMILIES } from './scrape-families.ts'
 import { TLS_FAMILIES } from './tls-families.ts'
 import { TRACING_FAMILIES } from './tracing-families.ts'
 import { TRAFFIC_FAMILIES } from './traffic-families.ts'
@@ -26,6 +27,7 @@ export const FAMILIES: readonly MetricFamily[] = [
   ...TLS_FAMILIES,
   ...TRACING_FAMILIES,
   ...RELOAD_FAMILIES,
+  ...SCRAPE_FAMILIES,
   ...RUNTIME_FAMILIES,
 ]
 

@@ -9,6 +9,7 @@ import type { ControlSeries } from './control-series.ts'
 import type { HistogramSnapshot } from './histogram.ts'
 import type { PerCluster, PlaneSeries } from './plane-series.ts'
 import type { ReloadSeries } from './reload-series.ts'
+import type { ScrapeSeries } from './scrape-families.ts'
 import type { ThreadSeries } from './thread-series.ts'
 import type { TracingSeries } from './tracing-series.ts'
 
@@ -17,6 +18,8 @@ export type Gathered = {
   readonly planes: readonly PlaneSeries[]
   /** Every thread once, the main one first. */
   readonly threads: readonly ThreadSeries[]
+  /** How many of them do not answer; their series are what they said last. */
+  readonly stuckThreads: number
   readonly originBoundsSeconds: readonly number[]
   readonly targetBoundsSeconds: readonly number[]
   readonly asyncBoundsSeconds: readonly number[]
@@ -32,6 +35,9 @@ export type Gathered = {
   readonly tracing: TracingSeries | null
   /** Null where settings cannot be read again. */
   readonly reloads: ReloadSeries | null
+  readonly scrapes: ScrapeSeries
+  /** Null where the platform does not tell. */
+  readonly addressSpaceMaxBytes: number | null
 }
 
 /** One line of the exposition. */

@@ -19,7 +19,7 @@ export type PerRequestType = { readsOrigin: number; readsTarget: number; writes:
 
 /** A number per reason for which the proxy itself closed a client connection. */
 export type PerCloseReason = {
-  /** It did not read its answers and the queue reached proxy_client_output_max_mib. */
+  /** It did not read its answers and more than proxy_client_output_max_mib was queued. */
   slow: number
   /** No READY in time. */
   handshakeTimeout: number

@@ -1,7 +1,7 @@
 /**
  * The families of the process that the proxy runs in: threads, heap, garbage collection. Dashboards made
  * for the Go proxy ask for go_* names: all that the published ones ask for have a counterpart in Node, which the
- * help tells (operations §3.6). process_* is prom-client's.
+ * help tells (operations §3.6). process_* is prom-client's but for one.
  */
 import type { MetricFamily, Point } from './family.ts'
 import type { ThreadSeries } from './thread-series.ts'
@@ -55,6 +55,23 @@ export const RUNTIME_FAMILIES: readonly MetricFamily[] = [
           point('p99', eventLoopDelay.p99Seconds),
         ]
       }),
+  },
+  {
+    name: 'threads_unresponsive',
+    type: 'gauge',
+    isPrefixed: true,
+    isReference: false,
+    labels: {},
+    help: 'Threads that have not answered for 2 s: their clients wait, and what they count stands still.',
+    read: ({ stuckThreads }) => [{ labels: {}, value: stuckThreads }],
+  },
+  {
+    ...REFERENCE,
+    name: 'process_virtual_memory_max_bytes',
+    type: 'gauge',
+    help: 'How much memory the process may map (the limit RLIMIT_AS); 2 to the power of 64 where there is no limit. On Linux.',
+    read: ({ addressSpaceMaxBytes }) =>
+      addressSpaceMaxBytes === null ? [] : [{ labels: {}, value: addressSpaceMaxBytes }],
   },
   {
     ...REFERENCE,

@@ -9,7 +9,7 @@ import { type Refusal, Refusals } from './refusals.ts'
 import type { ListenerTlsMaterial } from './tls.ts'
 import { TlsAcceptor } from './tls-acceptor.ts'
 import { TlsTransport } from './tls-transport.ts'
-import type { Transport, TransportHandler } from './transport.ts'
+import { plainBytes, type Transport, type TransportHandler } from './transport.ts'
 
 export type ListenOptions = {
   readonly address: string
@@ -96,7 +96,7 @@ const attach = (socket: Socket, accept: Accept, refusals: Refusals): void => {
   }
   tuneSocket(socket)
   // Each chunk is a buffer of its own, so a request may keep a view of it until it is answered.
-  socket.on('data', (chunk: Uint8Array) => handler.onBytes(chunk, 0, chunk.length))
+  socket.on('data', (chunk: Buffer) => handler.onBytes(plainBytes(chunk), 0, chunk.length))
   socket.on('drain', () => handler.onDrain())
   socket.on('end', () => handler.onEnd())
   socket.once('close', () => handler.onClose(cause))

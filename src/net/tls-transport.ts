@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import type { Transport, TransportHandler } from './transport.ts'
+import { plainBytes, type Transport, type TransportHandler } from './transport.ts'
 
 export class TlsTransport implements Transport {
   readonly peer: string
@@ -30,7 +30,7 @@ export class TlsTransport implements Transport {
     this.#socket = socket
     this.#handler = handler
     // Each chunk is a buffer of its own, so a request may keep a view of it until it is answered.
-    socket.on('data', (chunk: Uint8Array) => handler.onBytes(chunk, 0, chunk.length))
+    socket.on('data', (chunk: Buffer) => handler.onBytes(plainBytes(chunk), 0, chunk.length))
     socket.on('end', () => handler.onEnd())
     if (this.#isPaused) socket.pause()
   }

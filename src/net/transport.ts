@@ -8,6 +8,13 @@ export type Traffic = { receivedBytes: number; sentBytes: number }
 
 export const noTraffic = (): Traffic => ({ receivedBytes: 0, sentBytes: 0 })
 
+/**
+ * A chunk that Node has read, as the bytes that the handlers get: a Buffer's `slice` is a view, and what
+ * keeps a slice counts on a copy of its own.
+ */
+export const plainBytes = ({ buffer, byteOffset, length }: Buffer): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, length)
+
 export interface Transport {
   /** Peer as `address:port`, for logs and node labels. */
   readonly peer: string
@@ -27,7 +34,7 @@ export interface Transport {
 
 /** Every method is called by the transport only; `onClose` exactly once and last. */
 export interface TransportHandler {
-  /** The bytes are the handler's to read until it returns. */
+  /** The bytes are the handler's to read until it returns; never a Buffer. */
   onBytes(chunk: Uint8Array, start: number, end: number): void
   /** Everything queued has been taken by the kernel. */
   onDrain(): void

@@ -88,9 +88,9 @@ export class ClientFailures {
     this.#log.limited(`bad bytes ${code}`, 'info', { code, client }, `client closed: ${message}`)
   }
 
-  /** A bug of ours. */
-  invariant(client: string, error: unknown): void {
-    this.#metrics.clientsClosed.internalError++
+  /** A bug of ours; `closesClient`: unless it is the second one, or comes when the client has gone. */
+  invariant(client: string, error: unknown, closesClient: boolean): void {
+    if (closesClient) this.#metrics.clientsClosed.internalError++
     this.#log.limited(
       `internal error ${messageOf(error)}`,
       'error',

@@ -15,11 +15,13 @@ import type {
 } from '../cluster/control-contract.ts'
 import type { Trouble } from '../cluster/control-health.ts'
 import { type Host, nodeInBoth } from '../cluster/host.ts'
+import { BothFailed } from '../cluster/permanent-failure.ts'
 import { errorVersion, offeredOptions } from '../cluster/supported-options.ts'
 import { virtualTables } from '../cluster/virtual-tables.ts'
 import { virtualTopology } from '../cluster/virtual-topology.ts'
 import { COMPRESSIONS } from '../cql/compression.ts'
-import type { Logger } from '../log.ts'
+import type { LogFields, Logger } from '../log.ts'
+import type { LogLevel } from '../log-levels.ts'
 import type { ControlConnectionSeries } from '../metrics/control-connection-series.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import type { TlsMaterial } from '../net/tls.ts'
@@ -117,9 +119,11 @@ export class ControlPlane implements ControlConnectionListener {
     ]
   }
 
-  /** Opens both control connections, Origin's first. Rejects with the error of the one that failed. */
+  /** Opens both control connections. Rejects with the error of the one that failed, or with BothFailed. */
   async open(): Promise<Snapshot> {
-    for (const connection of this.#connections) await connection.connect()
+    const opened = await Promise.allSettled(this.#connections.map((one) => one.connect()))
+    const failures = opened.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))
+    if (failures.length > 0) throw failures.length === 1 ? failures[0] : new BothFailed(failures)
     this.#refuseOneClusterTwice()
     for (const cluster of CLUSTERS) this.#describe(cluster)
     return this.#snapshot(this.#bothKnown()!)
@@ -192,10 +196,18 @@ export class ControlPlane implements ControlConnectionListener {
   onKnowledge(cluster: Cluster, knowledge: ClusterKnowledge): void {
     const before = this.#known[cluster]
     this.#known[cluster] = knowledge
+    this.#forgetWhoLeft(cluster, knowledge)
     this.#lookForRack(cluster)
     this.#publish()
     const known = this.#bothKnown()
     if (before !== null && known !== null) this.#tellChange(cluster, before, known)
+  }
+
+  /** A node that was down and is gone is nobody's concern, and comes back as a new one. */
+  #forgetWhoLeft(cluster: Cluster, { topology }: ClusterKnowledge): void {
+    const there = new Set(topology.hosts.map(({ hostId }) => hostId))
+    const down = this.#hostsDown[cluster]
+    for (const hostId of down.keys()) if (!there.has(hostId)) down.delete(hostId)
   }
 
   /** A line where nodes have come, gone or moved; a refresh that finds the same says nothing. */
@@ -332,22 +344,27 @@ export class ControlPlane implements ControlConnectionListener {
     const { used, reserve } = this.#assignment(cluster, known)
     const assigned = used.map(labelOf)
     const others = reserve.length === 0 ? '' : `, and ${reserve.length} while none of those is up`
-    this.#log.info(
+    const name = clusterName(cluster)
+    // Once a minute: with a port that is taken, each attempt of a start gets as far as here.
+    const tell = (level: LogLevel, fields: LogFields, text: string): void =>
+      this.#log.limited(text, level, { ...fields, cluster: clusterLabel(cluster) }, text)
+    tell(
+      'info',
       {
         code: 'CLUSTER_CONNECTED',
-        cluster: clusterLabel(cluster),
         clusterName: topology.clusterName,
         datacenter: topology.localDatacenter,
         protocolVersion: version,
         hosts: topology.hosts.map(labelOf),
         assigned,
       },
-      `${clusterName(cluster)} is "${topology.clusterName}": ${plural(topology.hosts.length, 'node')}, of which this instance uses ${assigned.length} in ${topology.localDatacenter}${others}; protocol version ${version}`,
+      `${name} is "${topology.clusterName}": ${plural(topology.hosts.length, 'node')}, of which this instance uses ${assigned.length} in ${topology.localDatacenter}${others}; protocol version ${version}`,
     )
     if (requiresAuthentication) return
-    this.#log.warn(
-      { code: 'CLUSTER_WITHOUT_AUTHENTICATION', cluster: clusterLabel(cluster) },
-      `${clusterName(cluster)} asks for no credentials: anybody who reaches it or this proxy may use it`,
+    tell(
+      'warn',
+      { code: 'CLUSTER_WITHOUT_AUTHENTICATION' },
+      `${name} asks for no credentials: anybody who reaches it or this proxy may use it`,
     )
   }
 }

@@ -23,6 +23,7 @@ export type DataPlaneSettings = SessionSettings & {
   readonly preparedEntriesMax: number
   readonly preparedBytesMax: number
   readonly connectTimeoutMs: readonly [number, number]
+  readonly heartbeatIntervalMs: number
   readonly latencyBoundsSeconds: readonly [readonly number[], readonly number[]]
   readonly honoursTargetBuckets: boolean
   readonly asyncLatencyBoundsSeconds: readonly number[]

@@ -32,11 +32,12 @@ import { RequestDispatcher } from '../session/dispatch.ts'
 import { FailedWriteTables } from '../session/failed-writes.ts'
 import { Healer } from '../session/healer.ts'
 import { KeyspaceRequests } from '../session/keyspace-requests.ts'
-import { type Quiescence, quiescence } from '../session/quiescence.ts'
+import { type Quiescence, quiescence, quiescenceBoundMs } from '../session/quiescence.ts'
 import type { RequestSpans } from '../session/request-spans.ts'
 import { RequestKind, RequestTable } from '../session/request-table.ts'
 import type { Session } from '../session/session.ts'
 import { SlowRequests } from '../session/slow-requests.ts'
+import { UpstreamWaiters } from '../session/upstream-waiters.ts'
 import { Turn } from '../turn.ts'
 import { UpstreamConnection, type UpstreamListener } from '../upstream/connection.ts'
 import { ClusterError, ClusterErrorCode } from '../upstream/errors.ts'
@@ -81,7 +82,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   readonly rewriter: SessionContext['rewriter']
   readonly replacement: SessionContext['replacement']
   readonly requestIds: SessionContext['requestIds']
-  readonly waitingForUpstream = new Set<Session>()
+  readonly waitingForUpstream = new UpstreamWaiters()
   readonly rewriteEnvelope: EnvelopeRewrite | null
   readonly askOthers: (id: Uint8Array) => Promise<SharedStatement | null>
   readonly schemaAgreement: SchemaAgreementCall
@@ -177,8 +178,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   setRouting(routing: RoutingState): Promise<Quiescence> {
     this.routing = routing
     for (const session of this.#clients) this.readCopies.warm(session)
-    // Longer than any request lives: a time-out ends it within a sweep.
-    const boundMs = this.settings.requestTimeoutMs + 2 * SWEEP_INTERVAL_MS
+    const boundMs = quiescenceBoundMs(this.settings.requestTimeoutMs)
     return quiescence(this.requests, this.#slow, this.clock, boundMs)
   }
 
@@ -224,6 +224,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
 
   /** Passes an event on to the clients that have registered for its type. */
   announce(event: ClientEvent): void {
+    this.turn.begin()
     this.#clients.announce(event)
   }
 
@@ -290,8 +291,8 @@ export class DataPlane implements SessionContext, UpstreamListener {
     this.metrics.lateAnswers[clusterLabel(connection.cluster)]++
   }
 
-  onWritable(): void {
-    for (const session of this.waitingForUpstream) session.onUpstreamWritable()
+  onWritable(connection: UpstreamConnection): void {
+    this.waitingForUpstream.wake(connection)
   }
 
   onLost(connection: UpstreamConnection, cause: Error | null): void {
@@ -300,7 +301,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
     connection.metrics.usedStreamIds = 0
     const requests = connection.requests()
     for (const request of requests) this.#answers.onConnectionLost(request, connection)
-    this.onWritable()
+    this.waitingForUpstream.wake(connection)
     if (connection.endsByWish) {
       this.#upstreamLog.closed(connection)
       return
@@ -323,8 +324,7 @@ export class DataPlane implements SessionContext, UpstreamListener {
   }
 
   onInvariantBroken(session: Session, error: unknown): void {
-    this.#failures.invariant(session.transport.peer, error)
-    session.destroy()
+    this.#failures.invariant(session.transport.peer, error, session.destroy())
   }
 
   /** Its counters as they are now, with the gauges that are read rather than counted. */
@@ -391,7 +391,6 @@ export class DataPlane implements SessionContext, UpstreamListener {
     isForCopies: boolean,
     signal?: AbortSignal,
   ): Promise<UpstreamConnection> {
-    const { asyncReads, requestTimeoutMs } = this.settings
     const counters = isForCopies ? this.metrics.asyncReads : this.metrics
     const metrics = counters.node(clusterLabel(cluster), node.label)
     const options = {
@@ -402,7 +401,9 @@ export class DataPlane implements SessionContext, UpstreamListener {
       metrics,
       streamIdsMax: this.settings.streamIdsMax,
       connectTimeoutMs: this.settings.connectTimeoutMs[cluster],
-      callTimeoutMs: isForCopies ? asyncReads.handshakeTimeoutMs : requestTimeoutMs,
+      callTimeoutMs: () =>
+        isForCopies ? this.settings.asyncReads.handshakeTimeoutMs : this.settings.requestTimeoutMs,
+      heartbeatIntervalMs: () => this.settings.heartbeatIntervalMs,
     }
     const context = {
       dialer: this.#dialer,

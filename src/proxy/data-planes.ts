@@ -9,7 +9,9 @@ import type { ClientGroups, ClientSelection } from '../control/report.ts'
 import type { EnvelopeRewrite } from '../cql/envelope-decoder.ts'
 import type { Logger } from '../log.ts'
 import type { LogLevel, LogLevels } from '../log-levels.ts'
+import { messageOf } from '../message-of.ts'
 import type { PlaneSeries } from '../metrics/plane-series.ts'
+import { formatEndpoint } from '../net/dialer.ts'
 import { assertPortIsFree } from '../net/listener.ts'
 import type { TlsMaterial } from '../net/tls.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
@@ -73,9 +75,9 @@ export class DataPlanes {
           )
   }
 
-  /** A thread does not answer. */
-  get isStuck(): boolean {
-    return this.#planes.some((plane) => plane.isStuck)
+  /** How many threads do not answer. */
+  get stuckThreads(): number {
+    return this.#planes.filter((plane) => plane.isStuck).length
   }
 
   /** Client connections of all planes. */
@@ -87,12 +89,20 @@ export class DataPlanes {
     return this.#planes.length
   }
 
-  /** Accepts clients on every plane; resolves with the port, the same for all. */
+  /** Accepts clients on every plane; resolves with the port, the same for all. Rejects where it cannot be had. */
   async listen(port: number): Promise<number> {
-    if (this.#planes.length > 1 && port !== 0) await assertPortIsFree(this.#listenAddress, port)
-    let bound = port
-    for (const plane of this.#planes) bound = await plane.listen(bound)
-    return bound
+    try {
+      if (this.#planes.length > 1 && port !== 0) await assertPortIsFree(this.#listenAddress, port)
+      let bound = port
+      for (const plane of this.#planes) bound = await plane.listen(bound)
+      return bound
+    } catch (cause) {
+      const place = formatEndpoint(this.#listenAddress, port)
+      throw new Error(
+        `cannot accept clients on ${place} (proxy_listen_address, proxy_listen_port): ${messageOf(cause)}`,
+        { cause },
+      )
+    }
   }
 
   setSnapshot(snapshot: Snapshot): void {

@@ -9,7 +9,8 @@ import { bindAddress, isAnyAddress } from '../config/address.ts'
 import { parseCredentialsMap } from '../config/credentials-map.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Routing } from '../control/phase.ts'
-import { boundsInSeconds } from '../metrics/histogram.ts'
+import type { TrafficBounds } from '../control/traffic-window.ts'
+import { boundsInSeconds, readsTargetBounds } from '../metrics/histogram.ts'
 import { systemResolve } from '../net/resolve.ts'
 import { resolveAdvertised } from '../reach/advertised-addresses.ts'
 import {
@@ -110,6 +111,7 @@ export const dataPlaneSettings = (settings: Settings): DataPlaneSettings => ({
   preparedEntriesMax: settings.preparedCacheMaxEntries,
   preparedBytesMax: settings.preparedCacheMaxMib * BYTES_PER_MIB,
   connectTimeoutMs: [settings.originConnectionTimeoutMs, settings.targetConnectionTimeoutMs],
+  heartbeatIntervalMs: settings.heartbeatIntervalMs,
   latencyBoundsSeconds: [
     boundsInSeconds(settings.metricsOriginLatencyBucketsMs),
     boundsInSeconds(settings.metricsTargetLatencyBucketsMs),
@@ -135,6 +137,18 @@ const implicitAddress = async (listenAddress: string): Promise<string | null> =>
   const resolved = await systemResolve(address).catch(() => [])
   const found = resolved.filter((one) => !isAnyAddress(one))
   return found.find((one) => isIPv4(one)) ?? found[0] ?? null
+}
+
+/** As the data planes count durations. */
+export const trafficBounds = (settings: Settings): TrafficBounds => {
+  const origin = boundsInSeconds(settings.metricsOriginLatencyBucketsMs)
+  const target = boundsInSeconds(settings.metricsTargetLatencyBucketsMs)
+  const readsTarget = readsTargetBounds({
+    originBoundsSeconds: origin,
+    targetBoundsSeconds: target,
+    honoursTargetBuckets: settings.metricsHonourTargetBuckets,
+  })
+  return { origin, target, readsTarget }
 }
 
 /** What the control plane takes over while it runs. */

@@ -30,6 +30,7 @@ import type { RoutingState } from '../routing/routing-state.ts'
 import { statusChange } from '../session/client-events.ts'
 import type { Quiescence } from '../session/quiescence.ts'
 import type { OtlpExporter } from '../tracing/otlp-exporter.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 import { type ClusterHealth, ControlPlane, type ControlPlaneSettings } from './control-plane.ts'
 import { DataPlanes } from './data-planes.ts'
 import {
@@ -94,6 +95,8 @@ export class ProxyInstance {
   #logLevel: LogLevel | LogLevels
   /** Null where spans are not exported. */
   readonly #exporter: OtlpExporter | null
+  /** Whatever attempt it was that warned. */
+  readonly #certificatesWarnedAtMs = new Map<string, number>()
   /** Of planes that are gone. */
   #lastSeries: PlaneSeries[] | null = null
 
@@ -125,9 +128,9 @@ export class ProxyInstance {
     return this.#attempts.trouble
   }
 
-  /** A thread of it does not answer: its clients wait. */
-  get isStuck(): boolean {
-    return this.#service?.planes.isStuck === true
+  /** How many of its threads do not answer: their clients wait. */
+  get stuckThreads(): number {
+    return this.#service?.planes.stuckThreads ?? 0
   }
 
   /** In effect now. */
@@ -236,6 +239,11 @@ export class ProxyInstance {
     control.setSettings(liveControlSettings(this.#settings, reach))
   }
 
+  /** In effect now. */
+  get logLevels(): LogLevels {
+    return this.#tools.log.levels
+  }
+
   /** Of every thread, from now on; until a changed setting or a restart sets them again. */
   setLogLevels(levels: LogLevels): void {
     this.#logLevel = levels
@@ -275,17 +283,17 @@ export class ProxyInstance {
 
   async #stop(force: AbortSignal): Promise<void> {
     this.#attempts.stop()
-    await this.#starting
+    const forced = new Promise<boolean>((resolve) => {
+      if (force.aborted) resolve(false)
+      force.addEventListener('abort', () => resolve(false), { once: true })
+    })
+    await Promise.race([this.#starting, forced])
     const log = this.#log
     const service = this.#service
     this.#phase = 'draining'
     if (service !== null) {
       log.info({ code: 'SHUTDOWN_STARTED' }, 'shutting down: requests in flight may end')
       const announceMs = this.#announceLeave(service)
-      const forced = new Promise<boolean>((resolve) => {
-        if (force.aborted) resolve(false)
-        force.addEventListener('abort', () => resolve(false), { once: true })
-      })
       const timeoutMs = this.#settings.shutdownTimeoutMs
       const isDrained = await Promise.race([service.planes.drain(announceMs, timeoutMs), forced])
       if (!isDrained) {
@@ -305,12 +313,16 @@ export class ProxyInstance {
   async #attempt(signal: AbortSignal): Promise<Service> {
     const { log, clock } = this.#tools
     this.#attempted = this.#settings
-    const certificates = new CertificateStore(legSources(this.#settings), { clock, log })
+    const certificates = new CertificateStore(
+      legSources(this.#settings),
+      { clock, log },
+      this.#certificatesWarnedAtMs,
+    )
     await certificates.load()
     const tls = tlsMaterial(this.#settings, certificates)
     const astra = await openAstraContacts(this.#settings, certificates, clock, signal)
     const reach = { tls, astra }
-    const controlSettings = await controlPlaneSettings(this.#settings, reach)
+    const controlSettings = await unlessAborted(controlPlaneSettings(this.#settings, reach), signal)
     const settings = dataPlaneSettings(this.#settings)
     let planes: DataPlanes | null = null
     const control = this.#makeControlPlane(controlSettings, () => planes)

@@ -18,6 +18,7 @@ import { ControlError, ControlErrorCode } from '../control/errors.ts'
 import { FailureStore, failuresPath } from '../control/failure-store.ts'
 import { lookAtAll } from '../control/look.ts'
 import { hasPhaseRouting, type MigrationState, routingStateOf } from '../control/migration-state.ts'
+import { MissingWritesLog } from '../control/missing-writes-log.ts'
 import { beganAt } from '../control/reconciliation.ts'
 import type {
   AsyncReadEvidence,
@@ -43,14 +44,13 @@ import type { StateStore } from '../control/state-store.ts'
 import { MigrationSwitch } from '../control/switch.ts'
 import { TrafficWindow } from '../control/traffic-window.ts'
 import { waysFrom } from '../control/transitions.ts'
-import type { RootLogger } from '../log.ts'
-import type { LogLevel } from '../log-levels.ts'
+import type { Logger } from '../log.ts'
+import { type Component, type LogLevel, type LogLevels, levelOf, withLevel } from '../log-levels.ts'
 import type { ControlSeries } from '../metrics/control-series.ts'
-import { boundsInSeconds } from '../metrics/histogram.ts'
 import type { FailedTable, PlaneSeries } from '../metrics/plane-series.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import { Cluster } from '../routing/cluster.ts'
-import { routingSetting } from './derived-settings.ts'
+import { routingSetting, trafficBounds } from './derived-settings.ts'
 import { Feasibility } from './feasibility.ts'
 import type { ProxyInstance } from './instance.ts'
 import { readinessDetailsNow } from './readiness-view.ts'
@@ -81,7 +81,7 @@ export type MigrationControlOptions = {
   readonly access: () => InstanceAccess
   readonly isTls: boolean
   readonly clock: Clock
-  readonly log: RootLogger
+  readonly log: Logger
   readonly evidence: EvidenceSources
   /** Ends the process as SIGTERM does. */
   leave(): void
@@ -91,6 +91,7 @@ export class MigrationControl implements AdminApi {
   readonly #options: MigrationControlOptions
   readonly #switch: MigrationSwitch
   readonly #failures: FailureStore
+  readonly #missingWrites: MissingWritesLog
   readonly #traffic: TrafficWindow
   readonly #feasibility: Feasibility
   readonly #startedAt: string
@@ -106,11 +107,9 @@ export class MigrationControl implements AdminApi {
     const { routingStatePath } = settings
     const path = routingStatePath === '' ? null : failuresPath(routingStatePath)
     this.#failures = new FailureStore(path, { clock, log })
+    this.#missingWrites = new MissingWritesLog(log)
     if (state.reconciledAt !== null) this.#failures.settle(Date.parse(state.reconciledAt))
-    this.#traffic = new TrafficWindow(
-      boundsInSeconds(settings.metricsOriginLatencyBucketsMs),
-      boundsInSeconds(settings.metricsTargetLatencyBucketsMs),
-    )
+    this.#traffic = new TrafficWindow(trafficBounds(settings))
     const nameOf = (): string => this.name
     this.#switch = new MigrationSwitch(state, {
       get name() {
@@ -189,7 +188,7 @@ export class MigrationControl implements AdminApi {
       index: settings.proxyTopologyIndex,
       version,
       startedAt: this.#startedAt,
-      serving: instance.isStuck ? 'stuck' : instance.phase,
+      serving: instance.stuckThreads > 0 ? 'stuck' : instance.phase,
       notReady: readinessDetailsNow(instance, this.#options.clock).Reason,
       clientPort: instance.port,
       state,
@@ -302,23 +301,30 @@ export class MigrationControl implements AdminApi {
     leave()
   }
 
-  get logLevel(): LogLevel {
-    return this.#options.log.levels.base
+  get logLevels(): LogLevels {
+    return this.#options.instance.logLevels
   }
 
-  setLogLevel(level: LogLevel, requester: Omit<Requester, 'force'>, via: string): void {
-    const { log, instance } = this.#options
-    const { levels } = log
-    this.#switch.note('log-level', requester, via, `log level ${levels.base} → ${level}`)
-    instance.setLogLevels({ ...levels, base: level })
+  setLogLevel(
+    level: LogLevel,
+    component: Component | null,
+    requester: Omit<Requester, 'force'>,
+    via: string,
+  ): void {
+    const { logLevels } = this
+    const whose = component === null ? '' : ` of ${component}`
+    const before = levelOf(logLevels, component)
+    this.#switch.note('log-level', requester, via, `log level${whose} ${before} → ${level}`)
+    this.#options.instance.setLogLevels(withLevel(logLevels, component, level))
   }
 
   deployment(via: string): readonly InstanceClient[] {
     return [this.#asClient(via), ...this.#otherNames().map((name) => this.#peer(name))]
   }
 
-  series(): ControlSeries {
+  series(planes: readonly PlaneSeries[]): ControlSeries {
     const { state, counts } = this.#switch
+    const { originOnly, targetOnly } = this.#failures.read(failedTables(planes))
     return {
       phase: state.phase,
       ...state.routing,
@@ -327,6 +333,7 @@ export class MigrationControl implements AdminApi {
       changes: { ...counts.changes },
       failedChecks: [...counts.failedChecks],
       quiescenceSeconds: (counts.lastQuiescence?.waitedMs ?? 0) / MS_PER_SECOND,
+      unreconciled: { origin: originOnly, target: targetOnly },
     }
   }
 
@@ -391,7 +398,9 @@ export class MigrationControl implements AdminApi {
     const nowMs = this.#options.clock.now()
     this.#traffic.sample(planes, nowMs)
     this.#options.evidence.sample(planes, nowMs)
-    this.#failures.sample(failedTables(planes))
+    const failed = failedTables(planes)
+    this.#failures.sample(failed)
+    this.#missingWrites.sample(failed)
   }
 
   async #sample(): Promise<void> {

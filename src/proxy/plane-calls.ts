@@ -17,6 +17,7 @@ export class PlaneCalls {
   readonly #pending = new Map<number, Pending>()
   #nextCall = 0
   #isStuck = false
+  #end: Error | null = null
 
   /** `index`: which of the threads it is, for what is said. */
   constructor(index: number, post: (message: ToPlane) => void, clock: Clock) {
@@ -30,11 +31,17 @@ export class PlaneCalls {
     return this.#isStuck
   }
 
+  /** Whether the thread is gone: nothing is answered any more. */
+  get hasEnded(): boolean {
+    return this.#end !== null
+  }
+
   /**
-   * Rejects after `timeoutMs`; what was asked may be carried out all the same when the thread goes on. Null:
+   * Rejects after `timeoutMs`, and at once where the thread has ended; what was asked may be carried out all the same when the thread goes on. Null:
    * as long as it takes.
    */
   async call(what: PlaneCall, timeoutMs: number | null): Promise<CallResult> {
+    if (this.#end !== null) throw this.#end
     const call = this.#nextCall++
     const { promise, resolve, reject } = Promise.withResolvers<CallResult>()
     this.#pending.set(call, { resolve, reject })
@@ -61,6 +68,7 @@ export class PlaneCalls {
 
   /** The thread has ended. */
   fail(error: Error): void {
+    this.#end = error
     for (const pending of this.#pending.values()) pending.reject(error)
     this.#pending.clear()
   }

@@ -41,7 +41,7 @@ export const readinessDetailsNow = (instance: ProxyInstance, clock: Clock): Read
     start: startNow(instance),
     origin: clusterNow(instance, Cluster.ORIGIN),
     target: clusterNow(instance, Cluster.TARGET),
-    isStuck: instance.isStuck,
+    isStuck: instance.stuckThreads > 0,
     isMirroringReads: instance.routing.readMode !== 'PRIMARY_ONLY',
     clients: instance.clients,
     certificates: instance.certificates.expiries.map(({ leg, role, expiresAtSeconds }) => ({

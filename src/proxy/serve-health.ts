@@ -11,6 +11,7 @@ import type { CertificateSeries } from '../metrics/certificate-series.ts'
 import type { ControlSeries } from '../metrics/control-series.ts'
 import { MetricsExposition } from '../metrics/exposition.ts'
 import { boundsInSeconds } from '../metrics/histogram.ts'
+import type { PlaneSeries } from '../metrics/plane-series.ts'
 import type { ReloadSeries } from '../metrics/reload-series.ts'
 import { formatEndpoint } from '../net/dialer.ts'
 import type { ProxyInstance } from './instance.ts'
@@ -25,7 +26,10 @@ export const serveHealth = async (
   settings: Settings,
   version: string,
   instance: ProxyInstance,
-  others: { readonly control: () => ControlSeries; readonly reloads: () => ReloadSeries },
+  others: {
+    readonly control: (planes: readonly PlaneSeries[]) => ControlSeries
+    readonly reloads: () => ReloadSeries
+  },
   tools: {
     readonly clock: Clock
     readonly log: Logger
@@ -42,6 +46,7 @@ export const serveHealth = async (
     asyncBoundsSeconds: boundsInSeconds(settings.metricsAsyncReadLatencyBucketsMs),
     honoursTargetBuckets: settings.metricsHonourTargetBuckets,
     series: () => instance.series() ?? Promise.resolve([]),
+    stuckThreads: () => instance.stuckThreads,
     ...others,
     certificates: () => bothSeries(instance.certificates, serverStore.series()),
     nodes: () => instance.nodeLabels,

@@ -97,7 +97,9 @@ export class StartAttempts<T> {
     const retryInMs = Math.round(delayMs)
     const isPermanent = remedy !== null
     const advice = isPermanent ? `; waiting will not mend it: ${remedy}` : ''
-    log.error(
+    log.limited(
+      `START_FAILED ${text}`,
+      'error',
       { code: 'START_FAILED', attempt: attempt + 1, retryInMs, isPermanent },
       `cannot start yet, next try in ${retryInMs} ms: ${text}${advice}`,
     )
@@ -106,11 +108,11 @@ export class StartAttempts<T> {
 
   #giveUpLate(): void {
     const { startupTimeoutMs } = this.#tools.settings()
-    const last = this.#trouble === null ? 'no attempt has ended' : this.#trouble.why
-    this.#giveUp(
-      'timed out',
-      `not within ${startupTimeoutMs} ms (startup_timeout_ms); the last failure: ${last}`,
-    )
+    const last =
+      this.#trouble === null
+        ? 'the first attempt has not ended: a cluster, or a name server, takes long to answer'
+        : `the last failure: ${this.#trouble.why}`
+    this.#giveUp('timed out', `not within ${startupTimeoutMs} ms (startup_timeout_ms); ${last}`)
   }
 
   #giveUp(why: GivenUp, text: string): void {

@@ -22,13 +22,14 @@ import {
 import type { Logger, RootLogger } from '../log.ts'
 import { messageOf } from '../message-of.ts'
 import { formatEndpoint } from '../net/dialer.ts'
+import { quiescenceBoundMs } from '../session/quiescence.ts'
 import { routingSetting } from './derived-settings.ts'
 import type { ProxyInstance } from './instance.ts'
 import { describeKeptState, type EvidenceSources, MigrationControl } from './migration-control.ts'
 import { peerAccess, serverCredentials } from './server-credentials.ts'
 
 const PEER_TIMEOUT_MS = 3000
-/** On top of the longest that a request may be in flight. */
+/** On top of the longest that a change waits for requests in flight. */
 const COMMIT_GRACE_MS = 5000
 
 type Tools = { readonly clock: Clock; readonly log: RootLogger }
@@ -73,7 +74,7 @@ export const createControl = (options: ControlOptions): MigrationControl => {
     access: () => ({
       ...peerAccess(serverStore),
       timeoutMs: PEER_TIMEOUT_MS,
-      commitTimeoutMs: instance.settings.proxyRequestTimeoutMs + COMMIT_GRACE_MS,
+      commitTimeoutMs: quiescenceBoundMs(instance.settings.proxyRequestTimeoutMs) + COMMIT_GRACE_MS,
     }),
   })
 }

@@ -9,7 +9,7 @@ import type { TlsMaterial } from '../net/tls.ts'
 import type { RoutingState } from '../routing/routing-state.ts'
 import type { ClientEvent } from '../session/client-events.ts'
 import type { Snapshot } from '../session/context.ts'
-import type { Quiescence } from '../session/quiescence.ts'
+import { type Quiescence, quiescenceBoundMs } from '../session/quiescence.ts'
 import type { SchemaQuestion } from '../session/schema-changes.ts'
 import type { TracedRequest } from '../tracing/traced-request.ts'
 import type { DataPlaneSettings, SchemaAgreementCall } from './data-plane-options.ts'
@@ -17,8 +17,8 @@ import type { Plane } from './plane.ts'
 import { ANSWER_TIMEOUT_MS, PlaneCalls } from './plane-calls.ts'
 import type { FromPlane, NodeStatus, PlaneStart, ToPlane } from './plane-messages.ts'
 
-/** On top of the longest that a request may be in flight. */
-const ROUTE_GRACE_MS = 2500
+/** On top of the longest that a change waits for requests in flight. */
+const ROUTE_GRACE_MS = 2000
 
 export type WorkerPlaneListener = {
   /** The thread ended without having been told to. */
@@ -69,7 +69,7 @@ export class WorkerPlane implements Plane {
   }
 
   async setRouting(routing: RoutingState): Promise<Quiescence> {
-    const timeoutMs = this.#requestTimeoutMs + ROUTE_GRACE_MS
+    const timeoutMs = quiescenceBoundMs(this.#requestTimeoutMs) + ROUTE_GRACE_MS
     const result = await this.#calls.call({ name: 'route', routing }, timeoutMs)
     if (result.name !== 'route') throw new Error('a data plane answered another question')
     return result.quiescence
@@ -96,7 +96,7 @@ export class WorkerPlane implements Plane {
     this.#post({ kind: 'event', event })
   }
 
-  /** Of a thread that is stuck what it said last: its counters only grow. */
+  /** Of a thread that is stuck, or gone, what it said last: its counters only grow. */
   async series(): Promise<PlaneSeries> {
     const last = this.#lastSeries
     if (this.isStuck && last !== null) return last
@@ -106,7 +106,7 @@ export class WorkerPlane implements Plane {
       this.#lastSeries = result.series
       return result.series
     } catch (error) {
-      if (this.isStuck && last !== null) return last
+      if ((this.isStuck || this.#calls.hasEnded) && last !== null) return last
       throw error
     }
   }
@@ -131,7 +131,12 @@ export class WorkerPlane implements Plane {
   }
 
   async drain(announceMs: number): Promise<void> {
-    await this.#calls.call({ name: 'drain', announceMs }, null)
+    try {
+      await this.#calls.call({ name: 'drain', announceMs }, null)
+    } catch (error) {
+      // Its clients are gone with it: nobody is left to wait for.
+      if (!this.#calls.hasEnded) throw error
+    }
   }
 
   async close(): Promise<void> {

@@ -18,11 +18,12 @@ import { WriteType } from '../cql/messages/error.ts'
 import { readConsistency } from '../cql/messages/fields.ts'
 import { BatchType, Consistency, ErrorCode, Opcode, ResultKind } from '../cql/protocol.ts'
 import { ErrorKind, errorKindOf } from '../metrics/node-metrics.ts'
-import { CLUSTERS, Cluster, clusterName, otherCluster } from '../routing/cluster.ts'
+import { CLUSTERS, Cluster, clusterLabel, clusterName, otherCluster } from '../routing/cluster.ts'
 import { Answer, returnedCluster } from '../routing/outcome.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import { APPLIED_BITS, appliedIn, missingWhereNotApplied } from './conditional-writes.ts'
 import type { SessionContext } from './context.ts'
+import { type NamedTable, NO_TABLE } from './failed-writes.ts'
 import type { Healer } from './healer.ts'
 import { errorEnvelope } from './replies.ts'
 import { spanError } from './request-spans.ts'
@@ -213,7 +214,7 @@ export class Answers {
     if (!isKept && session.state !== 'closed') {
       const at = session.output.append(bytes, start, end)
       writeStreamId(session.output.buffer, at, requests.stream[request]!)
-      session.noteQueued()
+      session.noteQueued(end - start)
     }
     this.#finish(request, true)
   }
@@ -265,19 +266,23 @@ export class Answers {
       appliedIn(envelope, connection.traits) << (connection.cluster * APPLIED_BITS)
     const missing = missingWhereNotApplied(requests.applied[request]!)
     if (missing === 0) return
-    this.#noteFailedWrite(request, missing)
+    // A conditional BATCH has one table too.
+    const [{ keyspace, table } = NO_TABLE] = this.#noteFailedWrite(request, missing)
     const without = missing === 1 << Cluster.ORIGIN ? Cluster.ORIGIN : Cluster.TARGET
-    log.warn(
-      { code: 'CONDITIONAL_WRITE_DIVERGED' },
+    const cluster = clusterLabel(without)
+    log.limited(
+      `CONDITIONAL_WRITE_DIVERGED ${cluster} ${keyspace}.${table}`,
+      'warn',
+      { code: 'CONDITIONAL_WRITE_DIVERGED', cluster, keyspace, table },
       `A conditional write was applied on ${clusterName(otherCluster(without))} and not on ${clusterName(without)}, whose data must have been different already`,
     )
   }
 
   /** Only ever on the way of a failure: what it takes to find the table is not on the request path. */
-  #noteFailedWrite(request: number, missing: number): void {
+  #noteFailedWrite(request: number, missing: number): readonly NamedTable[] {
     const { requests, prepared, failedWrites } = this.#context
     const session = requests.session[request]!
-    failedWrites.note(missing, {
+    return failedWrites.note(missing, {
       bytes: requests.chunk[request]!,
       start: requests.chunkStart[request]!,
       end: requests.chunkEnd[request]!,

@@ -30,6 +30,7 @@ import type { RequestSpans } from './request-spans.ts'
 import type { RequestTable } from './request-table.ts'
 import type { SchemaQuestion } from './schema-changes.ts'
 import type { Session } from './session.ts'
+import type { UpstreamWaiters } from './upstream-waiters.ts'
 
 /** The settings that shape the request path; units in the names. */
 export type SessionSettings = {
@@ -118,7 +119,7 @@ export interface SessionContext {
   readonly rewriter: RequestRewriter
   readonly requestIds: RequestIds
   /** Sessions that read nothing until a node takes bytes again. */
-  readonly waitingForUpstream: Set<Session>
+  readonly waitingForUpstream: UpstreamWaiters
   snapshot: Snapshot
   routing: RoutingState
   /** A connection without a handshake, for a client's own. Tries the cluster's nodes in turn. */

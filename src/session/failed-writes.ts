@@ -31,9 +31,9 @@ export type FailedRequest = {
   readonly prepared: PreparedCache
 }
 
-type NamedTable = { readonly keyspace: string; readonly table: string }
+export type NamedTable = { readonly keyspace: string; readonly table: string }
 
-const NO_TABLE: NamedTable = { keyspace: '', table: '' }
+export const NO_TABLE: NamedTable = { keyspace: '', table: '' }
 
 const named = (targets: readonly WriteTarget[], keyspace: string | null): readonly NamedTable[] =>
   targets.map((target) => ({ keyspace: target.keyspace ?? keyspace ?? '', table: target.table }))
@@ -68,8 +68,11 @@ export class FailedWriteTables {
     this.#wallMs = wallMs
   }
 
-  /** `missing` has a bit per cluster that failed, or that did not answer in time. */
-  note(missing: number, request: FailedRequest): void {
+  /**
+   * `missing` has a bit per cluster that failed, or that did not answer in time. Returns what was written to:
+   * both names are '' where that cannot be told.
+   */
+  note(missing: number, request: FailedRequest): readonly NamedTable[] {
     const tables = new Map(this.#tablesOf(request).map((table) => [keyOf(table), table]))
     const nowMs = this.#wallMs()
     for (const [key, { keyspace, table }] of tables) {
@@ -79,6 +82,7 @@ export class FailedWriteTables {
       else if (missing === TARGET_BIT) row.targetOnly++
       else row.both++
     }
+    return [...tables.values()]
   }
 
   toSeries(): readonly FailedTable[] {

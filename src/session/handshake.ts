@@ -42,8 +42,8 @@ type Fresh = { readonly connection: UpstreamConnection; readonly answer: CallAns
 
 /** A SASL dialogue under way, between its AUTHENTICATE and its end. */
 type Dialogue = {
-  /** The cluster that the client talks to. */
-  readonly primary: Cluster
+  /** The cluster whose authenticator speaks to the client. */
+  readonly speaker: Cluster
   readonly fresh: readonly [Fresh | null, Fresh | null]
   readonly options: ReadonlyMap<string, string>
   /** As whom the proxy signs in to each cluster; null before the client has said who it is. */
@@ -56,6 +56,12 @@ export class Handshake {
   #inbox: Uint8Array[] = []
   #inboxBytes = 0
   #isBusy = false
+  /** Of the message that is still to be answered. */
+  #streamId: number | null = null
+  /** Clusters that the answer waits for. */
+  readonly #awaited: [boolean, boolean] = [false, false]
+  /** The client is gone, or its time is over. */
+  #isOver = false
   #dialogue: Dialogue | null = null
   /** The STARTUP whose credentials were refused last: the client may come with others. */
   #refusedStartup: ReadonlyMap<string, string> | null = null
@@ -83,14 +89,38 @@ export class Handshake {
 
   /** The client is gone: what was opened for it is closed. */
   abandon(): void {
+    this.#isOver = true
     this.#forgetDialogue()
     this.#inbox = []
+  }
+
+  /**
+   * The client's time is over. Returns whether it was a cluster that took it, which is told like any other
+   * that turns a client away, to the client too.
+   */
+  expire(): boolean {
+    const streamId = this.#streamId
+    const late = streamId === null ? [] : CLUSTERS.filter((cluster) => this.#awaited[cluster])
+    const errors = late.map((cluster) => this.#lateError(cluster))
+    for (const error of errors.slice(1)) this.#context.onHandshakeFailed(this.#session, error)
+    if (errors.length > 0) this.#refuse(streamId!, errors[0])
+    this.abandon()
+    return errors.length > 0
+  }
+
+  #lateError(cluster: Cluster): ClusterError {
+    const { handshakeTimeoutMs } = this.#context.settings
+    return new ClusterError(
+      ClusterErrorCode.CONNECT_FAILED,
+      cluster,
+      `no connection was ready within the ${handshakeTimeoutMs} ms that a client's handshake may take`,
+    )
   }
 
   async #work(): Promise<void> {
     for (;;) {
       const envelope = this.#inbox.shift()
-      if (envelope === undefined || this.#session.state === 'closed') break
+      if (envelope === undefined || this.#isOver) break
       this.#inboxBytes -= envelope.length
       if (this.#session.state === 'ready') {
         this.#context.dispatcher.dispatch(this.#session, envelope, 0, envelope.length)
@@ -106,6 +136,7 @@ export class Handshake {
     const streamId = readStreamId(envelope, 0)
     const traits = versionTraits(envelope[0]!)!
     session.traits ??= traits
+    this.#streamId = streamId
     try {
       this.#checkHeader(traits, streamId)
       const message = session.readable(envelope)
@@ -130,6 +161,8 @@ export class Handshake {
       this.#forgetDialogue()
       this.#refusedStartup = mayTryAgain ? (dialogue?.options ?? null) : null
       this.#refuse(streamId, told)
+    } finally {
+      this.#streamId = null
     }
   }
 
@@ -159,7 +192,7 @@ export class Handshake {
     }
     const dialogue = await this.#openDialogue(traits, options)
     if (dialogue === null) return
-    const first = dialogue.fresh[dialogue.primary]!.answer
+    const first = dialogue.fresh[dialogue.speaker]!.answer
     if (first.opcode === Opcode.AUTHENTICATE) {
       this.#session.reply(streamId, first.envelope)
       this.#session.startFrames()
@@ -178,19 +211,21 @@ export class Handshake {
     const asks = CLUSTERS.map((cluster) => clusters[cluster].requiresAuthentication)
     const profile = this.#profile(traits, options, [null, null])
     const opened = await Promise.allSettled(
-      CLUSTERS.map((cluster) => (asks[cluster] ? this.#openFresh(cluster, profile) : null)),
+      CLUSTERS.map((cluster) =>
+        asks[cluster] ? this.#waitFor(cluster, this.#openFresh(cluster, profile)) : null,
+      ),
     )
     const results = opened.map((result) => (result.status === 'fulfilled' ? result.value : null))
     const fresh = [results[0] ?? null, results[1] ?? null] as const
     const dialogue: Dialogue = {
       // Origin's authenticator speaks to the client, unless only Target has one (request-path §9.1).
-      primary: isAsking(fresh[0]) || fresh[1] === null ? Cluster.ORIGIN : Cluster.TARGET,
+      speaker: isAsking(fresh[0]) || fresh[1] === null ? Cluster.ORIGIN : Cluster.TARGET,
       fresh,
       options,
       identities: [null, null],
     }
     const failure = opened.find((result) => result.status === 'rejected')
-    if (failure !== undefined || this.#session.state === 'closed') {
+    if (failure !== undefined || this.#isOver) {
       this.#closeFresh(dialogue)
       if (failure !== undefined) throw failure.reason
       return null
@@ -221,9 +256,9 @@ export class Handshake {
     const dialogue = this.#dialogue ?? (await this.#openDialogue(traits, this.#refusedStartup!))
     if (dialogue === null) return
     const token = decodeAuthResponse(new BodyReader(envelope, HEADER_LENGTH))
-    const fresh = dialogue.fresh[dialogue.primary]!
+    const fresh = dialogue.fresh[dialogue.speaker]!
     const own = isMechanismChoice(token) ? token : await this.#deal(dialogue, token!)
-    const answer = await respond(fresh.connection, own)
+    const answer = await this.#waitFor(dialogue.speaker, respond(fresh.connection, own))
     if (answer.opcode === Opcode.AUTH_CHALLENGE) {
       // It is not the client's to answer for somebody else.
       if (own !== token) throw otherMechanism(fresh.connection, fresh.answer)
@@ -239,12 +274,12 @@ export class Handshake {
    * forward them to Origin, and those of its entry in the map, or the configured ones, serve the other.
    */
   async #deal(dialogue: Dialogue, token: Uint8Array): Promise<Uint8Array> {
-    const { primary, identities } = dialogue
+    const { speaker, identities } = dialogue
     const client = decodePlainToken(token)
     if (client === null) {
       throw new ClusterError(
         ClusterErrorCode.MECHANISM,
-        primary,
+        speaker,
         'the proxy understands SASL PLAIN (user name and password) only',
       )
     }
@@ -252,18 +287,18 @@ export class Handshake {
     // By what the nodes have said just now: nobody else verifies the client's password.
     const bothAsk = dialogue.fresh.every(isAsking)
     const clients =
-      bothAsk && !settings.forwardsClientCredentialsToOrigin ? Cluster.TARGET : primary
+      bothAsk && !settings.forwardsClientCredentialsToOrigin ? Cluster.TARGET : speaker
     identities[clients] = { credentials: client, whose: 'client' }
     const other = otherCluster(clients)
     const { credentialsMap, credentials } = settings
     // Also where that cluster did not ask: a node of it may, after a restart, before all of them do.
     identities[other] = identityFor(client.username, credentialsMap, credentials[other])
-    if (clients === primary) return token
-    const identity = identities[primary]
+    if (clients === speaker) return token
+    const identity = identities[speaker]
     if (identity !== null) return encodePlainToken(identity.credentials)
     // Who is in the map is told to those only who have shown a password.
     await this.#signIn(dialogue, clients)
-    throw this.#nobody(dialogue, primary)
+    throw this.#nobody(dialogue, speaker)
   }
 
   /** The proxy's own side of the dialogue with a cluster that the client does not talk to. */
@@ -272,7 +307,8 @@ export class Handshake {
     if (!isAsking(fresh)) return
     const identity = dialogue.identities[cluster]
     if (identity === null) throw this.#nobody(dialogue, cluster)
-    await authenticate(fresh.connection, fresh.answer, identity.credentials)
+    const { connection, answer } = fresh
+    await this.#waitFor(cluster, authenticate(connection, answer, identity.credentials))
   }
 
   #nobody({ identities }: Dialogue, cluster: Cluster): ClusterError {
@@ -286,7 +322,7 @@ export class Handshake {
     streamId: number,
     success: CallAnswer | null,
   ): Promise<void> {
-    await this.#signIn(dialogue, otherCluster(dialogue.primary))
+    await this.#signIn(dialogue, otherCluster(dialogue.speaker))
     const [origin, target] = dialogue.identities
     const client = dialogue.identities.find((identity) => identity?.whose === 'client')
     this.#session.user = client?.credentials.username ?? ''
@@ -312,17 +348,33 @@ export class Handshake {
         entry.pools[cluster].adopt(own.connection)
       }
       await Promise.all(
-        CLUSTERS.map((cluster) => entry.pools[cluster].ready(session.preferredNode[cluster])),
+        CLUSTERS.map((cluster) =>
+          this.#waitFor(cluster, entry.pools[cluster].ready(session.preferredNode[cluster])),
+        ),
       )
     } catch (error) {
       profiles.release(entry, turn.nowMs)
       throw error
+    }
+    if (this.#isOver) {
+      profiles.release(entry, turn.nowMs)
+      return
     }
     const ready = (): Uint8Array =>
       replyEnvelope(profile.traits.version, Opcode.READY, new BodyWriter())
     session.reply(streamId, success ?? ready())
     session.startFrames()
     session.becomeReady(entry)
+  }
+
+  /** For as long as the answer waits for the cluster. */
+  async #waitFor<T>(cluster: Cluster, work: Promise<T>): Promise<T> {
+    this.#awaited[cluster] = true
+    try {
+      return await work
+    } finally {
+      this.#awaited[cluster] = false
+    }
   }
 
   #profile(
@@ -343,7 +395,7 @@ export class Handshake {
 
   /** A version that a cluster does not speak is refused on stream 0, as drivers expect. */
   #refuse(streamId: number, error: unknown): void {
-    if (this.#session.state === 'closed') return
+    if (this.#isOver) return
     const version = this.#session.traits?.version ?? this.#context.snapshot.errorVersion
     const isVersion = error instanceof ClusterError && error.code === ClusterErrorCode.VERSION
     this.#context.onHandshakeFailed(this.#session, error)

@@ -15,6 +15,15 @@ export type Quiescence = {
   readonly remaining: number
 }
 
+/** A time-out ends a request within this. */
+const TIMEOUT_LATENESS_MS = 500
+/** Whoever waits for the report waits over HTTP, and what must follow there has to fit into 30 s without a byte. */
+const WAIT_MS_MAX = 15_000
+
+/** For how long a change waits for what was in flight before: longer than any request lives, within that limit. */
+export const quiescenceBoundMs = (requestTimeoutMs: number): number =>
+  Math.min(requestTimeoutMs + TIMEOUT_LATENESS_MS, WAIT_MS_MAX)
+
 /** What is reported is late by this at most. */
 const LOOK_EVERY_MS = 2
 

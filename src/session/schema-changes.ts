@@ -55,6 +55,7 @@ class SchemaChangeWatcher implements AnswerWatcher {
     this.#context
       .schemaAgreement(this.#questions)
       .then(() => {
+        this.#context.turn.begin()
         session.reply(this.#streamId, answer)
         session.requestDone()
       })

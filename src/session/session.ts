@@ -67,6 +67,10 @@ export class Session implements TransportHandler {
   #bytesReadBefore = -1
   /** Nothing that the client sends is looked at any more. */
   #isDeaf = false
+  /** `destroy` was called; the transport's close follows. */
+  #isDestroyed = false
+  /** Of the longest answer since the queue was last seen empty. */
+  #longestQueuedBytes = 0
   readonly #onEnvelope: EnvelopeHandler
   readonly #onPayload = (bytes: Uint8Array, start: number, end: number): void => {
     this.#decoder.push(bytes, start, end, this.#onEnvelope)
@@ -137,7 +141,7 @@ export class Session implements TransportHandler {
     if (isSentShort(envelope, 0)) this.output.useShortHeaders()
     const at = this.output.append(envelope, 0, envelope.length)
     writeStreamId(this.output.buffer, at, streamId)
-    this.noteQueued()
+    this.noteQueued(envelope.length)
   }
 
   /** After the first answer to a STARTUP of v5 both directions are framed (v5 §2.2). */
@@ -152,10 +156,6 @@ export class Session implements TransportHandler {
 
   /** The handshake is complete: requests may come. */
   becomeReady(profile: ProfilePools): void {
-    if (this.state !== 'handshaking') {
-      this.#context.profiles.release(profile, this.#context.turn.nowMs)
-      return
-    }
     this.state = 'ready'
     this.profile = profile
     this.#context.log.debug(
@@ -237,31 +237,42 @@ export class Session implements TransportHandler {
     const deadlineMs = this.acceptedAtMs + this.#context.settings.handshakeTimeoutMs
     if (this.state === 'handshaking' && nowMs > deadlineMs) {
       this.#context.metrics.clientsClosed.handshakeTimeout++
+      if (this.#handshake.expire()) {
+        this.end()
+        return
+      }
       this.#endingSinceMs = nowMs
       this.destroy()
     }
   }
 
-  destroy(): void {
+  /** Closes it now; false where that was done before, or the client has gone by itself. */
+  destroy(): boolean {
+    const isFirst = !this.#isDestroyed && this.state !== 'closed'
+    this.#isDestroyed = true
     this.transport.destroy()
+    return isFirst
   }
 
-  /** Called when a reply was queued: a client that does not read is closed in the end. */
-  noteQueued(): void {
-    if (this.output.queuedBytes > this.#context.settings.clientOutputBytesMax) {
-      this.#context.metrics.clientsClosed.slow++
-      this.destroy()
-    }
+  /**
+   * Called when an answer of so many bytes was queued: a client that does not read is closed in the end. A
+   * node may send one answer that is longer than the limit; whoever asked for it is given the time to read it.
+   */
+  noteQueued(length: number): void {
+    if (length > this.#longestQueuedBytes) this.#longestQueuedBytes = length
+    const othersBytes = this.output.queuedBytes - this.#longestQueuedBytes
+    if (othersBytes <= this.#context.settings.clientOutputBytesMax) return
+    if (this.destroy()) this.#context.metrics.clientsClosed.slow++
   }
 
   onDrain(): void {
+    if (this.output.queuedBytes === 0) this.#longestQueuedBytes = 0
     this.output.onDrain()
     this.#resumeIfPossible()
   }
 
-  /** A node takes bytes again; whether it is the right one shows with the next chunk. */
+  /** A connection that it waited for takes bytes again, or is lost. */
   onUpstreamWritable(): void {
-    this.#context.waitingForUpstream.delete(this)
     this.#resumeIfPossible()
   }
 
@@ -273,7 +284,7 @@ export class Session implements TransportHandler {
     if (this.state === 'closed') return
     this.state = 'closed'
     this.output.close()
-    this.#context.waitingForUpstream.delete(this)
+    this.#context.waitingForUpstream.remove(this)
     this.#handshake.abandon()
     if (this.profile !== null)
       this.#context.profiles.release(this.profile, this.#context.turn.nowMs)
@@ -305,14 +316,19 @@ export class Session implements TransportHandler {
   }
 
   #pauseIfNeeded(): void {
-    const origin = this.connections[0]
-    const target = this.connections[1]
-    const isUpstreamFull = origin?.isCongested === true || target?.isCongested === true
-    if (isUpstreamFull) this.#context.waitingForUpstream.add(this)
-    if (isUpstreamFull || this.output.queuedBytes > PAUSE_ABOVE_QUEUED_BYTES) {
+    const isOriginFull = this.#waitsFor(this.connections[0])
+    const isTargetFull = this.#waitsFor(this.connections[1])
+    if (isOriginFull || isTargetFull || this.output.queuedBytes > PAUSE_ABOVE_QUEUED_BYTES) {
       this.#isPaused = true
       this.transport.pause()
     }
+  }
+
+  /** Whether the connection's queue is full; then it is waited for. */
+  #waitsFor(connection: UpstreamConnection | null): boolean {
+    if (connection?.isCongested !== true) return false
+    this.#context.waitingForUpstream.add(this, connection)
+    return true
   }
 
   #resumeIfPossible(): void {

@@ -200,6 +200,8 @@ export class SlowRequests {
         return clusterErrorEnvelope(session.traits!.version, error)
       })
       .then((envelope) => {
+        // It may have waited for something else than an answer: another thread, or a timer.
+        this.#context.turn.begin()
         if (envelope !== null) session.reply(streamId, envelope)
         session.requestDone()
       })

@@ -19,7 +19,7 @@ import { FrameDecoder } from '../cql/frame.ts'
 import { answerReader } from '../cql/messages/answer.ts'
 import { decodeError } from '../cql/messages/error.ts'
 import { Opcode, opcodeName, type VersionTraits } from '../cql/protocol.ts'
-import type { BodyWriter } from '../cql/writer.ts'
+import { BodyWriter } from '../cql/writer.ts'
 import { messageOf } from '../message-of.ts'
 import type { NodeMetrics } from '../metrics/node-metrics.ts'
 import type { Dialer } from '../net/dialer.ts'
@@ -72,7 +72,7 @@ export type CallAnswer = {
 
 type PendingCall = {
   readonly opcode: number
-  readonly deadlineMs: number
+  readonly startMs: number
   resolve(answer: CallAnswer): void
   reject(error: ClusterError): void
 }
@@ -86,7 +86,10 @@ export type ConnectionOptions = {
   readonly traits: VersionTraits
   readonly streamIdsMax: number
   readonly connectTimeoutMs: number
-  readonly callTimeoutMs: number
+  /** How long a call may wait for its answer; asked while it waits, since a setting may change. */
+  readonly callTimeoutMs: () => number
+  /** After how long without a byte from the node it is asked whether it lives; never, if absent. */
+  readonly heartbeatIntervalMs?: () => number
 }
 
 export type ConnectionContext = {
@@ -119,6 +122,9 @@ export class UpstreamConnection implements TransportHandler {
   #state: 'handshaking' | 'ready' | 'draining' | 'closed' = 'handshaking'
   /** `destroy` was called; the transport's close follows. */
   #isEnding = false
+  /** When bytes came last, in the turn's milliseconds. */
+  #heardAtMs = 0
+  #isBeating = false
   readonly #busyFrom: number
   readonly #listener: UpstreamListener
   readonly #turn: Turn
@@ -209,8 +215,10 @@ export class UpstreamConnection implements TransportHandler {
     return this.inFlight >= this.#busyFrom
   }
 
+  /** More is queued than a node should be owed; never once it is lost: nothing would drain then. */
   get isCongested(): boolean {
-    return this.#output !== null && this.#output.queuedBytes > UPSTREAM_QUEUED_BYTES_MAX
+    if (this.#state === 'closed' || this.#output === null) return false
+    return this.#output.queuedBytes > UPSTREAM_QUEUED_BYTES_MAX
   }
 
   /** The buffer that `send`'s offset points into. */
@@ -260,9 +268,9 @@ export class UpstreamConnection implements TransportHandler {
     }
     if (!this.slots.hasFree) return Promise.reject(this.#fullError())
     const slot = this.slots.take(SLOT_CALL)
-    const deadlineMs = this.#turn.begin() + this.options.callTimeoutMs
+    const startMs = this.#turn.begin()
     return new Promise((resolve, reject) => {
-      this.#calls.set(slot, { opcode, deadlineMs, resolve, reject })
+      this.#calls.set(slot, { opcode, startMs, resolve, reject })
       this.send(slot, envelope, 0, envelope.length)
     })
   }
@@ -272,21 +280,42 @@ export class UpstreamConnection implements TransportHandler {
     return Array.from(this.slots.owner).filter((owner) => owner >= 0)
   }
 
-  /** Rejects the calls whose time is over; their slots stay taken as orphans. */
+  /** Rejects the calls whose time is over; their slots stay taken as orphans. Looks after a silent node. */
   sweep(nowMs: number): void {
+    const timeoutMs = this.options.callTimeoutMs()
     for (const [slot, call] of this.#calls) {
-      if (call.deadlineMs > nowMs) continue
+      if (call.startMs + timeoutMs > nowMs) continue
       this.#calls.delete(slot)
       this.slots.orphan(slot)
       call.reject(
         new ClusterError(
           ClusterErrorCode.TIMEOUT,
           this.cluster,
-          `${this.node} did not answer ${opcodeName(call.opcode)} within ${this.options.callTimeoutMs} ms`,
+          `${this.node} did not answer ${opcodeName(call.opcode)} within ${timeoutMs} ms`,
         ),
       )
     }
     this.#closeIfDrained()
+    const heartbeatMs = this.options.heartbeatIntervalMs?.() ?? Number.POSITIVE_INFINITY
+    if (nowMs - this.#heardAtMs >= heartbeatMs) this.#beat()
+  }
+
+  /**
+   * A node that says nothing at all until the call's time is over is given up: its machine may answer TCP's
+   * probes while it does not answer anybody, and what lies between may forget a silent connection.
+   */
+  #beat(): void {
+    if (this.#isBeating || !this.isUsable || !this.slots.hasFree) return
+    this.#isBeating = true
+    const heardBeforeMs = this.#heardAtMs
+    this.call(Opcode.OPTIONS, new BodyWriter())
+      .catch((error: unknown) => {
+        if (this.#heardAtMs !== heardBeforeMs) return
+        this.fail(new Error(`no heartbeat: ${messageOf(error)}`))
+      })
+      .finally(() => {
+        this.#isBeating = false
+      })
   }
 
   /** Takes no new work and closes when the last answer has come. */
@@ -314,7 +343,7 @@ export class UpstreamConnection implements TransportHandler {
   }
 
   onBytes(chunk: Uint8Array, start: number, end: number): void {
-    this.#turn.begin()
+    this.#heardAtMs = this.#turn.begin()
     this.#traffic.receivedBytes += end - start
     try {
       let at = start
@@ -340,6 +369,7 @@ export class UpstreamConnection implements TransportHandler {
 
   onClose(cause: Error | null): void {
     if (this.#state === 'closed') return
+    this.#turn.begin()
     this.#state = 'closed'
     this.#output?.close()
     const calls = [...this.#calls.values()]

@@ -321,6 +321,14 @@ test('a reconciliation has a beginning and an end, and is refused without', asyn
   })
 })
 
+test('what a cluster lacks is the same in metrics as in the status', async () => {
+  const [plane] = await rig.instance.series()!
+  const row = { keyspace: 'ks', table: 't', both: 5, firstMs: Date.now(), lastMs: Date.now() }
+  const planes = [{ ...plane!, failedTables: [{ ...row, originOnly: 1, targetOnly: 2 }] }]
+  expect(control.series(planes).unreconciled).toEqual({ origin: 1, target: 2 })
+  expect(control.series([]).unreconciled).toEqual({ origin: 0, target: 0 })
+})
+
 describe('a check', () => {
   test('asks both clusters over connections of its own, one at a time', async () => {
     const before = rig.origin.openConnections.length
@@ -564,7 +572,9 @@ describe('every answer is as the document says', () => {
     ['drain', '/v1/drain', { by: 'ada', reason: 'a new disk' }],
     ['getConfig', '/v1/config', null],
     ['getLogLevel', '/v1/log-level', null],
+    ['setLogLevel', '/v1/log-level', { level: 'error', component: 'session' }],
     ['setLogLevel', '/v1/log-level', { level: 'error' }],
+    ['setLogLevel', '/v1/log-level', { level: 'error', component: 'nobody' }],
   ]
 
   test.each(CALLS)('%s %s %j', async (id, path, payload) => {
@@ -580,6 +590,19 @@ describe('every answer is as the document says', () => {
       expect(validate.errors, JSON.stringify(value)).toBeNull()
     }
     expect(status).toBeLessThan(500)
+  })
+
+  test('a log level of one component leaves the others alone, and is recorded', async () => {
+    const put = (payload: object) => ask(app, 'PUT', '/v1/log-level', payload)
+    const { level } = (await ask(app, 'GET', '/v1/log-level')).body as { level: string }
+    const own = await put({ level: 'trace', component: 'session', by: 'ada' })
+    expect(own.body).toEqual({ level, components: { session: 'trace' } })
+    expect(control.audit(1)).toMatchObject([
+      { event: 'log-level', by: 'ada', message: `log level of session ${level} → trace` },
+    ])
+    const all = await put({ level: 'warn' })
+    expect(all.body).toEqual({ level: 'warn', components: { session: 'trace' } })
+    expect(control.audit(1)).toMatchObject([{ message: `log level ${level} → warn` }])
   })
 
   test('each operation was asked', () => {

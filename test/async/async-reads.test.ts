@@ -297,6 +297,22 @@ test('a secondary that cannot be taught the statement: dropped', async () => {
   expect(inFlight(rig)).toBe(0)
 })
 
+test('async_handshake_timeout_ms, changed while connections are open, holds for their PREPARE', async () => {
+  const clock = new FakeClock()
+  const rig = await startPlane({ clock, settings: DUAL })
+  const driver = await connected(rig)
+  const prepared = await driver.prepare(PREPARED_READ)
+  const { settings } = rig.plane
+  const asyncReads = { ...settings.asyncReads, handshakeTimeoutMs: 100 }
+  rig.plane.setSettings({ ...settings, asyncReads })
+  rig.target.on({ opcode: Opcode.EXECUTE }, forgetPrepared())
+  const rule = rig.target.on({ opcode: Opcode.PREPARE }, drop())
+  expect(textRows(await driver.execute(prepared, { values: ['a'] }))).toEqual([['origin']])
+  await rig.target.waitUntil(() => rule.hits === 1)
+  clock.advance(500)
+  await eventually(() => asyncSeries(rig).dropped.notPrepared === 1)
+})
+
 test.each([
   [0, 0, 0],
   [50, 60, 140],

@@ -43,12 +43,16 @@ const source = (more: Partial<LegFiles> = {}): FileLegSource =>
     key: { setting: 'proxy_tls_key_path', path: files.path('proxy.key') },
   })
 
-const createStore = (more: Partial<LegFiles> = {}): CertificateStore => {
+const createStore = (
+  more: Partial<LegFiles> = {},
+  warnedAtMs?: Map<string, number>,
+): CertificateStore => {
   const sink = { write: (line: string) => lines.push(JSON.parse(line)) }
   const log = createLogger({ level: 'debug', clock, sink })
   const store = new CertificateStore(
     { listener: source(more), origin: null, target: null },
     { clock, log },
+    warnedAtMs,
   )
   afterTest(() => store.close())
   return store
@@ -187,6 +191,15 @@ describe('files that change', () => {
 })
 
 describe('a certificate', () => {
+  test('that expires soon is warned of once, however often the start is tried', async () => {
+    first = await authority.issue('short', { days: 20 })
+    await startStore()
+    const warned = new Map<string, number>()
+    lines = []
+    for (let attempt = 0; attempt < 3; attempt++) await createStore({}, warned).load()
+    expect(codes()).toEqual(['CERTIFICATE_EXPIRES_SOON'])
+  })
+
   test('that expires soon is warned of, once a day', async () => {
     first = await authority.issue('short', { days: 20 })
     const { look } = await startStore()

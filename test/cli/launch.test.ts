@@ -1,12 +1,13 @@
 /** The commands as they are installed: what the launcher of both keeps, and that it needs nothing of it. */
-import { execFileSync } from 'node:child_process'
-import { readdirSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { constants, copyFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { readVersion } from '../../src/version.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const ZDM = new URL('../../bin/zdm.js', import.meta.url).pathname
+const PROXY = new URL('../../bin/zdm-proxy.js', import.meta.url).pathname
 const TIMEOUT_MS = 60_000
 
 const newDirectory = (): string => {
@@ -37,4 +38,45 @@ test('a directory that the environment names is used', { timeout: TIMEOUT_MS }, 
   const directory = newDirectory()
   version({ NODE_COMPILE_CACHE: directory })
   expect(readdirSync(directory)).toHaveLength(1)
+})
+
+/** What an older Node is: one that runs no TypeScript. */
+const OLDER = '--no-strip-types'
+
+const olderNode = (): string => {
+  const path = join(newDirectory(), 'node')
+  copyFileSync(process.execPath, path, constants.COPYFILE_FICLONE)
+  return path
+}
+
+test('an older Node has the one of the package do it', { timeout: TIMEOUT_MS }, () => {
+  const run = spawnSync(olderNode(), [OLDER, ZDM, '--version'], { encoding: 'utf8' })
+  expect(run).toMatchObject({ status: 0, stdout: `${readVersion()}\n` })
+})
+
+test('and passes SIGHUP on when the proxy does not end by it', { timeout: TIMEOUT_MS }, () => {
+  // In the child, before anything of ours runs there: long enough for the signal to come back.
+  const hook = `if (process.features.typescript) {
+    process.kill(process.ppid, 'SIGHUP')
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+  }`
+  const env = {
+    ...process.env,
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hook)}`,
+    ZDM_ORIGIN_CONTACT_POINTS: 'origin',
+    ZDM_ORIGIN_USERNAME: '',
+    ZDM_ORIGIN_PASSWORD: '',
+    ZDM_TARGET_CONTACT_POINTS: 'target',
+    ZDM_TARGET_USERNAME: '',
+    ZDM_TARGET_PASSWORD: '',
+  }
+  const args = [OLDER, PROXY, '--print-config']
+  const { status, signal } = spawnSync(olderNode(), args, { encoding: 'utf8', env })
+  expect({ status, signal }).toEqual({ status: 0, signal: null })
+})
+
+test('the one of the package never starts itself', { timeout: TIMEOUT_MS }, () => {
+  const run = spawnSync(process.execPath, [OLDER, ZDM, '--version'], { encoding: 'utf8' })
+  expect(run.status).toBe(1)
+  expect(run.stderr).toContain('ERR_UNKNOWN_FILE_EXTENSION')
 })

@@ -521,11 +521,25 @@ describe('changes', () => {
 
   test('log-level shows and sets', async () => {
     const api = await startApi({
-      'GET /v1/log-level': [200, { level: 'info' }],
-      'PUT /v1/log-level': [200, { level: 'debug' }],
+      'GET /v1/log-level': [200, { level: 'info', components: {} }],
+      'PUT /v1/log-level': [200, { level: 'debug', components: { http: 'warn' } }],
     })
-    expect((await zdm(['--address', api.url, 'log-level'])).out).toContain('info')
-    expect((await zdm(['--address', api.url, 'log-level', 'debug'])).out).toContain('debug')
+    const address = ['--address', api.url]
+    expect((await zdm([...address, 'log-level'])).out).toBe(`${api.url}: info\n`)
+    const set = await zdm([...address, 'log-level', 'debug'])
+    expect(set.out).toBe(`${api.url}: debug, http warn\n`)
+    expect(api.asked.at(-1)?.body).toMatchObject({ level: 'debug', component: null })
+    await zdm([...address, 'log-level', 'debug', '--component', 'session'])
+    expect(api.asked.at(-1)?.body).toMatchObject({ level: 'debug', component: 'session' })
+  })
+
+  test.each([
+    [['log-level', '--component', 'session'], '--component needs a level'],
+    [['log-level', 'debug', '--component', 'sessions'], 'instance, control, session'],
+  ])('%j is a usage error', async (args, text) => {
+    const { status, error } = await zdm(args)
+    expect(status).toBe(2)
+    expect(error).toContain(text)
   })
 })
 

@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { CertificateError, CertificateErrorCode } from '../../src/certificates/errors.ts'
-import { publicText, remedyFor, tellingFailure } from '../../src/cluster/permanent-failure.ts'
+import {
+  BothFailed,
+  publicText,
+  remedyFor,
+  tellingFailure,
+} from '../../src/cluster/permanent-failure.ts'
 import { Cluster } from '../../src/routing/cluster.ts'
 import { ClusterError, ClusterErrorCode } from '../../src/upstream/errors.ts'
 
@@ -70,6 +75,7 @@ describe('waiting will not mend', () => {
       ),
       'correct proxy_tls_key_path',
     ],
+    ['one of both clusters', new BothFailed([DOWN, WRONG_PASSWORD]), 'origin_password'],
     ['a port of the system', coded('EACCES', { syscall: 'listen' }), 'proxy_listen_port'],
   ])('%s', (_what, error, remedy) => {
     expect(remedyFor(error)).toContain(remedy)
@@ -94,6 +100,7 @@ describe('waiting may mend', () => {
     ],
     ['no node in the datacenter any more', new ClusterError(UNEXPECTED, 0, 'no host is left')],
     ['a full pool', new ClusterError(UNAVAILABLE, 0, 'no connection')],
+    ['both clusters, where both may come back', new BothFailed([DOWN, DOWN])],
     ['what is no error', 'text'],
   ])('%s', (_what, error) => {
     expect(remedyFor(error)).toBeNull()
@@ -117,6 +124,11 @@ describe('what anybody may read', () => {
     const denied = '10.0.0.1:9042 refused SELECT * FROM system.local: User bob has no permission'
     const error = new ClusterError(UNEXPECTED, Cluster.TARGET, denied, { envelope })
     expect(publicText(error)).toBe('Target: 10.0.0.1:9042 refused SELECT * FROM system.local')
+  })
+
+  test('of both clusters names each', () => {
+    const error = new BothFailed([WRONG_PASSWORD, new Error('gone')])
+    expect(publicText(error)).toBe('Origin: node refused the credentials; gone')
   })
 
   test('is one line of a bounded length', () => {

@@ -1,4 +1,5 @@
 /** How long a change of the schema is waited for. */
+import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import type { Host } from '../../src/cluster/host.ts'
 import { SchemaAgreement } from '../../src/cluster/schema-agreement.ts'
@@ -161,6 +162,19 @@ describe('the wait for one schema', () => {
     expect(rig.lookedAt).toEqual(['10.0.0.2'])
     rig.clock.advance(30_000)
     expect(await waitFor(rig, 'a')).toBe(200)
+  })
+
+  test('listens to the end of the control connection, which may be weeks away, only for as long as it lasts', async () => {
+    const rig = rigOf(['bab'])
+    const listeners = (): number => getEventListeners(rig.closing.signal, 'abort').length
+    const waits = [rig.agreement.wait('a'), rig.agreement.wait('a')]
+    expect(listeners()).toBe(2)
+    for (let i = 0; i < 11; i++) {
+      await someTurns()
+      rig.clock.advance(1_000)
+    }
+    await Promise.all(waits)
+    expect(listeners()).toBe(0)
   })
 
   test('ends with the control connection', async () => {

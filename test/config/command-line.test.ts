@@ -25,8 +25,7 @@ describe('parseCommandLine', () => {
   test.each([
     [['--config', 'a.yml', '--with-environment'], 'run'],
     [['-with-environment', '-check', '--config=a.yml'], 'check'],
-    [['--check', '--config=a.yml', '--with-environment', '--print-config'], 'print config'],
-    [['--print-config', '--config=a.yml', '--with-environment', '--check'], 'check'],
+    [['--config=a.yml', '--with-environment', '--print-config'], 'print config'],
   ])('%j has the environment above the file, to %s', (argv, kind) => {
     expect(parseCommandLine(argv)).toMatchObject({
       kind,
@@ -75,6 +74,10 @@ describe('parseCommandLine', () => {
       '--with-environment needs --config; without a file the settings come from the environment anyway',
     ],
     [['--config', 'a.yml', '--config', 'b.yml', '--config=a.yml'], '--config a.yml is given twice'],
+    [
+      ['--check', '--print-config'],
+      '--check and --print-config are two questions: ask one at a time',
+    ],
   ])('%j is wrong: %s', (argv, text) => {
     expect(parseCommandLine(argv)).toEqual({ kind: 'usage error', text })
   })

@@ -8,6 +8,7 @@ import {
   type LoadOptions,
   loadFrom,
   loadSettings,
+  readableSettings,
   settingsLayers,
 } from '../../src/config/load.ts'
 import type { SettingsLayer } from '../../src/config/raw.ts'
@@ -308,6 +309,8 @@ describe('other warnings', () => {
     expect(textsOf(loaded)).toEqual([
       'ZDM_ADMIN_PORT: 14003, the default, is ZDM_METRICS_PORT too: the admin API is switched off; give it another port',
     ])
+    const chosen = { ZDM_METRICS_PORT: '14003', ZDM_ADMIN_PORT: '14003' }
+    expect(() => fromEnvironment(chosen)).toThrow('14003 is ZDM_METRICS_PORT too; they need two')
     const moved = fromEnvironment({ ZDM_METRICS_PORT: '14003', ZDM_ADMIN_PORT: '14001' })
     expect(moved.settings.adminEnabled).toBe(true)
   })
@@ -519,12 +522,6 @@ describe('a secret file', () => {
     expect(loadSettings(emptied).settings.originPassword).toBe('S3cret')
   })
 
-  test('is not read by who needs no secrets', () => {
-    const variables = { ...MINIMUM, ZDM_ORIGIN_PASSWORD_PATH: '/nowhere' }
-    const { settings } = loadSettings([{ kind: 'environment', variables }], { readFile: null })
-    expect(settings.originPassword).toBe('')
-  })
-
   test('with a map that is wrong is told by setting, path and line', () => {
     const map = join(
       folderWith({ 'map.yml': 'users:\n  ada: { username: b, password: }\n' }),
@@ -533,5 +530,35 @@ describe('a secret file', () => {
     expect(problemsOf(() => fromYaml(`credentials_map_path: ${map}`))).toEqual([
       `credentials_map_path (zdm.yml:3): ${map}: line 2: the entry of "ada" has a password that is empty or no text; text that begins with ! & or * needs quotes`,
     ])
+  })
+})
+
+describe('settings as far as they can be read', () => {
+  test('have what is right, from all places, and say what is not', () => {
+    const folder = folderWith({
+      'zdm.yml': 'metrics_port: 1\norigin_port: many\nmetrics_address: 10.0.0.1\n',
+      'site.yml': 'metrics_port: 2\n',
+      'broken.yml': 'metrics_port: [\n',
+    })
+    const names = ['zdm.yml', 'site.yml', 'broken.yml', 'missing.yml']
+    const configPaths = names.map((name) => join(folder, name))
+    const variables = { ZDM_TARGET_PORT: 'x', ZDM_ORIGIN_PASSWORD_PATH: '/nowhere' }
+    const { settings, faults } = readableSettings({ configPaths, withEnvironment: true }, variables)
+    expect(settings).toMatchObject({
+      metricsPort: 2,
+      metricsAddress: '10.0.0.1',
+      originPort: 9042,
+      targetPort: 9042,
+      originPassword: '',
+    })
+    const texts = ['broken.yml', 'missing.yml', 'origin_port', 'ZDM_TARGET_PORT']
+    expect(faults).toHaveLength(texts.length)
+    for (const [i, text] of texts.entries()) expect(faults[i]).toContain(text)
+  })
+
+  test('are the defaults where there are none', () => {
+    const { settings, faults } = readableSettings({ configPaths: [], withEnvironment: true }, {})
+    expect(settings.metricsPort).toBe(14_001)
+    expect(faults).toEqual([])
   })
 })

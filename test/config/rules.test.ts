@@ -1,49 +1,15 @@
 import { describe, expect, test } from 'vitest'
+import type { SettingValue } from '../../src/config/definition.ts'
 import { spellingIn } from '../../src/config/raw.ts'
 import { findContradictions, findOddities } from '../../src/config/rules.ts'
-import { DEFINITIONS, type Settings, settingsOf } from '../../src/config/settings.ts'
-
-const SOUND: Settings = {
-  ...settingsOf(new Map(DEFINITIONS.map(({ key, default: value }) => [key, value]))),
-  originContactPoints: ['10.0.1.1'],
-  targetContactPoints: ['10.0.2.1'],
-}
-
-const contradictionsOf = (changes: Partial<Settings>): readonly string[] =>
-  findContradictions({ settings: { ...SOUND, ...changes }, spell: spellingIn('file') }).map(
-    ({ text }) => text,
-  )
+import type { Settings } from '../../src/config/settings.ts'
+import { CLUSTERS, contradictionsOf, inputOf, ofCluster, SOUND } from './sound-settings.ts'
 
 test('sound settings contradict nothing', () => {
   expect(contradictionsOf({})).toEqual([])
 })
 
 const REFUSED: readonly (readonly [name: string, changes: Partial<Settings>, text: string])[] = [
-  [
-    'Origin has no contact points',
-    { originContactPoints: [] },
-    'origin_contact_points: must name at least one node: host names or IP addresses with commas between them; or origin_secure_connect_bundle_path a Secure Connect Bundle',
-  ],
-  [
-    'Target has no contact points',
-    { targetContactPoints: [] },
-    'target_contact_points: must name at least one node: host names or IP addresses with commas between them; or target_secure_connect_bundle_path a Secure Connect Bundle',
-  ],
-  [
-    "Origin's datacenter is given without host assignment",
-    { originEnableHostAssignment: false, originLocalDatacenter: 'dc1' },
-    'origin_local_datacenter: has no meaning with origin_enable_host_assignment false, which sends all requests to one node; leave one of them out',
-  ],
-  [
-    "Target's datacenter is given without host assignment",
-    { targetEnableHostAssignment: false, targetLocalDatacenter: 'dc1' },
-    'target_local_datacenter: has no meaning with target_enable_host_assignment false, which sends all requests to one node; leave one of them out',
-  ],
-  [
-    "Target's rack is given without host assignment",
-    { targetEnableHostAssignment: false, targetLocalRack: 'a' },
-    'target_local_rack: has no meaning with target_enable_host_assignment false, which sends all requests to one node; leave one of them out',
-  ],
   [
     'Origin and Target share a contact point and the port',
     { targetContactPoints: ['10.0.2.1', '10.0.1.1'] },
@@ -78,11 +44,6 @@ const REFUSED: readonly (readonly [name: string, changes: Partial<Settings>, tex
       ] as const,
   ),
   [
-    'a cluster with contact points has no port',
-    { originPort: 0 },
-    'origin_port: 0 is no port; say the one on which the nodes of origin_contact_points take clients',
-  ],
-  [
     'clients and metrics have one port',
     { metricsPort: 14_002 },
     'metrics_port: 14002 is the port for clients too (proxy_listen_port); they need two',
@@ -113,10 +74,31 @@ const REFUSED: readonly (readonly [name: string, changes: Partial<Settings>, tex
     'admin_tls_cert_path: must be set together with admin_tls_key_path, and both where admin_tls_client_ca_path is',
   ],
   [
+    'metrics and the admin API have one port, be it the default written out',
+    { metricsPort: 14_003 },
+    'admin_port: 14003 is metrics_port too; they need two',
+  ],
+  [
     'metrics and the admin API have one port',
     { adminPort: 14_001 },
     'admin_port: 14001 is metrics_port too; they need two',
   ],
+  [
+    'clients and the admin API have one port',
+    { adminPort: 14_002 },
+    'admin_port: 14002 is proxy_listen_port too; they need two',
+  ],
+  ...[
+    { proxyTopologyAddresses: ['10.0.3.1', '10.0.3.2'], adminPeerAddresses: ['zdm-0.zdm'] },
+    { proxyTopologyAddresses: [], adminPeerAddresses: ['zdm-0.zdm'] },
+  ].map(
+    (changes) =>
+      [
+        `1 peer of the admin API is named, of ${changes.proxyTopologyAddresses.length} instances`,
+        changes,
+        `admin_peer_addresses: has 1 addresses, and proxy_topology_addresses has ${changes.proxyTopologyAddresses.length}; it must name one for each instance, in the same order`,
+      ] as const,
+  ),
   [
     'request ids are where spans look for their parent',
     {
@@ -133,13 +115,48 @@ describe('it is refused that', () => {
   })
 })
 
+const NO_ASSIGNMENT = { enable_host_assignment: false }
+
+describe.each(CLUSTERS)('of %s it is refused that', (cluster) => {
+  test.each<[string, Readonly<Record<string, SettingValue>>, string]>([
+    [
+      'there are no contact points',
+      { contact_points: [] },
+      `${cluster}_contact_points: must name at least one node: host names or IP addresses with commas between them; or ${cluster}_secure_connect_bundle_path a Secure Connect Bundle`,
+    ],
+    [
+      'there are contact points without a port',
+      { port: 0 },
+      `${cluster}_port: 0 is no port; say the one on which the nodes of ${cluster}_contact_points take clients`,
+    ],
+    ...['datacenter', 'rack'].map((place): [string, Record<string, SettingValue>, string] => [
+      `the ${place} is given without host assignment`,
+      { ...NO_ASSIGNMENT, [`local_${place}`]: 'a' },
+      `${cluster}_local_${place}: has no meaning with ${cluster}_enable_host_assignment false, which sends all requests to one node; leave one of them out`,
+    ]),
+  ])('%s', (_, changes, text) => {
+    expect(contradictionsOf(ofCluster(cluster, changes))).toEqual([text])
+  })
+})
+
+describe.each(CLUSTERS)('of %s it is allowed that', (cluster) => {
+  test.each<[string, Readonly<Record<string, SettingValue>>]>([
+    ['datacenter and rack are given', { local_datacenter: 'dc1', local_rack: 'a' }],
+    ['host assignment is off', NO_ASSIGNMENT],
+    [
+      'a port is 0 where a bundle says where the nodes are',
+      { contact_points: [], port: 0, secure_connect_bundle_path: 'bundle.zip' },
+    ],
+  ])('%s', (_, changes) => {
+    expect(contradictionsOf(ofCluster(cluster, changes))).toEqual([])
+  })
+})
+
 const ALLOWED: readonly (readonly [name: string, changes: Partial<Settings>])[] = [
   [
     'both clusters are on one machine with two ports',
     { targetContactPoints: ['10.0.1.1'], targetPort: 9043 },
   ],
-  ['the datacenter is given with host assignment', { originLocalDatacenter: 'dc1' }],
-  ['host assignment is off without a datacenter', { targetEnableHostAssignment: false }],
   [
     'the index is the last address',
     { proxyTopologyAddresses: ['10.0.3.1', '10.0.3.2'], proxyTopologyIndex: 1 },
@@ -157,12 +174,6 @@ const ALLOWED: readonly (readonly [name: string, changes: Partial<Settings>])[] 
   ],
   ['the admin API is switched off', { adminAddress: '0.0.0.0', adminEnabled: false }],
   ['both ports are any free one', { proxyListenPort: 0, metricsPort: 0 }],
-  // That nobody has chosen: it gives way.
-  ['metrics have the port that is admin_port unless it is set', { metricsPort: 14_003 }],
-  [
-    'a port is 0 where a bundle says where the nodes are',
-    { targetContactPoints: [], targetPort: 0, targetSecureConnectBundlePath: 'target.zip' },
-  ],
   ['one port is used on two addresses', { metricsPort: 14_002, metricsAddress: '10.0.3.9' }],
 ]
 
@@ -189,13 +200,15 @@ describe('rules', () => {
   })
 
   test('say nothing of values that are not known', () => {
-    expect(findContradictions({ settings: {}, spell: spellingIn('file') })).toEqual([])
-    expect(findOddities({ settings: {}, spell: spellingIn('file') })).toEqual([])
+    const nothing = { ...inputOf({}), settings: {} }
+    expect(findContradictions(nothing)).toEqual([])
+    expect(findOddities(nothing)).toEqual([])
   })
 
   test('spell settings as the source does, in the text too', () => {
     const [found] = findContradictions({
       settings: { ...SOUND, proxyTopologyIndex: 1 },
+      isGiven: () => true,
       spell: spellingIn('environment'),
     })
     expect(found).toEqual({
@@ -206,43 +219,40 @@ describe('rules', () => {
 })
 
 const ODD: readonly (readonly [name: string, changes: Partial<Settings>, text: string])[] = [
-  [
-    'a password ends with a newline',
-    { originPassword: 'S3cret\n' },
-    'origin_password: begins or ends with white space, which is part of it',
-  ],
-  [
-    'a user name begins with a blank',
-    { targetUsername: ' ada' },
-    'target_username: begins or ends with white space, which is part of it',
-  ],
-  [
-    'a datacenter ends with a blank',
-    { originLocalDatacenter: 'dc1 ' },
-    'origin_local_datacenter: begins or ends with white space, which is part of it',
-  ],
+  ...CLUSTERS.flatMap((cluster) =>
+    ['username', 'password', 'local_datacenter', 'local_rack'].flatMap((key) =>
+      [' ada', 'ada\n'].map(
+        (value) =>
+          [
+            `${cluster}_${key} is ${JSON.stringify(value)}`,
+            ofCluster(cluster, { [key]: value }),
+            `${cluster}_${key}: begins or ends with white space, which is part of it`,
+          ] as const,
+      ),
+    ),
+  ),
   [
     'the shortest wait is above the longest',
     { heartbeatRetryIntervalMinMs: 500, heartbeatRetryIntervalMaxMs: 100 },
     'heartbeat_retry_interval_min_ms: 500 is above heartbeat_retry_interval_max_ms, so every wait is 100 ms',
   ],
-  [
-    'clients have the port that is admin_port unless it is set',
-    { proxyListenPort: 14_003 },
-    'admin_port: 14003, the default, is proxy_listen_port too: the admin API is switched off; give it another port',
-  ],
 ]
 
 describe('there is a warning when', () => {
   test.each(ODD)('%s', (_, changes, text) => {
-    const warnings = findOddities({
-      settings: { ...SOUND, ...changes },
-      spell: spellingIn('file'),
-    })
+    const warnings = findOddities(inputOf(changes))
     expect(warnings).toEqual([{ code: 'CONFIG_SUSPECT_VALUE', setting: text.split(':')[0], text }])
   })
 })
 
+test('the admin API gives way to clients where nobody has chosen its port', () => {
+  const input = { ...inputOf({ proxyListenPort: 14_003 }), isGiven: () => false }
+  const text =
+    'admin_port: 14003, the default, is proxy_listen_port too: the admin API is switched off; give it another port'
+  expect(findContradictions(input)).toEqual([])
+  expect(findOddities(input).map((found) => found.text)).toEqual([text])
+})
+
 test('there is no warning for sound settings', () => {
-  expect(findOddities({ settings: SOUND, spell: spellingIn('file') })).toEqual([])
+  expect(findOddities(inputOf({}))).toEqual([])
 })

@@ -166,6 +166,7 @@ const SETTINGS = settingsOf(
     origin_username: 'ada',
     origin_password: 'S3cret',
     target_password: '',
+    tracing_otlp_endpoint: 'https://collector/v1/traces?Api-Key=S3cret#S3cret',
   }),
 )
 
@@ -191,6 +192,9 @@ describe('describeSettings', () => {
       source: 'secret file',
       path: '/run/secret',
     })
+    expect(described.get('tracing_otlp_endpoint')?.value).toBe(
+      'https://collector/v1/traces?(hidden)',
+    )
     expect(described.get('target_password')).toMatchObject({ value: '', source: 'default' })
     expect(described.get('origin_port')).toMatchObject({
       value: 9042,
@@ -216,6 +220,11 @@ describe('echoSettings', () => {
       MetricsTargetLatencyBucketsMs:
         '1,4,7,10,25,40,60,80,100,150,250,500,1000,2500,5000,10000,15000',
     })
+  })
+
+  test('hides the query of an address, where collectors want their keys', () => {
+    expect(echo).toMatchObject({ TracingOtlpEndpoint: 'https://collector/v1/traces?(hidden)' })
+    expect(text).not.toContain('S3cret')
   })
 
   test('has every setting but the two passwords and the map of users', () => {

@@ -1,32 +1,18 @@
 import { describe, expect, test } from 'vitest'
-import { spellingIn } from '../../src/config/raw.ts'
-import { findContradictions, findOddities } from '../../src/config/rules.ts'
-import { DEFINITIONS, type Settings, settingsOf } from '../../src/config/settings.ts'
+import type { SettingValue } from '../../src/config/definition.ts'
+import { findOddities } from '../../src/config/rules.ts'
+import type { Settings } from '../../src/config/settings.ts'
+import { CLUSTERS, contradictionsOf, inputOf, ofCluster } from './sound-settings.ts'
 
-const SOUND: Settings = {
-  ...settingsOf(new Map(DEFINITIONS.map(({ key, default: value }) => [key, value]))),
-  originContactPoints: ['10.0.1.1'],
-  targetContactPoints: ['10.0.2.1'],
-}
+type Changes = Readonly<Record<string, SettingValue>>
 
-const inputOf = (changes: Partial<Settings>) => ({
-  settings: { ...SOUND, ...changes },
-  spell: spellingIn('file'),
-})
-
-const contradictionsOf = (changes: Partial<Settings>): readonly string[] =>
-  findContradictions(inputOf(changes)).map(({ text }) => text)
-
-const CA = { originTlsServerCaPath: '/ca.pem' }
-const CERT = { originTlsClientCertPath: '/cert.pem' }
-const KEY = { originTlsClientKeyPath: '/key.pem' }
-const BUNDLE: Partial<Settings> = {
-  originContactPoints: [],
-  originSecureConnectBundlePath: '/bundle.zip',
-}
+const CA = { tls_server_ca_path: '/ca.pem' }
+const CERT = { tls_client_cert_path: '/cert.pem' }
+const KEY = { tls_client_key_path: '/key.pem' }
+const BUNDLE = { contact_points: [], secure_connect_bundle_path: '/bundle.zip' }
 
 /** Whether the Go proxy starts with each combination of a cluster's three paths (operations §1.4). */
-const COMBINATIONS: readonly (readonly [string, Partial<Settings>, boolean])[] = [
+const COMBINATIONS: readonly (readonly [string, Changes, boolean])[] = [
   ['nothing', {}, true],
   ['authority', CA, true],
   ['authority, certificate, key', { ...CA, ...CERT, ...KEY }, true],
@@ -37,45 +23,89 @@ const COMBINATIONS: readonly (readonly [string, Partial<Settings>, boolean])[] =
   ['authority, key', { ...CA, ...KEY }, false],
 ]
 
-describe('towards a cluster', () => {
+const goTogether = (cluster: string): string =>
+  `${cluster}_tls_client_cert_path and ${cluster}_tls_client_key_path go together, and with ${cluster}_tls_server_ca_path: all three for mutual TLS, ${cluster}_tls_server_ca_path alone for one-way TLS, none for no TLS`
+
+describe.each(CLUSTERS)('towards %s', (cluster) => {
+  const found = (changes: Changes): readonly string[] =>
+    contradictionsOf(ofCluster(cluster, changes))
+
   test.each(COMBINATIONS)('%s', (_, changes, isAllowed) => {
-    const found = contradictionsOf(changes)
-    if (isAllowed) expect(found).toEqual([])
-    else expect(found).toEqual([expect.stringContaining('all three for mutual TLS')])
+    const isPair = 'tls_client_cert_path' in changes && 'tls_client_key_path' in changes
+    const setting = `${cluster}_tls_${isPair ? 'server_ca' : 'client_cert'}_path`
+    expect(found(changes)).toEqual(isAllowed ? [] : [`${setting}: ${goTogether(cluster)}`])
   })
 
-  test('a bundle stands for contact points, datacenter and files', () => {
-    expect(contradictionsOf(BUNDLE)).toEqual([])
+  test.each<[string, Changes]>([
+    ['a bundle stands for contact points, datacenter and files', BUNDLE],
+    ['private roots with an authority', { ...CA, tls_private_roots_only: true }],
+    ['private roots with a bundle', { ...BUNDLE, tls_private_roots_only: true }],
+    ['revocation of nodes', { ...CA, tls_crl_path: '/crl.pem' }],
+    ['a passphrase', { ...CA, ...CERT, ...KEY, tls_client_key_passphrase_path: '/p' }],
+  ])('%s', (_, changes) => {
+    expect(found(changes)).toEqual([])
   })
 
-  test.each<[string, Partial<Settings>, string]>([
+  const bundle = `${cluster}_secure_connect_bundle_path`
+  const files = [
+    'server_ca_path',
+    'client_cert_path',
+    'client_key_path',
+    'client_key_passphrase_path',
+    'crl_path',
+  ].map((file) => `tls_${file}`)
+
+  test.each<[string, Changes, string]>([
     [
-      'contact points',
-      { ...BUNDLE, originContactPoints: ['10.0.1.1'] },
-      'origin_contact_points: cannot be used together with origin_secure_connect_bundle_path, which says where the nodes are; leave one of them out',
+      'a bundle beside contact points',
+      { ...BUNDLE, contact_points: ['10.0.9.1'] },
+      `${cluster}_contact_points: cannot be used together with ${bundle}, which says where the nodes are; leave one of them out`,
     ],
     [
-      'a datacenter',
-      { ...BUNDLE, originLocalDatacenter: 'dc1' },
-      'origin_local_datacenter: cannot be used together with origin_secure_connect_bundle_path, which says which datacenter it is; leave it out',
+      'a bundle beside a datacenter',
+      { ...BUNDLE, local_datacenter: 'dc1' },
+      `${cluster}_local_datacenter: cannot be used together with ${bundle}, which says which datacenter it is; leave it out`,
     ],
     [
-      'TLS files',
+      'a bundle beside two files',
       { ...BUNDLE, ...CERT, ...KEY },
-      'origin_tls_client_cert_path: cannot be used together with origin_secure_connect_bundle_path, which brings its own certificates (nor can origin_tls_client_key_path); leave it out',
+      `${cluster}_tls_client_cert_path: cannot be used together with ${bundle}, which brings its own certificates (nor can ${cluster}_tls_client_key_path); leave it out`,
     ],
     [
-      'the same bundle for the other cluster',
-      { ...BUNDLE, targetContactPoints: [], targetSecureConnectBundlePath: '/bundle.zip' },
-      'target_secure_connect_bundle_path: is origin_secure_connect_bundle_path too; Origin and Target must be two clusters, or every write goes to the same one twice',
+      'private roots without an authority',
+      { tls_private_roots_only: true },
+      `${cluster}_tls_private_roots_only: needs ${cluster}_tls_server_ca_path, the authorities that are trusted then: without it there is no TLS`,
     ],
-  ])('a bundle excludes %s', (_, changes, text) => {
-    expect(contradictionsOf(changes)).toEqual([text])
+    [
+      'revocation of nodes without TLS',
+      { tls_crl_path: '/crl.pem' },
+      `${cluster}_tls_crl_path: needs ${cluster}_tls_server_ca_path: there is no TLS without`,
+    ],
+  ])('%s is refused', (_, changes, text) => {
+    expect(found(changes)).toEqual([text])
   })
 
-  test('both clusters may have a bundle', () => {
-    const both = { ...BUNDLE, targetContactPoints: [], targetSecureConnectBundlePath: '/other.zip' }
-    expect(contradictionsOf(both)).toEqual([])
+  test.each(files)('a bundle beside %s is refused', (file) => {
+    expect(found({ ...BUNDLE, [file]: '/file' })).toContain(
+      `${cluster}_${file}: cannot be used together with ${bundle}, which brings its own certificates; leave it out`,
+    )
+  })
+})
+
+describe('bundles of both clusters', () => {
+  const both = (target: string): Partial<Settings> => ({
+    ...ofCluster('origin', BUNDLE),
+    ...ofCluster('target', { ...BUNDLE, secure_connect_bundle_path: target }),
+  })
+
+  test('may be two', () => {
+    expect(contradictionsOf(both('/other.zip'))).toEqual([])
+  })
+
+  test('are refused where they are the same', () => {
+    expect(contradictionsOf(both('/bundle.zip'))).toEqual([
+      'target_secure_connect_bundle_path: is origin_secure_connect_bundle_path too; Origin and Target must be two clusters, or every write goes to the same one twice',
+    ])
   })
 })
 
@@ -113,15 +143,10 @@ describe('towards clients', () => {
 
 describe('beyond the Go proxy', () => {
   const LISTENER = { ...LISTENER_CA, ...LISTENER_CERT, ...LISTENER_KEY }
-  const ORIGIN = { ...CA, ...CERT, ...KEY }
 
   test.each<[string, Partial<Settings>]>([
-    ['private roots with an authority', { ...CA, originTlsPrivateRootsOnly: true }],
-    ['private roots with a bundle', { ...BUNDLE, originTlsPrivateRootsOnly: true }],
     ['revocation of clients', { ...LISTENER, ...REQUIRED, proxyTlsCrlPath: '/crl.pem' }],
-    ['revocation of nodes', { ...CA, originTlsCrlPath: '/crl.pem' }],
     ['a passphrase of the listener', { ...LISTENER, proxyTlsKeyPassphrasePath: '/p' }],
-    ['a passphrase towards a cluster', { ...ORIGIN, originTlsClientKeyPassphrasePath: '/p' }],
     ['TLS of metrics', { metricsTlsCertPath: '/cert.pem', metricsTlsKeyPath: '/key.pem' }],
     ['a token of metrics without TLS', { metricsTokenPath: '/token' }],
   ])('%s', (_, changes) => {
@@ -129,11 +154,6 @@ describe('beyond the Go proxy', () => {
   })
 
   test.each<[string, Partial<Settings>, string]>([
-    [
-      'private roots without an authority',
-      { targetTlsPrivateRootsOnly: true },
-      'target_tls_private_roots_only: needs target_tls_server_ca_path, the authorities that are trusted then: without it there is no TLS',
-    ],
     [
       'revocation of clients that show no certificate',
       { ...LISTENER, proxyTlsCrlPath: '/crl.pem' },
@@ -143,16 +163,6 @@ describe('beyond the Go proxy', () => {
       'revocation of clients without TLS',
       { ...REQUIRED, proxyTlsCrlPath: '/crl.pem' },
       'proxy_tls_crl_path: needs TLS towards clients and proxy_tls_require_client_auth: others show no certificate that could be revoked',
-    ],
-    [
-      'revocation of nodes without TLS',
-      { originTlsCrlPath: '/crl.pem' },
-      'origin_tls_crl_path: needs origin_tls_server_ca_path: there is no TLS without',
-    ],
-    [
-      'revocation and a bundle',
-      { ...BUNDLE, originTlsCrlPath: '/crl.pem' },
-      'origin_tls_crl_path: cannot be used together with origin_secure_connect_bundle_path, which brings its own certificates; leave it out',
     ],
     [
       'the authority of scrapers without TLS',
@@ -194,14 +204,20 @@ describe('beyond the Go proxy', () => {
 })
 
 test.each<[string, Partial<Settings>, readonly string[]]>([
-  [
-    'host names are to be verified without TLS',
-    { targetTlsVerifyHostname: true },
+  ...CLUSTERS.flatMap((cluster): [string, Partial<Settings>, readonly string[]][] => [
     [
-      'target_tls_verify_hostname: has no effect: there is no TLS without target_tls_server_ca_path',
+      `host names of ${cluster} are to be verified without TLS`,
+      ofCluster(cluster, { tls_verify_hostname: true }),
+      [
+        `${cluster}_tls_verify_hostname: has no effect: there is no TLS without ${cluster}_tls_server_ca_path`,
+      ],
     ],
-  ],
-  ['they are with TLS', { originTlsVerifyHostname: true, ...CA }, []],
+    [
+      `nothing where there is TLS towards ${cluster}`,
+      ofCluster(cluster, { ...CA, tls_verify_hostname: true }),
+      [],
+    ],
+  ]),
   [
     'certificates are required without TLS',
     REQUIRED,

@@ -116,6 +116,16 @@ describe('three instances', () => {
     },
   )
 
+  test('of which a thread does not follow has changed, and says so', async () => {
+    const all = three()
+    const state = stateIn('dual-read', { revision: 4 })
+    all[1] = fakeInstance('b', { state, applyFault: 'data plane thread 1 is stuck' })
+    const { outcome, message } = await coordinateChange(all, TO_TARGET, WHO, clock)
+    expect(outcome).toBe('done')
+    expect(where(all)).toBe(IS)
+    expect(message).toContain('But b: target-reads, revision 5, is in effect, but not on every')
+  })
+
   test('whose commit was carried out but whose answer was lost counts as changed', async () => {
     const all = three()
     all[1]!.faults = { commit: 'lost answer' }

@@ -109,6 +109,27 @@ describe('after a stop', () => {
     })
   })
 
+  test('reconciliations at the same time are all kept, and none is called lost', async () => {
+    const path = newPath()
+    const { store, codes } = open(path)
+    const rows = [failed('t', 7, 1, 4), failed('u', 7, 3, 4)]
+    store.sample(rows)
+    const beganMs = startMs + 2 * MINUTE_MS
+    store.begin(rows, beganMs)
+    await Promise.all([
+      store.forget('origin', rows, beganMs),
+      store.forget('target', rows, beganMs),
+      store.forget('origin', rows, beganMs),
+    ])
+    await store.close(rows)
+    expect(codes).toEqual([])
+    expect(open(path, 5).store.read([])).toMatchObject({
+      since: minuteAt(2),
+      originSince: minuteAt(2),
+      gaps: [],
+    })
+  })
+
   test('without a path nothing is kept', async () => {
     const { store } = open(null)
     store.sample([failed('t', 2, 1)])

@@ -101,6 +101,8 @@ export type FakeInstanceOptions = {
   readonly store?: StateStore
   readonly clock?: FakeClock
   readonly auditPath?: string
+  /** Why a change does not reach every thread. */
+  readonly applyFault?: string
   /** Takes the lines of its log; nobody if absent. */
   readonly sink?: { write(line: string): void }
 }
@@ -125,6 +127,7 @@ export const fakeInstance = (name: string, options: FakeInstanceOptions = {}): F
     evidence: () => Promise.resolve(evidence()),
     apply: (state) => {
       applied.push(state)
+      if (options.applyFault !== undefined) return Promise.reject(new Error(options.applyFault))
       return Promise.resolve({ inFlight: 2, waitedMs: 1, remaining: 0 })
     },
   })

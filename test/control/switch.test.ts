@@ -1,11 +1,11 @@
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { AUDIT_ENTRIES_MAX, AuditLog } from '../../src/control/audit-log.ts'
 import { coordinateChange } from '../../src/control/coordinate.ts'
 import { ControlError, ControlErrorCode } from '../../src/control/errors.ts'
 import type { PrepareRequest } from '../../src/control/report.ts'
-import { FORGETFUL_STORE, type StateStore } from '../../src/control/state-store.ts'
+import { FileStateStore, FORGETFUL_STORE, type StateStore } from '../../src/control/state-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { fakeInstance, stateIn } from './instances.ts'
@@ -82,6 +82,19 @@ describe('a change in two halves', () => {
     expect(own.pending).toBeNull()
   })
 
+  test('that a thread does not follow is in effect, and told', async () => {
+    const { switch: own, audit } = fakeInstance('a', { applyFault: 'data plane thread 1 is stuck' })
+    const { id, to } = await own.prepare(request(), 'x')
+    const commit = own.commit(id, 'x')
+    await expect(commit).rejects.toThrow(
+      'migrate, revision 1, is in effect, but not on every thread: data plane thread 1 is stuck',
+    )
+    expect(await codeOf(commit)).toBe('THREAD_BEHIND')
+    expect(own.state).toEqual(to)
+    expect(own.pending).toBeNull()
+    expect(audit.latest(1)).toMatchObject([{ event: 'committed', to }])
+  })
+
   test('whose checks fail is refused, told, counted and recorded', async () => {
     const instance = fakeInstance('a')
     instance.evidence = { serving: 'draining' }
@@ -111,6 +124,19 @@ describe('a disk that cannot be written', () => {
     expect(own.pending).toBeNull()
     const { id } = await own.prepare(request(back), 'x')
     expect((await own.commit(id, 'x')).state.phase).toBe('rolled-back')
+  })
+
+  test('leaves nothing beside the state file where a comparison cannot be recorded', () => {
+    const directory = temporaryDirectory()
+    const path = join(directory, 'state.json')
+    const auditPath = join(directory, 'audit')
+    mkdirSync(auditPath)
+    const store = new FileStateStore(path)
+    const { switch: own } = fakeInstance('a', { state: stateIn('migrate'), store, auditPath })
+    const begin = { step: 'begin', at: '2026-01-01T00:00:00.000Z' } as const
+    expect(() => own.reconciled(begin, { by: 'ada', reason: '' }, 'x')).toThrow(auditPath)
+    expect(own.state).toEqual(stateIn('migrate'))
+    expect(readdirSync(directory)).toEqual(['audit'])
   })
 
   test('leaves a refused attempt in no file, which is told as that and as no change', async () => {

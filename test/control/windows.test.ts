@@ -9,21 +9,25 @@ import { ErrorKind } from '../../src/metrics/node-metrics.ts'
 const LIMIT_MS = 10_000
 const BOUNDS = [0.001, 0.01, 0.1]
 
-const newMetrics = (): DataPlaneMetrics =>
+const TARGET_BOUNDS = [0.5, 1]
+const ALL_BOUNDS = { origin: BOUNDS, target: TARGET_BOUNDS, readsTarget: BOUNDS }
+
+const newMetrics = (honoursTargetBuckets = false): DataPlaneMetrics =>
   new DataPlaneMetrics({
     originBoundsSeconds: BOUNDS,
-    targetBoundsSeconds: [0.5, 1],
+    targetBoundsSeconds: TARGET_BOUNDS,
     asyncBoundsSeconds: BOUNDS,
+    honoursTargetBuckets,
   })
 
 describe('traffic', () => {
   test('is nothing before the first sample', () => {
-    expect(new TrafficWindow(BOUNDS).read(LIMIT_MS)).toBeNull()
+    expect(new TrafficWindow(ALL_BOUNDS).read(LIMIT_MS)).toBeNull()
   })
 
   test('per cluster: requests and errors a second, and the latency in its own buckets', () => {
     const metrics = newMetrics()
-    const window = new TrafficWindow(BOUNDS, [0.5, 1])
+    const window = new TrafficWindow(ALL_BOUNDS)
     window.sample([metrics.toSeries()], 0)
     const origin = metrics.node('origin', '10.0.0.1:9042')
     const target = metrics.node('target', '10.0.1.1:9042')
@@ -51,7 +55,7 @@ describe('traffic', () => {
       targetBoundsSeconds: bounds,
       asyncBoundsSeconds: bounds,
     })
-    const window = new TrafficWindow(bounds)
+    const window = new TrafficWindow({ origin: bounds, target: bounds, readsTarget: bounds })
     window.sample([metrics.toSeries()], 0)
     for (let i = 0; i < 100; i++) {
       metrics.requestDuration.writes.observe(10.002)
@@ -65,11 +69,23 @@ describe('traffic', () => {
     expect(latency.readsOrigin).toEqual({ p50Ms: null, p99Ms: null })
   })
 
+  test('reads from Target in the buckets that they are counted in', () => {
+    const metrics = newMetrics(true)
+    const window = new TrafficWindow({ ...ALL_BOUNDS, readsTarget: TARGET_BOUNDS })
+    window.sample([metrics.toSeries()], 0)
+    for (let i = 0; i < 10; i++) metrics.requestDuration.readsTarget.observe(0.75)
+    for (let i = 0; i < 10; i++) metrics.requestDuration.writes.observe(0.005)
+    window.sample([metrics.toSeries()], 5000)
+    const latency = window.read(LIMIT_MS)?.latency
+    expect(latency?.readsTarget.p50Ms).toBeCloseTo(750)
+    expect(latency?.writes.p50Ms).toBeCloseTo(5.5)
+  })
+
   test('what happened before the window does not count', () => {
     const metrics = newMetrics()
     const node = metrics.node('origin', 'a')
     node.requestDurationReads.observe(0.005)
-    const window = new TrafficWindow(BOUNDS)
+    const window = new TrafficWindow(ALL_BOUNDS)
     window.sample([metrics.toSeries()], 0)
     window.sample([metrics.toSeries()], 1000)
     expect(window.read(LIMIT_MS)?.clusters.origin.requestsPerSecond).toBe(0)

@@ -107,6 +107,7 @@ const environmentOf = (manifests: readonly Manifest[], index: number): Record<st
   const labels: Labels = {
     ...set.spec.template.metadata.labels,
     'apps.kubernetes.io/pod-index': String(index),
+    'topology.kubernetes.io/zone': `zone-${index}`,
   }
   const environment = enableServiceLinks ? serviceVariables(manifests) : {}
   for (const { configMapRef } of container.envFrom) {
@@ -187,8 +188,8 @@ describe.each([...MANIFESTS])('%s', (_, manifests) => {
       expect(settings.proxyTopologyAddresses).toEqual(
         settingsOf(manifests, 0).proxyTopologyAddresses,
       )
-      expect(settings.proxyListenAddress).toBe('0.0.0.0')
-      expect(settings.metricsAddress).toBe('0.0.0.0')
+      expect(['0.0.0.0', '::']).toContain(settings.proxyListenAddress)
+      expect(settings.metricsAddress).toBe(settings.proxyListenAddress)
     }
   })
 
@@ -208,7 +209,8 @@ describe.each([...MANIFESTS])('%s', (_, manifests) => {
     expect(ports.get('admin')).toBe(settings.adminPort)
     for (const { spec } of instanceServices(manifests)) {
       // Drivers go to the other instances by the port of their contact point.
-      expect(spec.ports).toMatchObject([{ port: settings.proxyListenPort, targetPort: 'cql' }])
+      const port = settings.proxyAdvertisedPort || settings.proxyListenPort
+      expect(spec.ports).toMatchObject([{ port, targetPort: 'cql' }])
     }
     const isTls = settingsOf(manifests, 0).metricsTlsCertPath !== ''
     const how = { port: 'metrics', ...(isTls ? { scheme: 'HTTPS' } : {}) }
@@ -228,9 +230,10 @@ describe.each([...MANIFESTS])('%s', (_, manifests) => {
   })
 
   test('shows the admin API to others only with a token, and to instances by the names of pods', () => {
-    const { adminAddress, adminTokenPath, adminPeerAddresses } = settingsOf(manifests, 0)
+    const settings = settingsOf(manifests, 0)
+    const { adminAddress, adminTokenPath, adminPeerAddresses } = settings
     const tokens = (pod.volumes ?? []).filter(({ name }) => name === 'admin-token')
-    expect(adminAddress).toBe(tokens.length === 0 ? 'localhost' : '0.0.0.0')
+    expect(adminAddress).toBe(tokens.length === 0 ? 'localhost' : settings.proxyListenAddress)
     expect(adminTokenPath).toBe(tokens.length === 0 ? '' : '/etc/zdm-proxy/admin/token')
     for (const { secret } of tokens) expect(secret!.secretName).toMatch(/^[a-z-]+$/)
     expect(adminPeerAddresses).toEqual(
@@ -294,6 +297,10 @@ describe('the plain manifests', () => {
     expect(only(manifests, 'PodDisruptionBudget').spec.maxUnavailable).toBe(1)
   })
 
+  test('listen on IPv4', () => {
+    expect(settingsOf(manifests, 0).proxyListenAddress).toBe('0.0.0.0')
+  })
+
   test('show drivers the cluster IPs of the Services', () => {
     expect(settingsOf(manifests, 0).proxyTopologyAddresses).toEqual([
       '10.96.0.1',
@@ -331,6 +338,10 @@ describe('with all values', () => {
       primaryCluster: 'TARGET',
       proxyMaxClientConnections: 1_000_000,
       heartbeatRetryBackoffFactor: 1.5,
+      proxyListenAddress: '::',
+      proxyListenPort: 9043,
+      proxyAdvertisedPort: 9942,
+      originLocalRack: 'zone-4',
       adminPort: 14_103,
       proxyTopologyAddresses: ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4', '192.0.2.5'],
     })
@@ -383,6 +394,18 @@ describe('with all values', () => {
         defaultMode: 0o440,
         items: [{ key: 'target.zip', path: 'target.zip' }],
       },
+    })
+  })
+
+  test('instances reach the CQL port, beside the clients that are named', () => {
+    const { ingress } = only(manifests, 'NetworkPolicy').spec
+    const { matchLabels } = only(manifests, 'StatefulSet').spec.selector
+    expect(ingress[0]).toEqual({
+      from: [
+        { podSelector: { matchLabels } },
+        { namespaceSelector: { matchLabels: { name: 'applications' } } },
+      ],
+      ports: [{ port: 'cql' }],
     })
   })
 

@@ -8,10 +8,10 @@ import { INSIDE } from '../../deploy/grafana/inside.ts'
 import { MAY_I_ADVANCE } from '../../deploy/grafana/may-i-advance.ts'
 import { systemClock } from '../../src/clock.ts'
 import { DataPlaneMetrics } from '../../src/metrics/data-plane-metrics.ts'
-import { MetricsExposition } from '../../src/metrics/exposition.ts'
+import { MetricsExposition, type MetricsExpositionOptions } from '../../src/metrics/exposition.ts'
 import { FAMILIES, familyName } from '../../src/metrics/families.ts'
 import { type Family, parsePrometheusText } from '../support/prometheus-text.ts'
-import { readExpression, type Selector } from '../support/promql.ts'
+import { matchesValue, readExpression, type Selector } from '../support/promql.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
@@ -86,6 +86,44 @@ const PROMETHEUS_SERIES: ReadonlyMap<string, readonly string[]> = new Map([
 /** Labels that every scraped series has. */
 const SCRAPE_LABELS = ['job', 'instance']
 
+/** What the process has besides its data planes. */
+const PROCESS_WIDE: Partial<MetricsExpositionOptions> = {
+  control: () => ({
+    phase: 'connect',
+    primary: 'ORIGIN',
+    readMode: 'PRIMARY_ONLY',
+    writeMode: 'both',
+    revision: 0,
+    changedAtSeconds: 0,
+    changes: {},
+    failedChecks: [],
+    quiescenceSeconds: 0,
+    unreconciled: { origin: 0, target: 0 },
+  }),
+  certificates: () => ({
+    expiries: [{ leg: 'origin', role: 'certificate', expiresAtSeconds: 1 }],
+    crls: [{ leg: 'listener', expiresAtSeconds: 1 }],
+    legs: [{ leg: 'origin', isRejected: false, reloads: { applied: 0, rejected: 0 } }],
+  }),
+  controlConnections: () => [
+    {
+      cluster: 'target',
+      isUp: true,
+      losses: 0,
+      reopenings: { succeeded: 0, failed: 0 },
+      heardAtSeconds: 0,
+      refreshedAtSeconds: 0,
+    },
+  ],
+  tracing: () => ({ exported: 0, queueFull: 0, exportFailed: 0 }),
+  reloads: () => ({
+    counts: { applied: 0, refused: 0 },
+    isLastRefused: false,
+    readAtSeconds: 0,
+  }),
+}
+
+/** Of an instance to which nothing has happened yet. */
 const exposed = async (): Promise<ReadonlyMap<string, Family>> => {
   const bounds = {
     originBoundsSeconds: [0.01, 1],
@@ -100,6 +138,7 @@ const exposed = async (): Promise<ReadonlyMap<string, Family>> => {
     prefix: 'zdm',
     version: '1.2.3',
     ...bounds,
+    ...PROCESS_WIDE,
     series: () => Promise.resolve([plane.toSeries()]),
     clock: systemClock,
   })
@@ -145,9 +184,6 @@ const valuesOf = (metric: string, label: string): readonly string[] | null => {
   return Array.isArray(values) ? values : null
 }
 
-const matches = (operator: string, wanted: string, value: string): boolean =>
-  operator.endsWith('~') ? new RegExp(`^(?:${wanted})$`).test(value) : wanted === value
-
 /** Each alternative of a regular expression for itself, where it is a plain list of them. */
 const alternatives = (operator: string, wanted: string): readonly string[] =>
   operator.endsWith('~') && /^[\w|]+$/.test(wanted) ? wanted.split('|') : [wanted]
@@ -162,7 +198,10 @@ const impossibleValues = (selector: Selector): readonly string[] =>
     const values = valuesOf(selector.metric, label)
     if (values === null) return []
     return alternatives(operator, value)
-      .filter((wanted) => !values.some((candidate) => matches(operator, wanted, candidate)))
+      .filter((wanted) => {
+        const matcher = { label, operator: operator.replace('!', ''), value: wanted }
+        return !values.some((candidate) => matchesValue(matcher, candidate))
+      })
       .map((wanted) => `${selector.metric}{${label}${operator}"${wanted}"}`)
   })
 
@@ -205,6 +244,17 @@ describe('every expression of a panel or a rule', () => {
     expect(faults((expr) => readExpression(expr).selectors.flatMap(impossibleValues))).toEqual([])
   })
 
+  /** increase() does not see the event with which a series begins. */
+  test('counts events of series that are there before the first', () => {
+    expect(
+      faults((expr) =>
+        [...expr.matchAll(/\bincrease\((\w+)/g)]
+          .map(([, metric = '']) => metric.replace(/_(?:count|sum|bucket)$/, ''))
+          .filter((metric) => (EXPOSED.get(metric)?.samples ?? []).length === 0),
+      ),
+    ).toEqual([])
+  })
+
   test('groups by labels that its series have', () => {
     expect(
       faults((expr) => {
@@ -227,6 +277,18 @@ describe('every expression of a panel or a rule', () => {
       ),
     ).toEqual([])
   })
+})
+
+test('every metric of our own is on a dashboard or in an alert', () => {
+  const asked = new Set(
+    EXPRESSIONS.flatMap(({ expr }) => readExpression(expr).selectors.map(({ metric }) => metric)),
+  )
+  const own = FAMILIES.filter(({ isReference }) => !isReference)
+  const unwatched = own
+    .map((family) => [familyName(family, 'zdm'), SUFFIXES[family.type] ?? ['']] as const)
+    .filter(([name, suffixes]) => !suffixes.some((suffix) => asked.has(name + suffix)))
+    .map(([name]) => name)
+  expect(unwatched).toEqual([])
 })
 
 test.each([
@@ -326,6 +388,8 @@ describe('alerts', () => {
 
   test.each([
     ['writes failing on one cluster', 'zdm_proxy_failed_writes_total'],
+    ['writes that one cluster lacks', 'zdm_writes_unreconciled'],
+    ['reads answered differently', 'zdm_async_read_comparisons_total'],
     ['instances that differ', 'zdm_build_info'],
     ['instances that are gone', 'up'],
     ['saturated threads', 'zdm_event_loop_active_seconds_total'],

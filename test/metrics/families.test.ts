@@ -27,11 +27,13 @@ const CONTROL = {
   changes: { advance: 3 },
   failedChecks: [['failed-writes', 1]],
   quiescenceSeconds: 0.002,
+  unreconciled: { origin: 3, target: 5 },
 } as const
 
 const gather = (...planes: PlaneSeries[]): Gathered => ({
   planes,
   threads: planes.map((plane) => plane.thread),
+  stuckThreads: 0,
   version: '1.2.3',
   control: CONTROL,
   tracing: { exported: 1, queueFull: 2, exportFailed: 3 },
@@ -51,6 +53,8 @@ const gather = (...planes: PlaneSeries[]): Gathered => ({
     },
   ],
   reloads: { counts: { applied: 1, refused: 2 }, isLastRefused: true, readAtSeconds: 1.5 },
+  scrapes: { answered: 1, failed: 2, inFlight: 1 },
+  addressSpaceMaxBytes: 2 ** 64,
   ...BOUNDS,
 })
 
@@ -187,6 +191,22 @@ test('writes that one cluster lacks are told by table, those of all threads toge
   expect(findFamily('zdm_writes_missing_total')!.read(gather(plane, plane))).toEqual([
     { labels: { cluster: 'origin', ...labels }, value: 2 },
     { labels: { cluster: 'target', ...labels }, value: 4 },
+  ])
+})
+
+test('writes that one cluster lacks are told for all tables together, from the start', () => {
+  const rows = ['a', 'b'].map((table) => ({ keyspace: 'ks', table, originOnly: 1, targetOnly: 2 }))
+  const failedTables = rows.map((row) => ({ ...row, both: 5, firstMs: 0, lastMs: 0 }))
+  const family = findFamily('zdm_one_sided_writes_total')!
+  const read = (plane: PlaneSeries) =>
+    family.read(gather(plane, plane)).map(({ labels, value }) => [labels['cluster'], value])
+  expect(read(seriesOf())).toEqual([
+    ['origin', 0],
+    ['target', 0],
+  ])
+  expect(read({ ...seriesOf(), failedTables })).toEqual([
+    ['origin', 4],
+    ['target', 8],
   ])
 })
 

@@ -75,4 +75,11 @@ export const RUNTIME: readonly ReferenceFamily[] = [
   { name: 'go_memstats_heap_inuse_bytes', type: 'gauge', labels: {} },
   { name: 'go_memstats_stack_inuse_bytes', type: 'gauge', labels: {} },
   { name: 'go_goroutines', type: 'gauge', labels: {} },
+  { name: 'process_virtual_memory_max_bytes', type: 'gauge', labels: {} },
+  {
+    name: 'promhttp_metric_handler_requests_total',
+    type: 'counter',
+    labels: { code: ['200', '500', '503'] },
+  },
+  { name: 'promhttp_metric_handler_requests_in_flight', type: 'gauge', labels: {} },
 ]

@@ -74,6 +74,7 @@ describe('a connection', () => {
     transport.write(Buffer.from('ab'))
     await handler.until(() => handler.received.length >= 4)
     expect(handler.received.toString()).toBe('abab')
+    expect(handler.sharesSlices).toBe(false)
     expect(transport.queuedBytes).toBe(0)
   })
 

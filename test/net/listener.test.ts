@@ -64,6 +64,7 @@ describe('an accepted connection', () => {
     const [chunk] = await once(socket, 'data')
     expect(String(chunk)).toBe('pong')
     expect(handler.received.toString()).toBe('ping')
+    expect(handler.sharesSlices).toBe(false)
   })
 
   test('is named by its peer', async () => {

@@ -7,10 +7,13 @@ export class RecordingHandler implements TransportHandler {
   readonly calls: string[] = []
   readonly closeCauses: (Error | null)[] = []
   received = Buffer.alloc(0)
+  /** A slice of a chunk was a view of it, as a Buffer's is. */
+  sharesSlices = false
   transport: Transport | null = null
   readonly #waiters = new Set<{ readonly isDone: () => boolean; readonly resolve: () => void }>()
 
   onBytes(chunk: Uint8Array, start: number, end: number): void {
+    if (chunk.slice(start, end).buffer === chunk.buffer) this.sharesSlices = true
     this.received = Buffer.concat([this.received, chunk.subarray(start, end)])
     this.#note('bytes')
   }

@@ -114,6 +114,7 @@ describe('a dialled connection with TLS', () => {
     socket.write('pong')
     await handler.until(() => handler.received.length === 4)
     expect([String(chunk), handler.received.toString()]).toEqual(['ping', 'pong'])
+    expect(handler.sharesSlices).toBe(false)
   })
 
   test('tells of the drain after every write', async () => {
@@ -442,6 +443,7 @@ describe('an accepted connection with TLS', () => {
     handler.transport!.write(Buffer.from('pong'))
     const [chunk] = await once(socket, 'data')
     expect(String(chunk)).toBe('pong')
+    expect(handler.sharesSlices).toBe(false)
     expect(handler.transport!.peer).toBe(`127.0.0.1:${socket.localPort}`)
   })
 

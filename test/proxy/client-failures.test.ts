@@ -8,12 +8,17 @@ import { ClusterError, ClusterErrorCode } from '../../src/upstream/errors.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import type { LogLine } from '../support/instance.ts'
 
-const failuresWith = (): { failures: ClientFailures; lines: LogLine[] } => {
+const failuresWith = (): {
+  failures: ClientFailures
+  metrics: DataPlaneMetrics
+  lines: LogLine[]
+} => {
   const lines: LogLine[] = []
   const sink = { write: (line: string): void => void lines.push(JSON.parse(line)) }
   const log = createLogger({ level: 'trace', clock: new FakeClock(), sink })
   const bounds = { originBoundsSeconds: [1], targetBoundsSeconds: [1], asyncBoundsSeconds: [1] }
-  return { failures: new ClientFailures(new DataPlaneMetrics(bounds), log), lines }
+  const metrics = new DataPlaneMetrics(bounds)
+  return { failures: new ClientFailures(metrics, log), metrics, lines }
 }
 
 describe('a handshake that fails', () => {
@@ -43,4 +48,12 @@ describe('a handshake that fails', () => {
     }
     expect(lines.map(({ cluster }) => cluster)).toEqual(['origin', 'target'])
   })
+})
+
+test('two faults of ours that close one client are told both, and counted as one client', () => {
+  const { failures, metrics, lines } = failuresWith()
+  failures.invariant('a:1', new Error('first'), true)
+  failures.invariant('a:1', new Error('second'), false)
+  expect(metrics.clientsClosed.internalError).toBe(1)
+  expect(lines.map(({ code }) => code)).toEqual(['INTERNAL_ERROR', 'INTERNAL_ERROR'])
 })

@@ -331,6 +331,33 @@ describe('changes after the opening', () => {
     ])
   })
 
+  test('a node that was down, left and came back is not down', async () => {
+    const { control, origin, clock, snapshots } = await startRig({ origin: { nodes: 2 } })
+    await control.open()
+    const node = { address: '127.0.0.2', port: origin.port }
+    const refreshed = async (): Promise<void> => {
+      const before = snapshots.length
+      origin.pushEvent({ type: 'TOPOLOGY_CHANGE', change: 'NEW_NODE', ...node })
+      await eventually(() => clock.pendingTimers === IDLE_TIMERS + 1)
+      clock.advance(REFRESH_DELAY_MS)
+      await eventually(() => snapshots.length > before)
+    }
+    origin.pushEvent({ type: 'STATUS_CHANGE', change: 'DOWN', ...node })
+    await eventually(() => control.health(Cluster.ORIGIN).nodesDown.length === 1)
+    await refreshed()
+    expect(control.health(Cluster.ORIGIN).nodesDown).toEqual([`127.0.0.2:${origin.port}`])
+    const name = { keyspace: 'system', table: 'peers_v2' }
+    const isGone = origin.on(
+      { text: /peers/ },
+      respond(rowsAnswer({ name, columns: [], rows: [] })),
+    )
+    await refreshed()
+    origin.off(isGone)
+    await refreshed()
+    expect(labels(snapshots.at(-1)!, Cluster.ORIGIN)).toHaveLength(2)
+    expect(control.health(Cluster.ORIGIN).nodesDown).toEqual([])
+  })
+
   test('the port that the listener was given is shown from then on', async () => {
     const { control, clock, snapshots, origin } = await startRig()
     const opened = await control.open()
@@ -408,6 +435,15 @@ describe('the opening', () => {
     })
   })
 
+  test('names both clusters where neither can be reached', async () => {
+    const { control, origin, target } = await startRig()
+    await Promise.all([origin.stopListening(), target.stopListening()])
+    await expect(control.open()).rejects.toMatchObject({
+      name: 'BothFailed',
+      message: expect.stringMatching(/^Origin: .*ECONNREFUSED.*; Target: .*ECONNREFUSED/),
+    })
+  })
+
   test('is not refused where a machine was cloned: the same host id elsewhere', async () => {
     const nodes = [{ hostId: '00000000-0000-4000-8000-00000000000a' }]
     const { control } = await startRig({ origin: { nodes }, target: { nodes } })
@@ -434,15 +470,16 @@ describe('the opening', () => {
     })
   })
 
-  test('asks Origin first, and not Target where Origin cannot be used', async () => {
+  test('fails where Origin cannot be used, and nothing is left after the close', async () => {
     const { control, origin, target, clock } = await startRig()
     origin.on({ opcode: Opcode.STARTUP }, closeSocket())
     await expect(control.open()).rejects.toMatchObject({
       code: ClusterErrorCode.CONNECTION_LOST,
       cluster: Cluster.ORIGIN,
     })
-    expect(target.connections).toHaveLength(0)
+    expect(target.openConnections).toHaveLength(1)
     control.close()
+    await eventually(() => target.openConnections.length === 0)
     expect(clock.pendingTimers).toBe(0)
   })
 

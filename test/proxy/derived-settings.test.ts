@@ -1,5 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { controlPlaneSettings, dataPlaneSettings } from '../../src/proxy/derived-settings.ts'
+import {
+  controlPlaneSettings,
+  dataPlaneSettings,
+  trafficBounds,
+} from '../../src/proxy/derived-settings.ts'
 import { testSettings } from '../support/instance.ts'
 
 describe('the address that an instance without a list advertises', () => {
@@ -29,3 +33,15 @@ test('the map of users is whole where it comes to a thread', () => {
   })
   expect(dataPlaneSettings(testSettings()).credentialsMap).toBe(null)
 })
+
+test.each([
+  [false, [0.001]],
+  [true, [0.002]],
+])(
+  'reads from Target are shown in the buckets that they are counted in: %s',
+  (metricsHonourTargetBuckets, readsTarget) => {
+    const buckets = { metricsOriginLatencyBucketsMs: [1], metricsTargetLatencyBucketsMs: [2] }
+    const settings = testSettings({ ...buckets, metricsHonourTargetBuckets })
+    expect(trafficBounds(settings)).toEqual({ origin: [0.001], target: [0.002], readsTarget })
+  },
+)

@@ -112,6 +112,22 @@ describe('a change has come to rest', () => {
     expect(await change).toMatchObject({ inFlight: 1, remaining: 0 })
   })
 
+  test('or after 15 s, however long a request may take: whoever asked for it waits over HTTP', async () => {
+    const clock = new FakeClock()
+    const rig = await startPlane({ clock, settings: { proxyRequestTimeoutMs: 120_000 } })
+    const client = await rig.client()
+    const held = delay(respond(voidAnswer()))
+    rig.origin.on({ text: /old/ }, held)
+    const old = client.query("SELECT 'old' FROM ks.t")
+    await rig.origin.waitFor(({ text }) => text?.includes('old') === true)
+    const change = rig.plane.setRouting(flipped(rig.plane.routing))
+    clock.advance(15_002)
+    const report = await Promise.race([change, someTurns(10)])
+    held.release()
+    await old
+    expect(report).toMatchObject({ inFlight: 1, remaining: 1 })
+  })
+
   test('at once where nothing is in flight', async () => {
     const rig = await startPlane()
     const report = await rig.plane.setRouting(flipped(rig.plane.routing))

@@ -134,7 +134,7 @@ describe.each([
   {
     what: 'another token',
     secure: () => withToken([TOKEN, TOKEN, OTHER_TOKEN]),
-    why: /show the token of admin_token_path/,
+    why: /the token that was shown is none of admin_token_path/,
   },
   {
     what: 'a certificate of another authority',

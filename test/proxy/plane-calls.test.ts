@@ -46,5 +46,14 @@ describe('a call to a thread', () => {
     const called = calls.call({ name: 'drain', announceMs: 0 }, null)
     calls.fail(new Error('out of memory'))
     await expect(called).rejects.toThrow('out of memory')
+    expect(calls.hasEnded).toBe(true)
+  })
+
+  test('is refused at once after its end', async () => {
+    calls.fail(new Error('out of memory'))
+    const called = calls.call({ name: 'drain', announceMs: 0 }, null)
+    await expect(called).rejects.toThrow('out of memory')
+    expect(posted).toEqual([])
+    expect(clock.pendingTimers).toBe(0)
   })
 })

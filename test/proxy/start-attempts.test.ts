@@ -77,15 +77,16 @@ describe('after startup_timeout_ms', () => {
     const { start, clock, codes, lines, attempts, result } = begin([TRANSIENT], {
       startupTimeoutMs: 250,
     })
-    await eventually(() => codes().length === 1)
-    clock.advance(100)
-    await eventually(() => codes().length === 2)
-    clock.advance(100)
-    await eventually(() => codes().length === 3)
+    for (const attempt of [1, 2]) {
+      await eventually(() => start.trouble?.attempts === attempt)
+      await someTurns()
+      clock.advance(100)
+    }
+    await eventually(() => start.trouble?.attempts === 3)
     clock.advance(50)
     expect(await result).toBeNull()
     expect(start.givenUp).toBe('timed out')
-    expect(codes().at(-1)).toBe('START_GIVEN_UP')
+    expect(codes()).toEqual(['START_FAILED', 'START_GIVEN_UP'])
     expect(lines.at(-1)!.msg).toContain(
       'not within 250 ms (startup_timeout_ms); the last failure: connect ECONNREFUSED',
     )
@@ -94,12 +95,13 @@ describe('after startup_timeout_ms', () => {
   })
 
   test('an attempt under way is ended too', async () => {
-    const { start, clock, codes, result } = begin(['hang'], { startupTimeoutMs: 250 })
+    const { start, clock, codes, lines, result } = begin(['hang'], { startupTimeoutMs: 250 })
     await someTurns()
     clock.advance(250)
     expect(await result).toBeNull()
     expect(start.givenUp).toBe('timed out')
     expect(codes()).toEqual(['START_GIVEN_UP'])
+    expect(lines[0]!.msg).toContain('the first attempt has not ended')
   })
 
   test('a start that has succeeded is left alone', async () => {

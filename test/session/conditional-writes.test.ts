@@ -1,6 +1,7 @@
 /** Conditional writes (LWT) that the two clusters decide differently: one lacks the write, and nobody would know. */
 import { describe, expect, test } from 'vitest'
 import { ResultKind, Version } from '../../src/cql/protocol.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import { readTextRows, resultKind } from '../support/fake-cluster/request-bodies.ts'
 import { type Answer, rowsAnswer, voidAnswer } from '../support/fake-cluster/results.ts'
 import { respond } from '../support/fake-cluster/script.ts'
@@ -51,9 +52,32 @@ describe.each(['ORIGIN', 'TARGET'] as const)('primary %s', (primaryCluster) => {
     const row = { ...{ keyspace: 'ks', table: 't', originOnly: 0, targetOnly: 0, both: 0 } }
     expect(tables).toEqual(missing === null ? [] : [{ ...row, [`${missing}Only`]: 1 }])
     const lines = rig.log.filter(({ code }) => code === 'CONDITIONAL_WRITE_DIVERGED')
-    expect(lines).toHaveLength(missing === null ? 0 : 1)
+    const line = { cluster: missing, keyspace: 'ks', table: 't', level: 'warn' }
+    expect(lines).toMatchObject(missing === null ? [] : [line])
     await rig.idle()
   })
+})
+
+test('is told once a minute for each table and cluster that lacks it, with the number of the others', async () => {
+  const clock = new FakeClock()
+  const rig = await startPlane({ clock })
+  rig.origin.on({ text: /IF NOT EXISTS/ }, respond(APPLIED))
+  rig.target.on({ text: /IF NOT EXISTS/ }, respond(REFUSED))
+  const driver = await rig.client()
+  const told = () =>
+    rig.log
+      .filter(({ code }) => code === 'CONDITIONAL_WRITE_DIVERGED')
+      .map(({ cluster, table, suppressed }) => ({ cluster, table, suppressed }))
+  for (let i = 0; i < 5; i++) await driver.query(WRITE)
+  await driver.query(WRITE.replace('ks.t', 'ks.u'))
+  const first = [
+    { cluster: 'target', table: 't' },
+    { cluster: 'target', table: 'u' },
+  ]
+  expect(told()).toEqual(first)
+  for (let i = 0; i < 61; i++) clock.advance(1_000)
+  await driver.query(WRITE)
+  expect(told()).toEqual([...first, { ...first[0], suppressed: 4 }])
 })
 
 test.each([Version.V4, Version.DSE_V1])(

@@ -3,9 +3,17 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Server } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { ErrorCode, Opcode, ResultKind, Version } from '../../src/cql/protocol.ts'
+import { NO_TLS } from '../../src/net/tls.ts'
 import { afterTest } from '../support/after-test.ts'
+import { Authority } from '../support/certificates.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { queryBody, readError, resultKind } from '../support/fake-cluster/request-bodies.ts'
+import { passwordAuthenticator } from '../support/fake-cluster/answers.ts'
+import {
+  queryBody,
+  readError,
+  resultKind,
+  startupBody,
+} from '../support/fake-cluster/request-bodies.ts'
 import { rowsAnswer } from '../support/fake-cluster/results.ts'
 import { delay, drop, respond } from '../support/fake-cluster/script.ts'
 import { encodeFrames } from '../support/fake-cluster/wire.ts'
@@ -264,6 +272,43 @@ describe('the handshake deadline', () => {
     await eventually(() => rig.series().clientConnections === 0)
   })
 
+  test.each([
+    ['origin', false],
+    ['target', false],
+    ['target', true],
+  ] as const)(
+    'passes while %s makes the client wait: it is told, counted and logged (asked for credentials: %s)',
+    async (cluster, isAsked) => {
+      const clock = new FakeClock()
+      const other = cluster === 'origin' ? 'target' : 'origin'
+      const asking = isAsked ? { authenticator: passwordAuthenticator('u', 'p') } : {}
+      const settings = { proxyRequestTimeoutMs: 60_000, targetUsername: 'u', targetPassword: 'p' }
+      const rig = await startPlane({ clock, settings, [cluster]: asking })
+      const held = delay()
+      rig[cluster].on({ opcode: Opcode.STARTUP }, held)
+      const driver = await rig.connect({ version: 4 })
+      const answer = driver.request(Opcode.STARTUP, startupBody())
+      // What it has sent in advance is not carried out any more.
+      driver.send(driver.envelope(Opcode.QUERY, queryBody(4, WRITE)))
+      await rig[cluster].waitFor(({ opcode }) => opcode === Opcode.STARTUP)
+      await someTurns()
+      clock.advance(10_500)
+      const error = readError(await answer)
+      expect(error.code).toBe(ErrorCode.OVERLOADED)
+      expect(error.message.toLowerCase()).toContain(`${cluster}: no connection was ready within`)
+      await driver.ended
+      held.release()
+      await driver.closed
+      await eventually(() => rig.series().clientConnections === 0)
+      expect(rig.series().failedConnections).toEqual({ [cluster]: 1, [other]: 0 })
+      expect(rig.series().clientsClosed.handshakeTimeout).toBe(1)
+      const lines = rig.log.filter(({ code }) => code === 'CLUSTER_CONNECT_FAILED')
+      expect(lines).toMatchObject([{ level: 'error', cluster }])
+      expect(rig.origin.received.filter(({ text }) => text === WRITE)).toEqual([])
+      expect(driver.unread).toEqual([])
+    },
+  )
+
   test('a client that is ready may be silent for as long as it likes', async () => {
     const clock = new FakeClock()
     const rig = await startPlane({ clock })
@@ -311,12 +356,40 @@ describe('a client that does not read', () => {
     rig.origin.on({ text: /big/ }, respond(bigRows(512 * 1024)))
     driver.socket.pause()
     for (let i = 0; i < 60; i++) void driver.query('SELECT big FROM ks.t')
-    await eventually(() => rig.series().clientsClosed.slow > 0)
     await eventually(() => rig.series().clientConnections === 1)
     expect(resultKind(await other.query(READ))).toBe(ResultKind.ROWS)
     await rig.idle()
     driver.socket.resume()
     await driver.closed
+  })
+
+  test('counts once, however many answers come for it until it is gone', async () => {
+    const rig = await startPlane({ plane: { clientOutputBytesMax: MIB } })
+    const driver = await rig.client()
+    rig.origin.on({ text: /big/ }, respond(bigRows(4 * 1024)))
+    driver.socket.pause()
+    for (let i = 0; i < 3000; i++) void driver.query('SELECT big FROM ks.t')
+    await eventually(() => rig.series().clientConnections === 0)
+    expect(rig.series().clientsClosed).toMatchObject({ slow: 1, internalError: 0 })
+    await rig.idle()
+    driver.socket.resume()
+    await driver.closed
+  })
+
+  test('is another one than who reads an answer that is larger than that, and others behind it', async () => {
+    const rig = await startPlane({ plane: { clientOutputBytesMax: MIB } })
+    const driver = await rig.client()
+    rig.origin.on({ text: /big/ }, respond(bigRows(4 * MIB)))
+    rig.origin.on({ text: /small/ }, respond(bigRows(1024)))
+    for (let round = 0; round < 2; round++) {
+      const [big, ...small] = ['big', ...Array<string>(20).fill('small')].map((name) =>
+        driver.query(`SELECT ${name} FROM ks.t`),
+      )
+      expect(resultKind(await big!)).toBe(ResultKind.ROWS)
+      expect((await Promise.all(small)).map(resultKind)).toEqual(Array(20).fill(ResultKind.ROWS))
+    }
+    expect(rig.series().clientsClosed.slow).toBe(0)
+    await rig.idle()
   })
 })
 
@@ -339,6 +412,43 @@ describe('a node that does not read', () => {
     }
     connection.resume()
     expect((await Promise.all(writes)).map(resultKind)).toEqual(Array(60).fill(ResultKind.VOID))
+    expect(rig.plane.waitingForUpstream.size).toBe(0)
+    await rig.idle()
+  })
+
+  test('under TLS: what other connections write, and drain, wakes nobody', async () => {
+    const authority = await Authority.create('Target')
+    const { certificate, key } = await authority.issue('node', { usage: 'server' })
+    const toTarget = {
+      authority: authority.certificate,
+      trustsWellKnownRoots: false,
+      crls: [],
+      certificate: null,
+      key: null,
+      verifiesName: false,
+    }
+    const rig = await startPlane({
+      target: { tls: { cert: certificate, key } },
+      settings: { upstreamConnectionsMaxPerNode: 1 },
+      tls: { ...NO_TLS, clusters: [null, toTarget] },
+    })
+    const writer = await rig.client(4)
+    const other = await rig.client(4, { keyspace: 'ks1' })
+    const connection = rig.target.openConnections.find(
+      (each) => each.version === 4 && each.keyspace === undefined && each.eventTypes.size === 0,
+    )!
+    connection.pause()
+    const body = queryBody(4, WRITE.padEnd(20 * 1024))
+    const writes = Array.from({ length: 1000 }, () => writer.request(Opcode.QUERY, body))
+    await eventually(() => rig.plane.waitingForUpstream.size === 1)
+    const before = rig.plane.requests.inFlight
+    for (let i = 0; i < 20; i++) {
+      expect(resultKind(await other.query(WRITE))).toBe(ResultKind.VOID)
+      expect(rig.plane.waitingForUpstream.size).toBe(1)
+    }
+    expect(rig.plane.requests.inFlight).toBe(before)
+    connection.resume()
+    expect((await Promise.all(writes)).map(resultKind)).toEqual(Array(1000).fill(ResultKind.VOID))
     expect(rig.plane.waitingForUpstream.size).toBe(0)
     await rig.idle()
   })

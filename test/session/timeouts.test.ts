@@ -252,6 +252,23 @@ describe('proxy_timeout_reply none', () => {
   })
 })
 
+describe('proxy_request_timeout_ms, changed while connections are open', () => {
+  test.each<[string, (driver: RawClient) => Promise<Envelope>]>([
+    ['a read', (driver) => driver.query(READ)],
+    ['PREPARE', (driver) => driver.request(Opcode.PREPARE, prepareBody(driver.version, READ))],
+  ])('holds for %s', async (_, ask) => {
+    const clock = new FakeClock()
+    const rig = await startPlane({ clock })
+    const driver = await rig.client()
+    rig.origin.on({ text: /ks\.t/ }, drop())
+    rig.plane.setSettings({ ...rig.plane.settings, requestTimeoutMs: 1_000 })
+    const answer = ask(driver)
+    await rig.origin.waitFor(({ text }) => text === READ)
+    clock.advance(1_500)
+    expect(readError(await answer).message).toContain('within 1000 ms')
+  })
+})
+
 describe('orphaned stream ids', () => {
   test('a connection with too many is replaced; what it still owes is dropped', async () => {
     const clock = new FakeClock()

@@ -29,6 +29,8 @@ export type LogLine = {
   readonly code: string
   readonly msg: string
   readonly cluster?: string
+  readonly table?: string
+  readonly suppressed?: number
 }
 
 export type TestInstance = {

@@ -7,7 +7,7 @@ import type { Settings } from '../../src/config/settings.ts'
 import type { Version } from '../../src/cql/protocol.ts'
 import { createLogger } from '../../src/log.ts'
 import type { PlaneSeries } from '../../src/metrics/plane-series.ts'
-import { NO_TLS } from '../../src/net/tls.ts'
+import { NO_TLS, type TlsMaterial } from '../../src/net/tls.ts'
 import type { SharedStatement } from '../../src/prepared/statement.ts'
 import { ControlPlane } from '../../src/proxy/control-plane.ts'
 import { DataPlane } from '../../src/proxy/data-plane.ts'
@@ -18,6 +18,7 @@ import {
   initialRouting,
 } from '../../src/proxy/derived-settings.ts'
 import { makeSharedState } from '../../src/proxy/shared-state.ts'
+import { BY_SETTINGS_ALONE } from '../../src/reach/connection-settings.ts'
 import type { TracedRequest } from '../../src/tracing/traced-request.ts'
 import { afterTest } from './after-test.ts'
 import type { FakeCluster, FakeClusterOptions } from './fake-cluster/cluster.ts'
@@ -38,6 +39,8 @@ export type PlaneRigOptions = {
   readonly origin?: Partial<FakeClusterOptions>
   readonly target?: Partial<FakeClusterOptions>
   readonly settings?: Partial<Settings>
+  /** Of the proxy's legs, each with TLS; none if absent. */
+  readonly tls?: TlsMaterial
   /** Bounds that no setting has, or not that low. */
   readonly plane?: Partial<DataPlaneSettings>
   /** What the other planes know. */
@@ -72,12 +75,12 @@ export const startPlane = async (options: PlaneRigOptions = {}): Promise<PlaneRi
   const target = await startCluster({ name: 'target', ...options.target })
   const settings = settingsFor(origin, target, options.settings)
   const log: LogLine[] = []
-  const clock = options.clock ?? systemClock
+  const { clock = systemClock, tls = NO_TLS } = options
   const sink = { write: (line: string): void => void log.push(JSON.parse(line)) }
   const logger = createLogger({ level: 'debug', clock, sink })
   let plane: DataPlane | null = null
   const control = new ControlPlane(
-    await controlPlaneSettings(settings),
+    await controlPlaneSettings(settings, { ...BY_SETTINGS_ALONE, tls }),
     0,
     {
       onSnapshot: (snapshot) => plane?.setSnapshot(snapshot),
@@ -88,11 +91,14 @@ export const startPlane = async (options: PlaneRigOptions = {}): Promise<PlaneRi
     { clock: systemClock, log: logger, random: () => 0 },
   )
   afterTest(() => control.close())
+  // Who moves a clock by minutes leaves no turn in which a node could answer.
+  const noHeartbeat =
+    options.clock === undefined ? {} : { heartbeatIntervalMs: Number.POSITIVE_INFINITY }
   const started = new DataPlane({
-    settings: { ...dataPlaneSettings(settings), ...options.plane },
+    settings: { ...dataPlaneSettings(settings), ...noHeartbeat, ...options.plane },
     snapshot: await control.open(),
     routing: initialRouting(settings),
-    tls: NO_TLS,
+    tls,
     shared: makeSharedState(),
     clientCount: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
     log: logger,

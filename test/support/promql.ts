@@ -1,5 +1,5 @@
 /** What a PromQL expression asks for, by Prometheus' own grammar. */
-import type { SyntaxNode } from '@lezer/common'
+import type { SyntaxNode, Tree } from '@lezer/common'
 import { parser } from '@prometheus-io/lezer-promql'
 
 export type Matcher = {
@@ -16,7 +16,7 @@ export type Expression = {
   readonly groupings: readonly string[]
 }
 
-const textOf = (expression: string, node: SyntaxNode | null): string =>
+export const textOf = (expression: string, node: SyntaxNode | null): string =>
   node === null ? '' : expression.slice(node.from, node.to)
 
 const matcherOf = (expression: string, node: SyntaxNode): Matcher => ({
@@ -25,22 +25,39 @@ const matcherOf = (expression: string, node: SyntaxNode): Matcher => ({
   value: textOf(expression, node.getChild('StringLiteral')).slice(1, -1),
 })
 
-const selectorOf = (expression: string, node: SyntaxNode): Selector => ({
+export const selectorOf = (expression: string, node: SyntaxNode): Selector => ({
   metric: textOf(expression, node.getChild('Identifier')),
   matchers: (node.getChild('LabelMatchers')?.getChildren('UnquotedLabelMatcher') ?? []).map(
     (matcher) => matcherOf(expression, matcher),
   ),
 })
 
+/** Whether a label with this value is what a matcher asks for; no value is the empty one. */
+export const matchesValue = ({ operator, value: wanted }: Matcher, value = ''): boolean => {
+  const matches = operator.endsWith('~')
+    ? new RegExp(`^(?:${wanted})$`).test(value)
+    : wanted === value
+  return matches !== operator.startsWith('!')
+}
+
+/** Throws where the expression is not PromQL. */
+export const parseExpression = (expression: string): Tree => {
+  const tree = parser.parse(expression)
+  tree.iterate({
+    enter: ({ node }) => {
+      if (!node.type.isError) return
+      throw new Error(`not PromQL at ${node.from}: ${expression.slice(node.from) || '(its end)'}`)
+    },
+  })
+  return tree
+}
+
 /** Throws where the expression is not PromQL. */
 export const readExpression = (expression: string): Expression => {
   const selectors: Selector[] = []
   const groupings: string[] = []
-  parser.parse(expression).iterate({
+  parseExpression(expression).iterate({
     enter: ({ node }) => {
-      if (node.type.isError) {
-        throw new Error(`not PromQL at ${node.from}: ${expression.slice(node.from) || '(its end)'}`)
-      }
       if (node.name === 'VectorSelector') selectors.push(selectorOf(expression, node))
       if (node.name === 'GroupingLabels') {
         groupings.push(...node.getChildren('LabelName').map((label) => textOf(expression, label)))

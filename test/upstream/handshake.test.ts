@@ -242,7 +242,7 @@ describe('a connection that is lost in its handshake', () => {
 test('a step that is not answered rejects when its time is over', async () => {
   const { cluster, harness } = await start()
   cluster.on({ opcode: Opcode.STARTUP }, drop())
-  const connection = await harness.open(cluster, { callTimeoutMs: 3_000 })
+  const connection = await harness.open(cluster, { callTimeoutMs: () => 3_000 })
   const shaken = completeHandshake(connection, STARTUP_OPTIONS, null, null)
   await cluster.waitFor((request) => request.opcode === Opcode.STARTUP)
   harness.clock.advance(2_999)

@@ -91,7 +91,7 @@ export class Harness {
       traits: versionTraits(Version.V4)!,
       streamIdsMax: 128,
       connectTimeoutMs: 5_000,
-      callTimeoutMs: 10_000,
+      callTimeoutMs: () => 10_000,
       ...changes,
     }
   }

@@ -101,7 +101,8 @@ export const HEARTBEATS = {
       min: 1,
       unit: 'ms',
       status: 'active',
-      description: 'How often an idle connection to a cluster is checked.',
+      description:
+        'How often the control connection, and any other on which nothing comes, is asked whether its node lives; one that stays silent is replaced.',
     },
     {
       key: 'heartbeat_retry_interval_min_ms',
@@ -293,7 +294,7 @@ export const EXTENSIONS = {
       format: 'HTTP URL',
       status: 'active',
       description:
-        'Where spans of requests are sent, OTLP over HTTP in JSON, the whole URL: `http://127.0.0.1:4318/v1/traces`. Empty: there are none. Independent of `tracing_enabled`, whose request ids spans show. See docs/operations.md.',
+        'Where spans of requests are sent, OTLP over HTTP in JSON, the whole URL: `http://127.0.0.1:4318/v1/traces`. Empty: there are none. A query (`?…`) is never shown. Independent of `tracing_enabled`, whose request ids spans show. See docs/operations.md.',
     },
     {
       key: 'tracing_sample_percent',
@@ -358,7 +359,8 @@ export const EXTENSIONS = {
       max: 4096,
       unit: 'MiB',
       status: 'active',
-      description: 'Answers queued for a client that does not read them, before it is closed.',
+      description:
+        'Answers queued for a client that does not read them, before it is closed; the longest of them does not count.',
     },
     {
       key: 'prepared_cache_max_entries',
