@@ -1,7 +1,17 @@
 /** The JSON Schemas of what the admin API is asked with: what requests are checked against. */
 import { PHASES } from '../control/phase.ts'
 import { COMPONENTS } from '../log-levels.ts'
-import { COUNT, described, list, object, ref, type Schema, TEXT, word } from './json-schema.ts'
+import {
+  COUNT,
+  described,
+  list,
+  object,
+  ref,
+  type Schema,
+  TEXT,
+  TIME,
+  word,
+} from './json-schema.ts'
 
 const NAME_LENGTH_MAX = 200
 const REASON_LENGTH_MAX = 2000
@@ -42,9 +52,10 @@ export const REQUEST_SCHEMAS: Readonly<Record<string, Schema>> = {
         list(ref('CheckResult')),
         'What whoever coordinates has found of the deployment as a whole, for the record.',
       ),
+      at: described(TIME, 'When the change is made, for all instances; absent: now.'),
       ...REQUESTER,
     },
-    ['deployment', ...REQUESTER_OPTIONAL],
+    ['deployment', 'at', ...REQUESTER_OPTIONAL],
   ),
   ClientCloseRequest: object(
     {

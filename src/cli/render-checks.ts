@@ -61,14 +61,21 @@ export const renderTableFailures = (failures: readonly TableFailures[]): string[
     ]),
   ]).map((line) => `  ${line}`)
 
+/** Null where nothing is known to have failed: doubts and gaps say what may be missing then. */
+const originLine = (leave: LeaveReport, style: Style): string | null => {
+  const { isOriginComplete, missingOnOrigin, since } = leave
+  if (isOriginComplete) return `  Origin has every write that was acknowledged since ${since}.`
+  return missingOnOrigin.length === 0
+    ? null
+    : style.bad(`  Origin may lack writes that have failed there since ${since}:`)
+}
+
 const renderLeave = (leave: LeaveReport, style: Style): string[] => [
   '',
   style.bold('To leave'),
-  leave.isOriginComplete
-    ? `  Origin has every write that was acknowledged since ${leave.since}.`
-    : style.bad(`  Origin may lack writes since ${leave.since}:`),
-  ...leave.doubts.map((doubt) => style.bad(`  ${doubt}`)),
+  ...[originLine(leave, style) ?? []].flat(),
   ...(leave.missingOnOrigin.length === 0 ? [] : renderTableFailures(leave.missingOnOrigin)),
+  ...leave.doubts.map((doubt) => style.bad(`  ${doubt}`)),
   ...leave.gaps.map((gap) => style.bad(`  Not counted: ${gap}`)),
   `  Clients connected: ${formatCount(leave.clientConnections)}`,
   ...leave.steps.map((step, at) => `  ${at + 1}. ${step}`),

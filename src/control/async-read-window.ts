@@ -42,7 +42,7 @@ const countsOf = (planes: readonly PlaneSeries[], atMs: number): Sample => {
   }
 }
 
-const NOT_COMPARED = 'answers not compared: compare_async_reads: true compares them'
+const NOT_COMPARED = 'answers not compared (compare_async_reads: true compares them)'
 
 /** Nothing was found where nothing was looked for: what was not compared is said. */
 export const describeMirroredReads = (

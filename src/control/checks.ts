@@ -82,15 +82,16 @@ const serving: Check = ({ serving: state }) =>
           : 'wait until it runs, or take it out of the deployment',
       )
 
+const downText = ({ endpoint, failures }: ClusterStatus): string =>
+  endpoint === null ? 'never reached' : plural(failures, 'failure')
+
 const controlConnections: Check = ({ clusters }) => {
   const down = (['origin', 'target'] as const).filter((name) => !clusters[name].isUp)
   const seen = (['origin', 'target'] as const)
     .map((name) => `${name} ${clusters[name].endpoint ?? 'never reached'}`)
     .join(', ')
   if (down.length === 0) return pass(`both are up: ${seen}`)
-  const failures = down
-    .map((name) => `${name} (${plural(clusters[name].failures, 'failure')})`)
-    .join(', ')
+  const failures = down.map((name) => `${name} (${downText(clusters[name])})`).join(', ')
   return fault(
     `down: ${failures}`,
     'see the log for UPSTREAM and CONTROL lines; mend the cluster first',
@@ -173,7 +174,9 @@ const hasServedReads = ({ phase, rolledBackFrom }: MigrationState): boolean =>
 /** What is seen comes first; that Target has served reads stands in only where nothing is. */
 const asyncReads: Check = ({ asyncReads: seen }, from) => {
   const text =
-    seen === null ? null : `${describeMirroredReads(seen)}, in ${Math.round(seen.windowSeconds)} s`
+    seen === null
+      ? null
+      : `in the last ${Math.round(seen.windowSeconds)} s: ${describeMirroredReads(seen)}`
   if (seen !== null && text !== null) {
     const { reads, errors, compared, mismatches } = seen
     if (errors > reads * ASYNC_ERROR_SHARE_MAX || mismatches > compared * ASYNC_ERROR_SHARE_MAX) {
@@ -228,7 +231,7 @@ const clients: Check = ({ clientConnections }, _from, to) => {
 const dualReadSkipped: Check = (_, from) => {
   return from.phase === 'dual-read' || hasServedReads(from)
     ? pass('Target has had the reads before')
-    : fault('Target has never had production reads', 'advance to dual-read first')
+    : fault('Target has had no production reads in this attempt', 'advance to dual-read first')
 }
 
 const originComplete: Check = ({ failedWrites: failed }, _from, { originLacks, cutOverAt }) => {

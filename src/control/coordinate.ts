@@ -223,6 +223,7 @@ class Coordination {
         expectedRevision,
         revision,
         deployment,
+        at: this.#askedAt,
       }
       return { client, change: await client.prepare(request), error: null, isReached: true }
     } catch (cause) {

@@ -30,12 +30,12 @@ export const planChange = async (
     const message = refused?.message ?? 'no instance can be reached'
     throw new ControlError(ControlErrorCode.NO_SUCH_WAY, message)
   }
+  const nowMs = clock.wallMs()
   const checks = [
     ...deploymentChecks(wish, seen),
     ...all.flatMap((status, i) => {
       const result = results[i]!
       if (result.kind !== 'change') return []
-      const nowMs = clock.wallMs()
       const evidence = evidenceOf(status, nowMs)
       const { state, name } = status
       const { revision, changedBy, reason } = state

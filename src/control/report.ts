@@ -207,6 +207,8 @@ export type PrepareRequest = Requester & {
   readonly revision: number
   /** What whoever coordinates has found of the deployment as a whole, for the record. */
   readonly deployment?: readonly CheckResult[]
+  /** When the change is made, ISO 8601: one time for all instances. The instance's own where it is absent. */
+  readonly at?: string
 }
 
 export type PreparedChange = {

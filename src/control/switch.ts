@@ -308,7 +308,7 @@ export class MigrationSwitch {
     if (result.kind === 'refused') {
       throw new ControlError(ControlErrorCode.NO_SUCH_WAY, result.message)
     }
-    const changedAt = new Date(clock.wallMs()).toISOString()
+    const changedAt = new Date(request.at ?? clock.wallMs()).toISOString()
     const stamp = { revision, changedAt, changedBy: by, reason }
     const to = nextState(from, transition, result, stamp)
     const checks =

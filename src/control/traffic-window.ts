@@ -97,8 +97,8 @@ export class TrafficWindow {
     }
   }
 
-  /** Null before the first sample. */
-  read(): Traffic | null {
+  /** Null before the first sample. `limitMs`: no request takes longer, whatever the bounds of the buckets are. */
+  read(limitMs: number): Traffic | null {
     const last = this.#samples.at(-1)
     if (last === undefined) return null
     const first = this.#samples[0]!
@@ -119,13 +119,13 @@ export class TrafficWindow {
         failedWrites: perSecond(last.failedWrites - first.failedWrites),
       },
       latency: {
-        readsOrigin: latencyOf(readsOrigin!, this.#bounds.origin),
-        readsTarget: latencyOf(readsTarget!, this.#bounds.readsTarget),
-        writes: latencyOf(writes!, this.#bounds.origin),
+        readsOrigin: latencyOf(readsOrigin!, this.#bounds.origin, limitMs),
+        readsTarget: latencyOf(readsTarget!, this.#bounds.readsTarget, limitMs),
+        writes: latencyOf(writes!, this.#bounds.origin, limitMs),
       },
       clusters: {
-        origin: this.#cluster('origin', first, last, perSecond),
-        target: this.#cluster('target', first, last, perSecond),
+        origin: this.#cluster('origin', first, last, perSecond, limitMs),
+        target: this.#cluster('target', first, last, perSecond, limitMs),
       },
     }
   }
@@ -135,21 +135,29 @@ export class TrafficWindow {
     first: Sample,
     last: Sample,
     perSecond: (count: number) => number,
+    limitMs: number,
   ): ClusterTraffic {
     const [before, after] = [first.clusters[cluster], last.clusters[cluster]]
     const grown = after.buckets.map((count, index) => count - (before.buckets[index] ?? 0))
     return {
       requestsPerSecond: perSecond(total(grown)),
       errorsPerSecond: perSecond(after.errors - before.errors),
-      latency: latencyOf(grown, this.#bounds[cluster]),
+      latency: latencyOf(grown, this.#bounds[cluster], limitMs),
     }
   }
 }
 
-const latencyOf = (buckets: readonly number[], bounds: readonly number[]): Latency => ({
-  p50Ms: quantileOf(buckets, bounds, 0.5),
-  p99Ms: quantileOf(buckets, bounds, 0.99),
-})
+const latencyOf = (
+  buckets: readonly number[],
+  bounds: readonly number[],
+  limitMs: number,
+): Latency => {
+  const [p50Ms, p99Ms] = [0.5, 0.99].map((quantile) => {
+    const ms = quantileOf(buckets, bounds, quantile)
+    return ms === null ? null : Math.min(ms, limitMs)
+  })
+  return { p50Ms: p50Ms ?? null, p99Ms: p99Ms ?? null }
+}
 
 /** As Prometheus' histogram_quantile: linear within a bucket; beyond the last bound, that bound. */
 const quantileOf = (

@@ -204,7 +204,7 @@ export class MigrationControl implements AdminApi {
         origin: this.#cluster(Cluster.ORIGIN),
         target: this.#cluster(Cluster.TARGET),
       },
-      traffic: this.#traffic.read(),
+      traffic: this.#traffic.read(instance.settings.proxyRequestTimeoutMs),
       failedWrites: this.#failures.read(failedTables(planes)),
       asyncReads: evidence.asyncReads(),
       certificates: evidence.certificates(),

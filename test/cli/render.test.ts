@@ -240,7 +240,7 @@ test('status tells that answers were not compared, and how to compare them', () 
   const nothing = { errors: 0, compared: 0, mismatches: 0, dropped: 3 }
   const status = statusOf({ asyncReads: { windowSeconds: 60, reads: 1000, ...nothing } })
   expect(text(renderStatus(deploymentOf([status, status]), PLAIN))).toContain(
-    '2,000 mirrored reads, 0 failed; answers not compared: compare_async_reads: true compares them; 6 copies dropped',
+    '2,000 mirrored reads, 0 failed; answers not compared (compare_async_reads: true compares them); 6 copies dropped',
   )
 })
 
@@ -328,7 +328,11 @@ describe('checks, plans and changes', () => {
       steps: ['Copy shop.orders from Target.', 'Point clients at Origin.'],
     }
     const lines = text(renderChange(reportOf({ leave }), PLAIN))
-    expect(lines).toContain('Origin may lack writes since 2026-01-01:')
+    expect(lines).toContain('Origin may lack writes that have failed there since 2026-01-01:')
+    const none = text(renderChange(reportOf({ leave: { ...leave, missingOnOrigin: [] } }), PLAIN))
+    // What nobody knows of is told by the doubt, with its own time.
+    expect(none).not.toContain('2026-01-01')
+    expect(none).toContain('To leave\n  clients may have written to Target directly')
     expect(lines).toContain('clients may have written to Target directly')
     expect(lines).toMatch(/shop\.orders +2 +0/)
     expect(lines).toContain('Not counted: b: the last 5 s before it was killed')

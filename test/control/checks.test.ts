@@ -237,6 +237,34 @@ describe('what is looked at', () => {
   })
 })
 
+describe('what is said', () => {
+  const said = (id: CheckId, evidence: Evidence, from: MigrationState): string => {
+    const [result] = runChecks(
+      [{ id, severity: 'refuse' }],
+      evidence,
+      from,
+      stateIn('migrate'),
+      'a',
+    )
+    return result!.evidence
+  }
+
+  test.each([
+    [down, 'down: origin (never reached)'],
+    [{ ...down, endpoint: '10.0.0.1:9042', failures: 1 }, 'down: origin (1 failure)'],
+  ])('of a cluster that is down: %j', (origin, text) => {
+    const evidence = goodEvidence({ clusters: { ...clusters, origin } })
+    expect(said('control-connections', evidence, stateIn('connect'))).toBe(text)
+  })
+
+  test('of mirrored reads has their time first, and of their lack which attempt it is', () => {
+    const reads = said('async-reads', goodEvidence(), stateIn('dual-read'))
+    expect(reads).toMatch(/^in the last 600 s: 100000 mirrored reads, 0 failed/)
+    const skipped = said('dual-read-skipped', goodEvidence(), stateIn('migrate'))
+    expect(skipped).toBe('Target has had no production reads in this attempt')
+  })
+})
+
 describe('a severity', () => {
   test('of warn makes no failure', () => {
     const entry = [{ id: 'clients', severity: 'warn' }] as const

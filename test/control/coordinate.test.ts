@@ -54,6 +54,16 @@ describe('three instances', () => {
     }
   })
 
+  test('have one time of a change, whatever their clocks say, and one of the cut-over', async () => {
+    const all = [0, 10_000, 20_000].map((ms) =>
+      fakeInstance(`at ${ms}`, { state: stateIn('target-reads'), clock: new FakeClock(ms) }),
+    )
+    const wish = { verb: 'advance', to: 'cut-over' } as const
+    const { askedAt } = await coordinateChange(all, wish, WHO, clock)
+    const times = all.flatMap(({ switch: { state } }) => [state.changedAt, state.cutOverAt])
+    expect([...new Set(times)]).toEqual([askedAt])
+  })
+
   test('told twice change once', async () => {
     const all = three()
     await coordinateChange(all, TO_TARGET, WHO, clock)

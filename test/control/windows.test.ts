@@ -5,6 +5,8 @@ import { TrafficWindow } from '../../src/control/traffic-window.ts'
 import { DataPlaneMetrics } from '../../src/metrics/data-plane-metrics.ts'
 import { ErrorKind } from '../../src/metrics/node-metrics.ts'
 
+/** Of a request's time. */
+const LIMIT_MS = 10_000
 const BOUNDS = [0.001, 0.01, 0.1]
 
 const TARGET_BOUNDS = [0.5, 1]
@@ -20,7 +22,7 @@ const newMetrics = (honoursTargetBuckets = false): DataPlaneMetrics =>
 
 describe('traffic', () => {
   test('is nothing before the first sample', () => {
-    expect(new TrafficWindow(ALL_BOUNDS).read()).toBeNull()
+    expect(new TrafficWindow(ALL_BOUNDS).read(LIMIT_MS)).toBeNull()
   })
 
   test('per cluster: requests and errors a second, and the latency in its own buckets', () => {
@@ -33,7 +35,7 @@ describe('traffic', () => {
     for (let i = 0; i < 10; i++) target.requestDurationWrites.observe(0.75)
     target.failed[ErrorKind.OVERLOADED] = 5
     window.sample([metrics.toSeries()], 5000)
-    const traffic = window.read()
+    const traffic = window.read(LIMIT_MS)
     expect(traffic?.clusters.origin).toEqual({
       requestsPerSecond: 4,
       errorsPerSecond: 0,
@@ -46,6 +48,27 @@ describe('traffic', () => {
     })
   })
 
+  test('no latency is above the longest that a request is waited for', () => {
+    const bounds = [1, 10, 15]
+    const metrics = new DataPlaneMetrics({
+      originBoundsSeconds: bounds,
+      targetBoundsSeconds: bounds,
+      asyncBoundsSeconds: bounds,
+    })
+    const window = new TrafficWindow({ origin: bounds, target: bounds, readsTarget: bounds })
+    window.sample([metrics.toSeries()], 0)
+    for (let i = 0; i < 100; i++) {
+      metrics.requestDuration.writes.observe(10.002)
+      metrics.node('target', '10.0.1.1:9042').requestDurationWrites.observe(10.001)
+    }
+    window.sample([metrics.toSeries()], 5000)
+    const { latency, clusters } = window.read(LIMIT_MS)!
+    expect([latency.writes, clusters.target.latency]).toEqual(
+      Array(2).fill({ p50Ms: LIMIT_MS, p99Ms: LIMIT_MS }),
+    )
+    expect(latency.readsOrigin).toEqual({ p50Ms: null, p99Ms: null })
+  })
+
   test('reads from Target in the buckets that they are counted in', () => {
     const metrics = newMetrics(true)
     const window = new TrafficWindow({ ...ALL_BOUNDS, readsTarget: TARGET_BOUNDS })
@@ -53,7 +76,7 @@ describe('traffic', () => {
     for (let i = 0; i < 10; i++) metrics.requestDuration.readsTarget.observe(0.75)
     for (let i = 0; i < 10; i++) metrics.requestDuration.writes.observe(0.005)
     window.sample([metrics.toSeries()], 5000)
-    const latency = window.read()?.latency
+    const latency = window.read(LIMIT_MS)?.latency
     expect(latency?.readsTarget.p50Ms).toBeCloseTo(750)
     expect(latency?.writes.p50Ms).toBeCloseTo(5.5)
   })
@@ -65,7 +88,7 @@ describe('traffic', () => {
     const window = new TrafficWindow(ALL_BOUNDS)
     window.sample([metrics.toSeries()], 0)
     window.sample([metrics.toSeries()], 1000)
-    expect(window.read()?.clusters.origin.requestsPerSecond).toBe(0)
+    expect(window.read(LIMIT_MS)?.clusters.origin.requestsPerSecond).toBe(0)
   })
 })
 
@@ -108,7 +131,7 @@ describe('mirrored reads', () => {
     window.sample(sampleOf(0, 0, 0, 47), 60_000)
     expect(window.read()).toMatchObject({ reads: 0, dropped: 42 })
     expect(describeMirroredReads(window.read()!)).toBe(
-      '0 mirrored reads, 0 failed; answers not compared: compare_async_reads: true compares them; 42 copies dropped, which tell nothing',
+      '0 mirrored reads, 0 failed; answers not compared (compare_async_reads: true compares them); 42 copies dropped, which tell nothing',
     )
   })
 

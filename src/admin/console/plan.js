@@ -11,6 +11,17 @@ let planned = null
 
 const items = (texts) => texts.map((text) => make('li', { text }))
 
+/** Nothing where no write is known to have failed: doubts and gaps say what may be missing then. */
+const originElements = (isComplete, missing, since) => {
+  if (isComplete) {
+    const text = `Origin has every write that was acknowledged since ${since}.`
+    return [make('p', { text, className: 'good' })]
+  }
+  if (missing.length === 0) return []
+  const text = `Origin may lack writes that have failed there since ${since}.`
+  return [make('p', { text, className: 'bad' })]
+}
+
 /** What leaving would take: first whether Origin has everything, then what it lacks. */
 const leaveElements = ({
   isOriginComplete,
@@ -22,12 +33,7 @@ const leaveElements = ({
   steps,
 }) => [
   make('h3', { text: 'To leave' }),
-  isOriginComplete
-    ? make('p', {
-        text: `Origin has every write that was acknowledged since ${since}.`,
-        className: 'good',
-      })
-    : make('p', { text: `Origin may lack writes since ${since}.`, className: 'bad' }),
+  ...originElements(isOriginComplete, missingOnOrigin, since),
   ...doubts.map((text) => make('p', { text, className: 'bad' })),
   ...gaps.map((gap) => make('p', { text: `Not counted: ${gap}.`, className: 'bad' })),
   ...(missingOnOrigin.length === 0

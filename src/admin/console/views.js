@@ -110,7 +110,7 @@ const nextSteps = (status, deployment) => {
     ...(next === undefined ? [] : [`Plan: advance… shows what ${next} needs.`]),
     isOriginOld
       ? 'A rollback is refused: Origin lacks what was written to Target alone.'
-      : 'Plan: rollback… puts every read back on Origin at once.',
+      : 'Plan: rollback… shows what putting every read back on Origin means; it is done when you confirm it.',
   ]
 }
 
@@ -178,6 +178,12 @@ const trafficOf = (statuses) => statuses.flatMap(({ traffic }) => traffic ?? [])
 
 export const renderTraffic = (statuses) => {
   const traffic = trafficOf(statuses)
+  // Just after a switch it still has what was before it.
+  const seconds = Math.round(Math.max(0, ...traffic.map((one) => one.windowSeconds)))
+  setText(
+    'traffic-caption',
+    `All instances together, over the last ${seconds} s; latencies are those of the slowest`,
+  )
   byId('traffic').tBodies[0].replaceChildren(
     ...RATES.map(([name, key]) =>
       row([
