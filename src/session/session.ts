@@ -318,7 +318,7 @@ export class Session implements TransportHandler {
   #pauseIfNeeded(): void {
     const isOriginFull = this.#waitsFor(this.connections[0])
     const isTargetFull = this.#waitsFor(this.connections[1])
-    if (isOriginFull || isTargetFull || this.output.queuedBytes > PAUSE_ABOVE_QUEUED_BYTES) {
+    if (isOriginFull || isTargetFull || this.#isOutputFull()) {
       this.#isPaused = true
       this.transport.pause()
     }
@@ -327,13 +327,23 @@ export class Session implements TransportHandler {
   /** Whether the connection's queue is full; then it is waited for. */
   #waitsFor(connection: UpstreamConnection | null): boolean {
     if (connection?.isCongested !== true) return false
+    // What is not written yet the kernel may take at once, and then no drain tells.
+    connection.flush()
+    if (!connection.isCongested) return false
     this.#context.waitingForUpstream.add(this, connection)
     return true
   }
 
+  /** Whether a drain will tell when the client has taken what it was sent. */
+  #isOutputFull(): boolean {
+    if (this.output.queuedBytes <= PAUSE_ABOVE_QUEUED_BYTES) return false
+    this.output.flush()
+    return this.output.queuedBytes > PAUSE_ABOVE_QUEUED_BYTES
+  }
+
   #resumeIfPossible(): void {
     if (!this.#isPaused || this.#context.waitingForUpstream.has(this)) return
-    if (this.output.queuedBytes > PAUSE_ABOVE_QUEUED_BYTES) return
+    if (this.#isOutputFull()) return
     this.#isPaused = false
     this.transport.resume()
   }

@@ -221,6 +221,11 @@ export class UpstreamConnection implements TransportHandler {
     return this.#output.queuedBytes > UPSTREAM_QUEUED_BYTES_MAX
   }
 
+  /** Writes now what would be written at the end of the turn. */
+  flush(): void {
+    this.#output?.flush()
+  }
+
   /** The buffer that `send`'s offset points into. */
   get outputBuffer(): Uint8Array {
     return this.#output!.buffer

@@ -10,7 +10,8 @@ import {
   resultKind,
   startupBody,
 } from '../support/fake-cluster/request-bodies.ts'
-import { respondError } from '../support/fake-cluster/script.ts'
+import { rowsAnswer } from '../support/fake-cluster/results.ts'
+import { respond, respondError } from '../support/fake-cluster/script.ts'
 import {
   type Algorithm,
   buildEnvelope,
@@ -116,6 +117,23 @@ describe.each(COMBINATIONS)('v%i, %s', (version, algorithm) => {
     const values = rig.target.received.find(({ opcode }) => opcode === Opcode.EXECUTE)!.values!
     expect(Buffer.from(values[0] as Uint8Array).equals(big)).toBe(true)
   })
+})
+
+test('what is large and leaves small holds no client up, for the kernel takes it at once', async () => {
+  const rig = await startWith()
+  const driver = await connect(rig, Version.V5, 'lz4')
+  const big = Buffer.alloc(8 * 1024 * 1024, 'some text that repeats ')
+  const prepared = await driver.prepare(WRITE)
+  const rows = rowsAnswer({
+    name: { keyspace: 'ks', table: 't' },
+    columns: [{ name: 'v', type: 'blob' }],
+    rows: [[big]],
+  })
+  rig.origin.on({ text: /SELECT big/ }, respond(rows))
+  for (let round = 0; round < 3; round++) {
+    expect(resultKind(await driver.execute(prepared, { values: [big] }))).toBe(ResultKind.VOID)
+    expect(resultKind(await driver.query('SELECT big FROM ks.t'))).toBe(ResultKind.ROWS)
+  }
 })
 
 describe.each(ENVELOPE_COMBINATIONS)('v%i, %s', (version, algorithm) => {
