@@ -8,17 +8,10 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { afterFile, afterTest } from './support/after-test.ts'
 import { Authority } from './support/certificates.ts'
+import { MINIMAL_ENVIRONMENT } from './support/minimal-environment.ts'
 import { temporaryDirectory } from './support/temporary-directory.ts'
 
 const SCRIPT = join(import.meta.dirname, '../src/health-check.ts')
-const CREDENTIALS = {
-  ZDM_ORIGIN_CONTACT_POINTS: 'origin',
-  ZDM_ORIGIN_USERNAME: '',
-  ZDM_ORIGIN_PASSWORD: '',
-  ZDM_TARGET_CONTACT_POINTS: 'target',
-  ZDM_TARGET_USERNAME: '',
-  ZDM_TARGET_PASSWORD: '',
-}
 
 type Result = { readonly status: number; readonly error: string }
 
@@ -58,7 +51,11 @@ describe('the health check', { timeout: 30_000 }, () => {
   test.each(['localhost', '127.0.0.1', '0.0.0.0'])(
     'finds a proxy that listens on %s and is alive',
     async (address) => {
-      const variables = { ...CREDENTIALS, ZDM_METRICS_ADDRESS: address, ZDM_METRICS_PORT: port }
+      const variables = {
+        ...MINIMAL_ENVIRONMENT,
+        ZDM_METRICS_ADDRESS: address,
+        ZDM_METRICS_PORT: port,
+      }
       expect(await check([], variables)).toEqual({ status: 0, error: '' })
       expect(requested).toEqual(['/health/liveness'])
     },
@@ -71,7 +68,7 @@ describe('the health check', { timeout: 30_000 }, () => {
     afterTest(() => secure.close())
     await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve))
     const variables = {
-      ...CREDENTIALS,
+      ...MINIMAL_ENVIRONMENT,
       ZDM_METRICS_PORT: String((secure.address() as AddressInfo).port),
       ZDM_METRICS_TLS_CERT_PATH: '/cert.pem',
       ZDM_METRICS_TLS_KEY_PATH: '/key.pem',
@@ -81,13 +78,16 @@ describe('the health check', { timeout: 30_000 }, () => {
 
   test('fails and says why where the proxy is not ready', async () => {
     answers.set('/health/readiness', 503)
-    const { status, error } = await check(['readiness'], { ...CREDENTIALS, ZDM_METRICS_PORT: port })
+    const { status, error } = await check(['readiness'], {
+      ...MINIMAL_ENVIRONMENT,
+      ZDM_METRICS_PORT: port,
+    })
     expect(status).toBe(1)
     expect(error).toBe(`127.0.0.1:${port} answers 503: what it said\n`)
   })
 
   test('fails where nobody listens', async () => {
-    const { status, error } = await check([], { ...CREDENTIALS, ZDM_METRICS_PORT: '1' })
+    const { status, error } = await check([], { ...MINIMAL_ENVIRONMENT, ZDM_METRICS_PORT: '1' })
     expect(status).toBe(1)
     expect(error).toContain('ECONNREFUSED')
   })
@@ -111,7 +111,7 @@ describe('the health check', { timeout: 30_000 }, () => {
   })
 
   test('needs no secrets: a file that is being replaced does not make the proxy look dead', async () => {
-    const { ZDM_ORIGIN_PASSWORD: _, ...others } = CREDENTIALS
+    const { ZDM_ORIGIN_PASSWORD: _, ...others } = MINIMAL_ENVIRONMENT
     const secret = { ZDM_ORIGIN_PASSWORD_PATH: join(directory, 'not-there') }
     const variables = { ...others, ...secret, ZDM_METRICS_PORT: port }
     expect(await check([], variables)).toEqual({ status: 0, error: '' })
@@ -135,12 +135,12 @@ describe('the health check', { timeout: 30_000 }, () => {
     const proxy = spawn(process.execPath, idle, { stdio: ['ignore', 'pipe', 'inherit'] })
     onTestFinished(() => void proxy.kill('SIGKILL'))
     await once(proxy.stdout, 'data')
-    const other = { ...CREDENTIALS, ZDM_METRICS_PORT: '1' }
+    const other = { ...MINIMAL_ENVIRONMENT, ZDM_METRICS_PORT: '1' }
     expect(await check(['--proxy', String(proxy.pid)], other)).toEqual({ status: 0, error: '' })
   })
 
   test("goes by the environment where a process is not the proxy's, or is not there", async () => {
-    const variables = { ...CREDENTIALS, ZDM_METRICS_PORT: port }
+    const variables = { ...MINIMAL_ENVIRONMENT, ZDM_METRICS_PORT: port }
     for (const pid of [String(process.pid), '999999999']) {
       expect(await check(['--proxy', pid], variables)).toEqual({ status: 0, error: '' })
     }

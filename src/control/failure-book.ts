@@ -12,8 +12,8 @@ type Counts = { readonly originOnly: number; readonly targetOnly: number; readon
 const NOTHING: Counts = { originOnly: 0, targetOnly: 0, both: 0 }
 const keyOf = ({ keyspace, table }: FailedTable): string => `${keyspace}\0${table}`
 
-/** One row a table. */
-const sum = (rows: readonly FailedTable[]): Map<string, FailedTable> => {
+/** One row a table, whichever threads its writes have failed on. */
+export const sumByTable = (rows: readonly FailedTable[]): Map<string, FailedTable> => {
   const sums = new Map<string, FailedTable>()
   for (const row of rows) {
     const known = sums.get(keyOf(row))
@@ -64,7 +64,7 @@ const bounded = (tables: readonly FailedTable[]): readonly FailedTable[] => {
   const worst = [...tables].sort((a, b) => total(b) - total(a))
   const others = worst.slice(KEPT_TABLES_MAX - 1)
   const unnamed = others.map((row) => ({ ...row, keyspace: '', table: '' }))
-  return [...sum([...worst.slice(0, KEPT_TABLES_MAX - 1), ...unnamed]).values()]
+  return [...sumByTable([...worst.slice(0, KEPT_TABLES_MAX - 1), ...unnamed]).values()]
 }
 
 const total = ({ originOnly, targetOnly, both }: Counts): number => originOnly + targetOnly + both
@@ -84,7 +84,7 @@ export class FailureBook {
 
   /** A comparison begins: what fails from now on is not covered by it. */
   begin(rows: readonly FailedTable[], atMs: number): void {
-    this.#begun = { atMs, counts: sum(rows) }
+    this.#begun = { atMs, counts: sumByTable(rows) }
   }
 
   /**
@@ -93,7 +93,7 @@ export class FailureBook {
    */
   forget(into: Into, rows: readonly FailedTable[], beganMs: number): void {
     const { tables } = this.#kept
-    const now = sum(rows)
+    const now = sumByTable(rows)
     const noted = this.#begun?.atMs === beganMs ? this.#begun.counts : null
     const isLater = ({ lastMs }: FailedTable): boolean => noted === null && lastMs >= beganMs
     const touched = new Set([...tables, ...now.values()].filter(isLater).map(keyOf))
@@ -135,7 +135,7 @@ export class FailureBook {
   #tables(rows: readonly FailedTable[]): readonly FailedTable[] {
     const { sinceMs, tables } = this.#kept
     const earliestMs = Math.min(sinceMs.origin, sinceMs.target)
-    const ofThisRun = [...sum(rows)].flatMap(([key, row]): FailedTable[] => {
+    const ofThisRun = [...sumByTable(rows)].flatMap(([key, row]): FailedTable[] => {
       const before = this.#baseline.get(key) ?? NOTHING
       const counts = {
         originOnly: row.originOnly - before.originOnly,
@@ -145,7 +145,7 @@ export class FailureBook {
       if (total(counts) === 0) return []
       return [{ ...row, ...counts, firstMs: Math.max(row.firstMs, earliestMs) }]
     })
-    return [...sum([...tables, ...ofThisRun]).values()]
+    return [...sumByTable([...tables, ...ofThisRun]).values()]
   }
 
   /** The worst table first. */

@@ -1,12 +1,14 @@
 /** Writes that one cluster lacks, in the log: once a minute for each table and cluster, as long as there are more. */
 import type { Logger } from '../log.ts'
 import type { FailedTable } from '../metrics/plane-series.ts'
+import { plural } from '../plural.ts'
 import { CLUSTERS, Cluster, clusterLabel, clusterName } from '../routing/cluster.ts'
+import { sumByTable } from './failure-book.ts'
 
 export class MissingWritesLog {
   readonly #log: Logger
   /** By table and cluster, what was counted when it was last looked at. */
-  #known = new Map<string, number>()
+  readonly #known = new Map<string, number>()
 
   constructor(log: Logger) {
     this.#log = log
@@ -14,14 +16,12 @@ export class MissingWritesLog {
 
   /** Takes the counts of this run, of all threads. */
   sample(rows: readonly FailedTable[]): void {
+    const tables = [...sumByTable(rows).values()]
     for (const cluster of CLUSTERS) {
-      const sums = new Map<string, number>()
-      for (const { keyspace, table, originOnly, targetOnly } of rows) {
+      for (const { keyspace, table, originOnly, targetOnly } of tables) {
         const name = keyspace === '' ? table : `${keyspace}.${table}`
-        const missing = cluster === Cluster.ORIGIN ? originOnly : targetOnly
-        sums.set(name, (sums.get(name) ?? 0) + missing)
+        this.#look(cluster, name, cluster === Cluster.ORIGIN ? originOnly : targetOnly)
       }
-      for (const [name, writes] of sums) this.#look(cluster, name, writes)
     }
   }
 
@@ -34,7 +34,7 @@ export class MissingWritesLog {
       key,
       'warn',
       { code: 'WRITES_MISSING', cluster: clusterLabel(cluster), table, writes },
-      `${writes} writes to ${what} since the start have failed on ${clusterName(cluster)} alone and may be missing there: their clients were told, and must have tried again`,
+      `${plural(writes, 'write')} to ${what} since the start failed on ${clusterName(cluster)} alone and may be missing there: their clients were told, and must have tried again`,
     )
   }
 }

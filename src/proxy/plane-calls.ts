@@ -37,8 +37,8 @@ export class PlaneCalls {
   }
 
   /**
-   * Rejects after `timeoutMs`, and at once where the thread has ended; what was asked may be carried out all the same when the thread goes on. Null:
-   * as long as it takes.
+   * Rejects after `timeoutMs`, and at once where the thread has ended; what was asked may be carried out all
+   * the same when the thread goes on. Null: as long as it takes.
    */
   async call(what: PlaneCall, timeoutMs: number | null): Promise<CallResult> {
     if (this.#end !== null) throw this.#end

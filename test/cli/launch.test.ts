@@ -4,22 +4,18 @@ import { constants, copyFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { readVersion } from '../../src/version.ts'
+import { MINIMAL_ENVIRONMENT } from '../support/minimal-environment.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const ZDM = new URL('../../bin/zdm.js', import.meta.url).pathname
 const PROXY = new URL('../../bin/zdm-proxy.js', import.meta.url).pathname
 const TIMEOUT_MS = 60_000
 
-const newDirectory = (): string => {
-  const directory = temporaryDirectory()
-  return directory
-}
-
 const version = (environment: Readonly<Record<string, string>>): string =>
   execFileSync(process.execPath, [ZDM, '--version'], { env: environment, encoding: 'utf8' })
 
 test('what was compiled is kept under the cache of the user', { timeout: TIMEOUT_MS }, () => {
-  const directory = newDirectory()
+  const directory = temporaryDirectory()
   expect(version({ XDG_CACHE_HOME: directory })).toBe(`${readVersion()}\n`)
   const [ofThisNode, ...others] = readdirSync(join(directory, 'zdm-proxy', 'compiled'))
   expect(others).toEqual([])
@@ -29,13 +25,13 @@ test('what was compiled is kept under the cache of the user', { timeout: TIMEOUT
 })
 
 test('where nothing can be kept the command runs all the same', { timeout: TIMEOUT_MS }, () => {
-  const file = join(newDirectory(), 'a-file')
+  const file = join(temporaryDirectory(), 'a-file')
   writeFileSync(file, '')
   expect(version({ XDG_CACHE_HOME: file })).toBe(`${readVersion()}\n`)
 })
 
 test('a directory that the environment names is used', { timeout: TIMEOUT_MS }, () => {
-  const directory = newDirectory()
+  const directory = temporaryDirectory()
   version({ NODE_COMPILE_CACHE: directory })
   expect(readdirSync(directory)).toHaveLength(1)
 })
@@ -44,7 +40,7 @@ test('a directory that the environment names is used', { timeout: TIMEOUT_MS }, 
 const OLDER = '--no-strip-types'
 
 const olderNode = (): string => {
-  const path = join(newDirectory(), 'node')
+  const path = join(temporaryDirectory(), 'node')
   copyFileSync(process.execPath, path, constants.COPYFILE_FICLONE)
   return path
 }
@@ -63,12 +59,7 @@ test('and passes SIGHUP on when the proxy does not end by it', { timeout: TIMEOU
   const env = {
     ...process.env,
     NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hook)}`,
-    ZDM_ORIGIN_CONTACT_POINTS: 'origin',
-    ZDM_ORIGIN_USERNAME: '',
-    ZDM_ORIGIN_PASSWORD: '',
-    ZDM_TARGET_CONTACT_POINTS: 'target',
-    ZDM_TARGET_USERNAME: '',
-    ZDM_TARGET_PASSWORD: '',
+    ...MINIMAL_ENVIRONMENT,
   }
   const args = [OLDER, PROXY, '--print-config']
   const { status, signal } = spawnSync(olderNode(), args, { encoding: 'utf8', env })

@@ -7,6 +7,7 @@ import { ValidationSeverity, validate } from 'dockerfile-utils'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { loadSettings } from '../../src/config/load.ts'
 import { afterFile } from '../support/after-test.ts'
+import { MINIMAL_ENVIRONMENT } from '../support/minimal-environment.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const run = promisify(execFile)
@@ -101,15 +102,7 @@ describe('the Dockerfile', () => {
   })
 
   test('exposes the ports that are the defaults', () => {
-    const variables = {
-      ZDM_ORIGIN_CONTACT_POINTS: 'a',
-      ZDM_ORIGIN_USERNAME: '',
-      ZDM_ORIGIN_PASSWORD: '',
-      ZDM_TARGET_CONTACT_POINTS: 'b',
-      ZDM_TARGET_USERNAME: '',
-      ZDM_TARGET_PASSWORD: '',
-    }
-    const { settings } = loadSettings([{ kind: 'environment', variables }])
+    const { settings } = loadSettings([{ kind: 'environment', variables: MINIMAL_ENVIRONMENT }])
     const { proxyListenPort, metricsPort, adminPort } = settings
     expect(only('EXPOSE')).toBe(`${proxyListenPort} ${metricsPort} ${adminPort}`)
   })
